@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every target of the project is compiled with.
+
+option(VDUSE_NET_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+option(VDUSE_NET_TIDY "Run clang-tidy while compiling" OFF)
+set(VDUSE_NET_SANITIZE "" CACHE STRING
+    "Value of -fsanitize=, for example address,undefined or thread")
+
+add_library(vduse_net_options INTERFACE)
+target_compile_options(vduse_net_options INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
+  -fno-exceptions -fno-omit-frame-pointer)
+target_include_directories(vduse_net_options INTERFACE ${PROJECT_SOURCE_DIR})
+
+if(VDUSE_NET_SANITIZE)
+  target_compile_options(vduse_net_options INTERFACE
+    -fsanitize=${VDUSE_NET_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(vduse_net_options INTERFACE
+    -fsanitize=${VDUSE_NET_SANITIZE})
+endif()
+
+if(VDUSE_NET_FUZZ)
+  # Coverage feedback for the code under test; the targets themselves link
+  # the fuzzer's main().
+  target_compile_options(vduse_net_options INTERFACE
+    -fsanitize=fuzzer-no-link)
+  target_link_options(vduse_net_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+if(VDUSE_NET_TIDY)
+  find_program(CLANG_TIDY NAMES clang-tidy-14 clang-tidy REQUIRED)
+  set(CMAKE_CXX_CLANG_TIDY ${CLANG_TIDY} --quiet)
+endif()
+
+# vduse_net_library(NAME SOURCES... DEPENDS...): one library per folder.
+function(vduse_net_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC vduse_net_options ${ARG_DEPENDS})
+endfunction()
