@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_VDUSE_CHAIN_H_
+#define VDUSE_NET_VDUSE_CHAIN_H_
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cassert>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace vduse {
+
+// Why a descriptor chain cannot be used.
+enum class ChainError : uint8_t {
+  kNone,
+  kDescriptorIndex,  // `next` beyond the table
+  kTooLong,          // a loop, or more descriptors than allowed
+  kIndirect,         // not negotiated, nested, or of a bad length
+  kAddress,          // not mapped, no access, or wraps
+  kOrder,            // a readable descriptor behind a writable one
+  kLength,           // over 4 GiB in all
+  kTooManySegments,  // over what one readv or writev takes
+};
+inline constexpr size_t kChainErrors = 8;
+
+// A word or two for logs and counters.
+inline std::string_view ChainErrorName(ChainError error) {
+  constexpr std::array<std::string_view, kChainErrors> kNames = {
+      "none",  "descriptor-index", "too-long",         "indirect", "address",
+      "order", "length",           "too-many-segments"};
+  return kNames[static_cast<size_t>(error)];
+}
+
+// A descriptor chain taken from a virtqueue, as pointers: first what the
+// device may read, then what it may write. The receipt for one entry: exactly
+// one Virtqueue::Push or Unpop is owed for it, within the step that popped
+// it.
+class Chain {
+ public:
+  Chain(Chain&& other) noexcept { *this = std::move(other); }
+  Chain& operator=(Chain&& other) noexcept {
+    assert(!owed_);
+    head_ = other.head_;
+    descriptors_ = other.descriptors_;
+    error_ = other.error_;
+    readable_ = other.readable_;
+    writable_ = other.writable_;
+    readable_bytes_ = other.readable_bytes_;
+    writable_bytes_ = other.writable_bytes_;
+    owed_ = std::exchange(other.owed_, false);
+    return *this;
+  }
+  ~Chain() { assert(!owed_); }
+
+  // A malformed chain has no segments; it is to be pushed with length 0.
+  bool malformed() const { return error_ != ChainError::kNone; }
+  ChainError error() const { return error_; }
+
+  std::span<const iovec> readable() const { return readable_; }
+  std::span<const iovec> writable() const { return writable_; }
+  uint64_t readable_bytes() const { return readable_bytes_; }
+  uint64_t writable_bytes() const { return writable_bytes_; }
+
+  // Descriptors of the ring itself that the chain holds, an indirect table
+  // counting as one.
+  uint32_t descriptors() const { return descriptors_; }
+
+ private:
+  friend class Virtqueue;
+  explicit Chain(uint16_t head) : head_(head), owed_(true) {}
+
+  std::span<const iovec> readable_;
+  std::span<const iovec> writable_;
+  uint64_t readable_bytes_ = 0;
+  uint64_t writable_bytes_ = 0;
+  uint32_t descriptors_ = 0;
+  uint16_t head_ = 0;
+  ChainError error_ = ChainError::kNone;
+  bool owed_ = false;
+};
+
+}  // namespace vduse
+
+#endif  // VDUSE_NET_VDUSE_CHAIN_H_

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam between this program and the kernel's VDUSE. Everything above it
+// runs the same over the real device and over the tests' fake.
+#ifndef VDUSE_NET_VDUSE_DEVICE_H_
+#define VDUSE_NET_VDUSE_DEVICE_H_
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "vduse/uapi.h"
+
+namespace vduse {
+
+// Where the driver put a virtqueue, in its own (IO virtual) addresses. All of
+// it is the driver's word: nothing here has been checked.
+struct QueueInfo {
+  uint32_t size = 0;         // entries
+  uint64_t desc_addr = 0;    // descriptor area
+  uint64_t driver_addr = 0;  // available ring
+  uint64_t device_addr = 0;  // used ring
+  uint16_t avail_index = 0;  // where the device is to start
+  bool ready = false;
+};
+
+// One region of IO virtual memory: bytes [start, last] of the driver's space
+// are found in `fd` from `offset` on.
+struct IotlbRegion {
+  base::UniqueFd fd;
+  uint64_t offset = 0;
+  uint64_t start = 0;
+  uint64_t last = 0;  // inclusive
+  bool readable = false;
+  bool writable = false;
+};
+
+// What became of a request to notify the driver.
+enum class InjectResult {
+  kDelivered,
+  kNotYet,  // the driver's DRIVER_OK is not in force yet: try again later
+  kBroken,  // the kernel has given the device up
+};
+
+// A VDUSE device that exists. Every call may be made from any thread; none
+// blocks on the driver.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // Number of virtqueues the device was created with.
+  virtual uint32_t queue_count() const = 0;
+
+  // Readable when a request waits; POLLERR once the device is broken.
+  virtual int poll_fd() const = 0;
+
+  // The features the driver accepted; valid from FEATURES_OK on. 0 before.
+  virtual absl::StatusOr<uint64_t> NegotiatedFeatures() = 0;
+
+  virtual absl::StatusOr<QueueInfo> GetQueueInfo(uint32_t index) = 0;
+
+  // Directs the driver's kicks of a queue to an eventfd, or to nowhere (-1),
+  // in which case the kernel remembers one kick.
+  virtual absl::Status SetKick(uint32_t index, int fd) = 0;
+
+  // Sends a used buffer notification.
+  virtual InjectResult Inject(uint32_t index) = 0;
+
+  // Changes bytes of the configuration space; the driver learns of it by
+  // InjectConfig().
+  virtual absl::Status SetConfig(uint32_t offset,
+                                 std::span<const uint8_t> bytes) = 0;
+  virtual InjectResult InjectConfig() = 0;
+
+  // The region that holds `iova`. NotFound if the driver mapped nothing
+  // there; other errors are the kernel's and may pass.
+  virtual absl::StatusOr<IotlbRegion> LookupIotlb(uint64_t iova) = 0;
+
+  // The next request of the kernel, or nothing if none waits.
+  virtual absl::StatusOr<std::optional<vduse_dev_request>> ReadRequest() = 0;
+
+  // Answers a request. NotFound if whoever asked has gone.
+  virtual absl::Status Reply(const vduse_dev_response& response) = 0;
+};
+
+}  // namespace vduse
+
+#endif  // VDUSE_NET_VDUSE_DEVICE_H_

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vduse/session.h"
+
+#include <optional>
+
+#include "base/log.h"
+
+namespace vduse {
+namespace {
+
+using base::Log;
+using base::Severity;
+
+vduse_dev_response Answer(const vduse_dev_request& request,
+                          RequestHandler& handler) {
+  vduse_dev_response response = {};
+  response.request_id = request.request_id;
+  response.result = VDUSE_REQ_RESULT_OK;
+  switch (request.type) {
+    case VDUSE_SET_STATUS: {
+      const absl::Status status = handler.OnStatus(request.s.status);
+      if (!status.ok()) {
+        Log(Severity::kError, "device status {:#x} refused: {}",
+            request.s.status, std::string(status.message()));
+        response.result = VDUSE_REQ_RESULT_FAILED;
+      }
+      break;
+    }
+    case VDUSE_UPDATE_IOTLB:
+      handler.OnIotlbUpdate(request.iova.start, request.iova.last);
+      break;
+    case VDUSE_GET_VQ_STATE: {
+      const absl::StatusOr<uint16_t> index =
+          handler.OnQueueState(request.vq_state.index);
+      response.vq_state.index = request.vq_state.index;
+      if (index.ok()) {
+        response.vq_state.split.avail_index = *index;
+      } else {
+        response.result = VDUSE_REQ_RESULT_FAILED;
+      }
+      break;
+    }
+    default:
+      Log(Severity::kWarning, "request type {} of the kernel is not known",
+          request.type);
+      response.result = VDUSE_REQ_RESULT_FAILED;
+  }
+  return response;
+}
+
+}  // namespace
+
+absl::Status ServeRequests(Device& device, RequestHandler& handler) {
+  for (;;) {
+    absl::StatusOr<std::optional<vduse_dev_request>> request =
+        device.ReadRequest();
+    if (!request.ok()) return request.status();
+    if (!request->has_value()) return absl::OkStatus();
+    const vduse_dev_response response = Answer(**request, handler);
+    const absl::Status sent = device.Reply(response);
+    // Whoever asked may have been killed. What changed stays changed.
+    if (!sent.ok() && !absl::IsNotFound(sent)) return sent;
+  }
+}
+
+}  // namespace vduse

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_VDUSE_VIRTQUEUE_H_
+#define VDUSE_NET_VDUSE_VIRTQUEUE_H_
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "vduse/chain.h"
+#include "vduse/device.h"
+#include "vduse/iova_map.h"
+#include "vduse/ring_layout.h"
+
+namespace vduse {
+
+// The device's side of one split virtqueue (virtio 1.3, section 2.7).
+//
+// The mechanics only: it takes chains, returns them in the order in which
+// they were made available, and says whether the driver wants to hear of it.
+// It neither notifies nor decides when to.
+//
+// The memory is the driver's and may change at any moment. Every field is
+// loaded once; the device's own indices live here and are never read back,
+// but for the used index after a crash.
+//
+//   available:   used_next_ .......... last_avail_ ........ avail.idx
+//                |  popped, owed       |  offered, not taken |
+//
+// Invariants: used_next_ <= last_avail_ <= avail.idx <= used_next_ + size,
+// all modulo 2^16.
+//
+// One thread, the one that owns the IovaMap.
+class Virtqueue {
+ public:
+  // What one readv(2) or writev(2) takes, less room for a header and a
+  // spill of the caller's own.
+  static constexpr uint32_t kMaxSegments = 1024 - 2;
+
+  enum class Start {
+    kFresh,      // the driver has just set the queue up
+    kRecovered,  // a process before this one ran it: resume at used.idx
+  };
+
+  struct Features {
+    bool event_idx = false;
+    bool indirect = false;
+  };
+
+  // Checks what the driver configured and maps the rings.
+  //   InvalidArgument: the queue can never run like this.
+  //   Unavailable: the rings are not mapped at present.
+  static absl::StatusOr<Virtqueue> Create(const QueueInfo& info,
+                                          Features features, Start start,
+                                          IovaMap& map);
+
+  uint32_t size() const { return size_; }
+
+  // Next chain, or nothing: the ring is empty, broken or not mapped; or the
+  // chain would fit only once the outstanding ones are back. A malformed
+  // chain is taken like any other and says so.
+  [[nodiscard]] std::optional<Chain> Pop();
+
+  // Whether the last Pop gave nothing because a chain did not fit beside the
+  // outstanding ones.
+  bool out_of_segments() const { return out_of_segments_; }
+
+  // Takes back the latest chain popped that is still outstanding: the next
+  // Pop returns it again.
+  void Unpop(Chain chain);
+
+  // Fills the next used entry: `written` bytes of the writable part hold
+  // data. Oldest chain first. Nothing is visible before Publish().
+  void Push(Chain chain, uint64_t written);
+
+  // Makes pushed entries visible to the driver and returns their number.
+  uint32_t Publish();
+
+  // Whether the driver asked to be notified of what was published since the
+  // last call (2.7.7, 2.7.10). Ask once per flush: the answer moves the
+  // position from which EVENT_IDX counts.
+  [[nodiscard]] bool NotificationWanted();
+
+  // Asks the driver for kicks. True if chains are offered already: then look
+  // again, the driver may have kicked nobody.
+  [[nodiscard]] bool EnableKicks();
+
+  // Tells the driver that kicks are not needed (best effort, 2.7.10).
+  void DisableKicks();
+
+  // The index of the next available entry to take.
+  uint16_t position() const { return last_avail_; }
+
+  // Latched when the ring itself makes no sense; nothing is popped any more.
+  // The text says what was seen, and is empty while the ring is sound.
+  bool broken() const { return !broken_.empty(); }
+  const std::string& broken_reason() const { return broken_; }
+  void Break(std::string reason);
+
+  // Makes a Linux driver that waits for this queue give up: a used entry
+  // whose id is beyond the ring. For a broken control queue, once, or the
+  // driver's host would wait for ever.
+  void PushUnusableEntry();
+
+  // The mappings went (IovaMap::Drop): call MapRings() before going on. No
+  // chain may be outstanding.
+  void UnmapRings();
+  bool mapped() const { return desc_ != nullptr; }
+  [[nodiscard]] bool MapRings();
+
+  // Malformed chains taken, by ChainError.
+  const std::array<uint64_t, kChainErrors>& chain_errors() const {
+    return chain_errors_;
+  }
+
+ private:
+  Virtqueue(const QueueInfo& info, Features features, IovaMap& map);
+
+  struct Parsed;
+  bool RefreshAvailable();
+  ChainError Parse(uint16_t head, Chain& chain);
+  ChainError ParseIndirect(const Desc& table, Chain& chain, Parsed& parsed);
+  ChainError AddSegment(const Desc& desc, Chain& chain, Parsed& parsed);
+  Desc LoadDesc(uint16_t index) const;
+  uint16_t LoadAvail(size_t word) const;
+  void StoreUsedElem(uint16_t index, UsedElem elem);
+  uint16_t UsedWord(size_t word) const;
+  size_t UsedEventWord() const { return kAvailRing + size_; }
+  size_t AvailEventWord() const {
+    return (kUsedRingOffset + sizeof(UsedElem) * size_) / sizeof(uint16_t);
+  }
+
+  IovaMap* map_;
+  uint32_t size_;
+  Features features_;
+  uint64_t desc_addr_;
+  uint64_t avail_addr_;
+  uint64_t used_addr_;
+
+  uint8_t* desc_ = nullptr;
+  uint16_t* avail_ = nullptr;
+  uint16_t* used_ = nullptr;
+
+  uint16_t last_avail_ = 0;  // next available entry to take
+  uint16_t avail_seen_ = 0;  // avail.idx when last loaded
+  uint16_t used_next_ = 0;   // next used entry to fill
+  uint16_t published_ = 0;   // used.idx as the driver sees it
+  uint16_t signalled_ = 0;   // published_ at the last NotificationWanted()
+  bool signalled_known_ = false;
+  std::string broken_;
+
+  std::vector<iovec> segments_;  // of the outstanding chains
+  uint32_t segments_used_ = 0;
+  uint32_t outstanding_ = 0;
+  bool out_of_segments_ = false;
+  std::vector<Desc> indirect_;  // local copy of one table
+  std::array<uint64_t, kChainErrors> chain_errors_{};
+};
+
+}  // namespace vduse
+
+#endif  // VDUSE_NET_VDUSE_VIRTQUEUE_H_
