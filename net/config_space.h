@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_CONFIG_SPACE_H_
+#define VDUSE_NET_NET_CONFIG_SPACE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace net {
+
+using MacAddress = std::array<uint8_t, 6>;
+
+// The smallest and largest MTU a device may state (virtio 1.3, 5.1.4.1).
+inline constexpr uint16_t kMinMtu = 68;
+inline constexpr uint16_t kMaxMtu = 65535;
+
+// struct virtio_net_config (virtio 1.3, 5.1.4), little-endian. The tail is
+// there because the kernel reads its own idea of the struct in one piece, and
+// shows nothing at all when the space is shorter.
+struct ConfigSpace {
+  MacAddress mac{};
+  uint16_t status = 0;
+  uint16_t max_virtqueue_pairs = 1;
+  uint16_t mtu = 1500;
+  std::array<uint8_t, 52> reserved{};
+
+  std::vector<uint8_t> Bytes() const {
+    std::vector<uint8_t> bytes(sizeof(ConfigSpace));
+    std::memcpy(bytes.data(), this, sizeof(ConfigSpace));
+    return bytes;
+  }
+};
+static_assert(sizeof(ConfigSpace) == 64);
+static_assert(offsetof(ConfigSpace, status) == 6);
+static_assert(offsetof(ConfigSpace, mtu) == 10);
+
+inline constexpr uint16_t kStatusLinkUp = 1;
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_CONFIG_SPACE_H_

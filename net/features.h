@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Feature bits of a network device (virtio 1.3, 5.1.3 and 6) and the rules
+// between them. The kernel's headers have them too, but do not compile as
+// C++.
+#ifndef VDUSE_NET_NET_FEATURES_H_
+#define VDUSE_NET_NET_FEATURES_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace net {
+
+constexpr uint64_t Bit(unsigned bit) { return 1ULL << bit; }
+
+inline constexpr unsigned kFeatureMtu = 3;
+inline constexpr unsigned kFeatureMac = 5;
+inline constexpr unsigned kFeatureMrgRxbuf = 15;
+inline constexpr unsigned kFeatureStatus = 16;
+inline constexpr unsigned kFeatureCtrlVq = 17;
+inline constexpr unsigned kFeatureIndirectDesc = 28;
+inline constexpr unsigned kFeatureEventIdx = 29;
+inline constexpr unsigned kFeatureVersion1 = 32;
+inline constexpr unsigned kFeatureAccessPlatform = 33;
+inline constexpr unsigned kFeatureVqNotfCoal = 52;
+inline constexpr unsigned kFeatureNotfCoal = 53;
+
+// What a device offers where the kernel lets it have a control queue.
+inline constexpr uint64_t kOfferedFeatures =
+    Bit(kFeatureVersion1) | Bit(kFeatureAccessPlatform) | Bit(kFeatureMac) |
+    Bit(kFeatureStatus) | Bit(kFeatureMtu) | Bit(kFeatureMrgRxbuf) |
+    Bit(kFeatureIndirectDesc) | Bit(kFeatureEventIdx) | Bit(kFeatureCtrlVq) |
+    Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal);
+
+// `features` without the control queue and all that depends on it.
+uint64_t WithoutControlQueue(uint64_t features);
+
+// Whether a driver may accept `negotiated` of what was `offered`
+// (virtio 1.3, 2.2.2 and 5.1.3.1). The error names the bit.
+absl::Status CheckNegotiated(uint64_t offered, uint64_t negotiated);
+
+// The names of the bits, for logs: "VERSION_1 MAC ...".
+std::string FeatureNames(uint64_t features);
+
+inline bool Has(uint64_t features, unsigned bit) {
+  return (features & Bit(bit)) != 0;
+}
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_FEATURES_H_

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/net_device.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <linux/virtio_config.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "net/features.h"
+
+namespace net {
+namespace {
+
+using base::Log;
+using base::Severity;
+using coalesce::Direction;
+using coalesce::Params;
+using coalesce::ParamTable;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Some clients enable queues a few milliseconds after DRIVER_OK, without a
+// word, and some never enable all.
+constexpr Time kFirstLook = milliseconds(1);
+constexpr Time kLastLook = seconds(8);
+constexpr Time kConfigRetry = milliseconds(1);
+
+std::string QueueName(uint32_t index, std::optional<uint32_t> ctrl_index) {
+  if (ctrl_index && index == *ctrl_index) return "control queue";
+  return fmt::format("{} queue {}", index % 2 == 0 ? "rx" : "tx", index);
+}
+
+void ClearEventfd(int fd) {
+  uint64_t value = 0;
+  [[maybe_unused]] ssize_t n = read(fd, &value, sizeof(value));
+}
+
+}  // namespace
+
+NetDevice::NetDevice(vduse::Device& device, Options options)
+    : device_(device),
+      options_(std::move(options)),
+      params_(options_.queue_pairs, options_.rx, options_.tx),
+      ctrl_map_(device) {}
+
+absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
+    vduse::Device& device, Options options) {
+  std::unique_ptr<NetDevice> net(new NetDevice(device, std::move(options)));
+  if (absl::Status status = net->Init(); !status.ok()) return status;
+  return net;
+}
+
+absl::Status NetDevice::Init() {
+  const uint32_t data_queues = 2 * options_.queue_pairs;
+  uint32_t wanted = data_queues;
+  if (Has(options_.features, kFeatureCtrlVq)) {
+    ctrl_index_ = data_queues;  // no MQ: behind the only pair (5.1.2)
+    ++wanted;
+  }
+  if (device_.queue_count() != wanted) {
+    return absl::FailedPreconditionError(
+        fmt::format("the device has {} virtqueues, {} are needed for {} queue "
+                    "pairs {} a control queue",
+                    device_.queue_count(), wanted, options_.queue_pairs,
+                    ctrl_index_ ? "and" : "without"));
+  }
+  queues_.assign(wanted, QueueState::kDown);
+  positions_.assign(wanted, 0);
+  attention_ = base::UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ctrl_kick_ = base::UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!attention_ || !ctrl_kick_) return absl::ErrnoToStatus(errno, "eventfd");
+  for (uint32_t pair = 0; pair < options_.queue_pairs; ++pair) {
+    auto worker = Worker::Start(device_, pair, options_.mtu, attention_.get());
+    if (!worker.ok()) return worker.status();
+    workers_.push_back(std::move(*worker));
+  }
+  return absl::OkStatus();
+}
+
+NetDevice::~NetDevice() { StopDriver(); }
+
+void NetDevice::Resume(const std::optional<ParamTable::Snapshot>& coalescing) {
+  adopted_ = true;
+  const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
+  // The status cannot be read back. A config interrupt is refused until
+  // DRIVER_OK is in force and does no harm after.
+  if (!features.ok() || *features == 0 ||
+      device_.InjectConfig() != vduse::InjectResult::kDelivered) {
+    Log(Severity::kInfo, "adopted: no driver is active");
+    return;
+  }
+  if (coalescing && !params_.Restore(*coalescing)) {
+    Log(Severity::kWarning,
+        "the saved coalescing parameters are of another device: not used");
+  }
+  features_ = *features;
+  Log(Severity::kInfo, "adopted: the driver is active, features {}",
+      FeatureNames(features_));
+  StartDriver(vduse::Virtqueue::Start::kRecovered);
+}
+
+absl::Status NetDevice::SetTap(Tap tap) {
+  // One pair for now, and so one queue of the TAP.
+  absl::Status status = workers_.front()->SetTap(std::move(tap));
+  if (status.ok()) broken_ = false;
+  UpdateLink();
+  return status;
+}
+
+void NetDevice::SetLink(bool up) {
+  tap_link_ = up;
+  UpdateLink();
+}
+
+void NetDevice::UpdateLink() {
+  const bool up = tap_link_ && !broken_;
+  if (up == shown_link_) return;
+  const uint16_t status = up ? kStatusLinkUp : 0;
+  const std::array<uint8_t, 2> bytes = {static_cast<uint8_t>(status), 0};
+  const absl::Status set =
+      device_.SetConfig(offsetof(ConfigSpace, status), bytes);
+  if (!set.ok()) {
+    Log(Severity::kError, "link status: {}", std::string(set.message()));
+    return;
+  }
+  shown_link_ = up;
+  Log(Severity::kInfo, "link {}", up ? "up" : "down");
+  config_owed_ = true;
+  InjectConfig(Now());
+}
+
+void NetDevice::InjectConfig(Time now) {
+  config_retry_.reset();
+  // Without a driver there is nobody to tell: it reads the space at start.
+  if (!driver_ok_) return;
+  if (device_.InjectConfig() == vduse::InjectResult::kNotYet) {
+    config_retry_ = now + kConfigRetry;
+    return;
+  }
+  config_owed_ = false;
+}
+
+absl::Status NetDevice::OnStatus(uint8_t status) {
+  if (status == 0 || (status & VIRTIO_CONFIG_S_FAILED) != 0) {
+    if (driver_ok_) {
+      Log(Severity::kInfo, "{} by the driver",
+          status == 0 ? "reset" : "given up (FAILED)");
+    }
+    StopDriver();
+    params_.Reset();
+    Persist();
+    return absl::OkStatus();
+  }
+  const bool driver_ok = (status & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
+  const bool features_ok = (status & VIRTIO_CONFIG_S_FEATURES_OK) != 0;
+  if (driver_ok && !features_ok) {
+    return absl::InvalidArgumentError("DRIVER_OK without FEATURES_OK");
+  }
+  // DRIVER_OK is an edge: what repeats it starts nothing (2.1.1).
+  if (driver_ok_ || !features_ok) return absl::OkStatus();
+  const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
+  if (!features.ok()) return features.status();
+  if (absl::Status check = CheckNegotiated(options_.features, *features);
+      !check.ok()) {
+    return check;
+  }
+  if (!driver_ok) return absl::OkStatus();
+  features_ = *features;
+  Log(Severity::kInfo, "driver active, features {}", FeatureNames(features_));
+  StartDriver(adopted_ ? vduse::Virtqueue::Start::kRecovered
+                       : vduse::Virtqueue::Start::kFresh);
+  return absl::OkStatus();
+}
+
+void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
+  driver_ok_ = true;
+  start_ = start;
+  adopted_ = false;
+  broken_ = false;
+  // Every reset drops the kick eventfds.
+  for (uint32_t index = 0; index < queues_.size(); ++index) {
+    const int fd =
+        ctrl_index_ && index == *ctrl_index_
+            ? ctrl_kick_.get()
+            : worker_of(index).kick_fd(ParamTable::DirectionOf(index));
+    const absl::Status set = device_.SetKick(index, fd);
+    if (!set.ok()) Log(Severity::kError, "{}", std::string(set.message()));
+  }
+  look_delay_ = kFirstLook;
+  LookForReadyQueues(Now());
+  UpdateLink();
+  config_owed_ = true;
+  config_retry_ = Now() + kConfigRetry;
+}
+
+void NetDevice::StopDriver() {
+  for (uint32_t index = 0; index < queues_.size(); ++index) {
+    if (const auto position = OnQueueState(index); position.ok()) {
+      positions_[index] = *position;
+    }
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call([](QueuePair<Tap>& pair) { pair.Stop(); });
+  }
+  ctrl_.reset();
+  ctrl_again_ = false;
+  ctrl_map_.DropAll();
+  std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
+  look_at_.reset();
+  driver_ok_ = false;
+  features_ = 0;
+  adopted_ = false;
+}
+
+// Starts what has become ready. Each queue's set-up is read once.
+void NetDevice::LookForReadyQueues(Time now) {
+  look_at_.reset();
+  bool all_known = true;
+  for (uint32_t index = 0; index < queues_.size(); ++index) {
+    if (queues_[index] != QueueState::kDown) continue;
+    const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
+    if (!info.ok() || !info->ready) {
+      all_known = false;
+      continue;
+    }
+    const absl::Status started = StartQueue(index, *info);
+    if (started.ok()) {
+      queues_[index] = QueueState::kRunning;
+      continue;
+    }
+    if (look_delay_ == kFirstLook || !absl::IsUnavailable(started)) {
+      Log(Severity::kError, "{} not started: {}", QueueName(index, ctrl_index_),
+          std::string(started.message()));
+    }
+    if (absl::IsUnavailable(started)) {
+      all_known = false;
+    } else {
+      queues_[index] = QueueState::kRefused;
+    }
+  }
+  if (all_known || look_delay_ > kLastLook) return;
+  look_at_ = now + look_delay_;
+  look_delay_ *= 2;
+}
+
+absl::Status NetDevice::StartQueue(uint32_t index,
+                                   const vduse::QueueInfo& info) {
+  if (ctrl_index_ && index == *ctrl_index_) return StartCtrlQueue(info);
+  params_.SetEnabled(index, true);
+  absl::Status status;
+  worker_of(index).Call([&](QueuePair<Tap>& pair) {
+    status = pair.Start(ParamTable::DirectionOf(index), info, features_, start_,
+                        params_.entry(index).params, Now());
+  });
+  if (!status.ok()) params_.SetEnabled(index, false);
+  return status;
+}
+
+absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info) {
+  auto ring = vduse::Virtqueue::Create(
+      info,
+      {.event_idx = Has(features_, kFeatureEventIdx),
+       .indirect = Has(features_, kFeatureIndirectDesc)},
+      start_, ctrl_map_);
+  if (!ring.ok()) return ring.status();
+  const uint32_t size = ring->size();
+  NotifiedQueue queue(device_, *ctrl_index_, std::move(*ring), size);
+  ctrl_ = std::make_unique<CtrlQueue>(std::move(queue), features_, *this);
+  ctrl_again_ = true;  // look once: a kick may have come before us
+  return absl::OkStatus();
+}
+
+void NetDevice::OnIotlbUpdate(uint64_t first, uint64_t last) {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call(
+        [&](QueuePair<Tap>& pair) { pair.InvalidateIova(first, last); });
+  }
+  ctrl_map_.Drop(first, last);
+  if (ctrl_) {
+    ctrl_->queue().ring().UnmapRings();
+    ctrl_again_ = true;
+  }
+  // A queue whose rings were out of reach may start now.
+  if (driver_ok_) {
+    look_delay_ = kFirstLook;
+    look_at_ = Now();
+  }
+}
+
+absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
+  if (index >= queues_.size()) {
+    return absl::OutOfRangeError(fmt::format("no virtqueue {}", index));
+  }
+  std::optional<uint16_t> position;
+  if (ctrl_index_ && index == *ctrl_index_) {
+    if (ctrl_) position = ctrl_->queue().ring().position();
+  } else {
+    worker_of(index).Call([&](QueuePair<Tap>& pair) {
+      position = pair.Position(ParamTable::DirectionOf(index));
+    });
+  }
+  return position.value_or(positions_[index]);
+}
+
+absl::Status NetDevice::Serve(Time now) {
+  if (absl::Status status = vduse::ServeRequests(device_, *this);
+      !status.ok()) {
+    return status;
+  }
+  ClearEventfd(ctrl_kick_.get());
+  ServeCtrlQueue(now);
+  CheckWorkers();
+  if (driver_ok_ && look_at_ && now >= *look_at_) LookForReadyQueues(now);
+  if (config_owed_ && config_retry_ && now >= *config_retry_) {
+    InjectConfig(now);
+  }
+  return absl::OkStatus();
+}
+
+void NetDevice::ServeCtrlQueue(Time now) {
+  if (!ctrl_) return;
+  if (ctrl_map_.Trim()) ctrl_->queue().ring().UnmapRings();
+  const bool was_broken = ctrl_->queue().ring().broken();
+  ctrl_again_ = ctrl_->Serve(now);
+  if (ctrl_map_.TakePoisoned()) {
+    ctrl_->queue().ring().Break("driver memory has no pages behind it");
+    ctrl_again_ = true;
+  }
+  if (!was_broken && ctrl_->queue().ring().broken()) {
+    MarkBroken("control queue: " + ctrl_->queue().ring().broken_reason());
+  }
+}
+
+void NetDevice::CheckWorkers() {
+  uint64_t value = 0;
+  if (read(attention_.get(), &value, sizeof(value)) < 0) return;
+  std::vector<std::string> broken;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call([&](QueuePair<Tap>& pair) {
+      for (const Direction direction : {Direction::kRx, Direction::kTx}) {
+        const std::string reason = pair.BrokenReason(direction);
+        if (reason.empty()) continue;
+        broken.push_back(
+            (direction == Direction::kRx ? "rx queue: " : "tx queue: ") +
+            reason);
+      }
+      if (pair.port_lost()) broken.push_back("the TAP interface is gone");
+    });
+  }
+  for (const std::string& reason : broken) MarkBroken(reason);
+  UpdateLink();
+  if (driver_ok_) look_at_ = Now();
+}
+
+void NetDevice::MarkBroken(const std::string& what) {
+  broken_ = true;
+  if (broken_log_.Allow()) Log(Severity::kError, "{}", what);
+  UpdateLink();
+}
+
+std::optional<Time> NetDevice::deadline() const {
+  if (ctrl_again_) return Time::zero();
+  std::optional<Time> first = Earlier(look_at_, config_retry_);
+  if (ctrl_) first = Earlier(first, ctrl_->queue().deadline());
+  return first;
+}
+
+void NetDevice::SetCoalescing(Direction direction, Params params) {
+  params_.SetAll(direction, params);
+  Persist();
+  for (uint32_t queue = 0; queue < params_.queue_count(); ++queue) {
+    if (ParamTable::DirectionOf(queue) == direction) ApplyParams(queue);
+  }
+  LogChange(direction == Direction::kRx ? "RX_SET" : "TX_SET", params);
+}
+
+bool NetDevice::SetQueueCoalescing(uint32_t queue, Params params) {
+  if (!params_.SetQueue(queue, params)) return false;
+  Persist();
+  ApplyParams(queue);
+  LogChange("VQ_SET " + QueueName(queue, ctrl_index_), params);
+  return true;
+}
+
+std::optional<Params> NetDevice::QueueCoalescing(uint32_t queue) const {
+  return params_.Get(queue);
+}
+
+void NetDevice::LogChange(const std::string& what, Params params) {
+  if (!change_log_.Allow()) return;
+  const uint64_t unsaid = change_log_.TakeSuppressed();
+  Log(Severity::kInfo, "{}: usecs={} packets={}{}", what, params.max_usecs,
+      params.max_packets,
+      unsaid > 0 ? fmt::format(" ({} changes before it not logged)", unsaid)
+                 : "");
+}
+
+void NetDevice::ApplyParams(uint32_t queue) {
+  worker_of(queue).Call([&](QueuePair<Tap>& pair) {
+    pair.SetParams(ParamTable::DirectionOf(queue), params_.entry(queue).params,
+                   Now());
+  });
+}
+
+void NetDevice::Persist() {
+  if (options_.persist) options_.persist(params_.snapshot());
+}
+
+std::vector<std::string> NetDevice::Summary() {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    QueuePairCounters c;
+    workers_[i]->Call([&](QueuePair<Tap>& pair) { c = pair.counters(); });
+    lines.push_back(fmt::format(
+        "pair {} rx: packets {} bytes {} notifications {} (suppressed {}) "
+        "bad-chain {} bad-packet {} too-large {}",
+        i, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
+        c.rx_queue.suppressed, c.rx_bad_chain, c.rx_bad_packet,
+        c.rx_too_large));
+    lines.push_back(fmt::format(
+        "pair {} tx: packets {} bytes {} notifications {} (suppressed {}) "
+        "bad-chain {} bad-header {} bad-length {} port-drops {} refused {}",
+        i, c.tx_packets, c.tx_bytes, c.tx_queue.notifications,
+        c.tx_queue.suppressed, c.tx_bad_chain, c.tx_bad_header, c.tx_bad_length,
+        c.tx_port_drops, c.tx_port_refused));
+  }
+  if (ctrl_) {
+    const CtrlQueue::Counters& c = ctrl_->counters();
+    lines.push_back(
+        fmt::format("control: commands {} rejected {} unanswerable {}",
+                    c.commands, c.rejected, c.unanswerable));
+  }
+  return lines;
+}
+
+}  // namespace net

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_NET_DEVICE_H_
+#define VDUSE_NET_NET_NET_DEVICE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/log.h"
+#include "base/unique_fd.h"
+#include "coalesce/param_table.h"
+#include "net/config_space.h"
+#include "net/ctrl_queue.h"
+#include "net/tap.h"
+#include "net/worker.h"
+#include "vduse/device.h"
+#include "vduse/iova_map.h"
+#include "vduse/session.h"
+
+namespace net {
+
+// A virtio network device (virtio 1.3, 5.1) over a VDUSE device: its life
+// from reset to DRIVER_OK and back, its control queue, its link, its workers.
+//
+// Everything here runs on one thread, the control thread; the workers have
+// their own. Nothing here waits for anything but a worker's current step.
+class NetDevice final : public vduse::RequestHandler, public CommandTarget {
+ public:
+  struct Options {
+    uint64_t features = 0;  // offered
+    uint32_t queue_pairs = 1;
+    uint16_t mtu = 1500;
+    // The operator's: what applies until the driver asks, and after a reset.
+    coalesce::Params rx;
+    coalesce::Params tx;
+    // Called before a change by the driver comes into force.
+    std::function<void(const coalesce::ParamTable::Snapshot&)> persist;
+  };
+
+  // `device` must outlive the result and have the virtqueues that the
+  // options call for.
+  static absl::StatusOr<std::unique_ptr<NetDevice>> Create(
+      vduse::Device& device, Options options);
+  ~NetDevice() override;
+
+  // For a device that a process before this one served: goes on where it
+  // stopped, with what the driver had set. Before the first Serve().
+  void Resume(const std::optional<coalesce::ParamTable::Snapshot>& coalescing);
+
+  // Gives the pair its packets. Until then its queues wait.
+  absl::Status SetTap(Tap tap);
+
+  // What the TAP's link says; the driver sees it in its configuration space.
+  void SetLink(bool up);
+
+  // Answers the kernel, then the driver's commands, then looks after the
+  // queues. On every wake-up; cheap when there is nothing to do.
+  //   Aborted: the device is broken for good.
+  absl::Status Serve(Time now);
+
+  // Descriptors to poll for reading, besides the device's own.
+  int ctrl_kick_fd() const { return ctrl_kick_.get(); }
+  int attention_fd() const { return attention_.get(); }
+
+  // When Serve() is to be called again at the latest.
+  std::optional<Time> deadline() const;
+
+  bool driver_ok() const { return driver_ok_; }
+  bool has_control_queue() const { return ctrl_index_.has_value(); }
+
+  // A few lines on what went through, for the log.
+  std::vector<std::string> Summary();
+
+  // vduse::RequestHandler
+  absl::Status OnStatus(uint8_t status) override;
+  void OnIotlbUpdate(uint64_t first, uint64_t last) override;
+  absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override;
+
+  // CommandTarget
+  void SetCoalescing(coalesce::Direction direction,
+                     coalesce::Params params) override;
+  bool SetQueueCoalescing(uint32_t queue, coalesce::Params params) override;
+  std::optional<coalesce::Params> QueueCoalescing(
+      uint32_t queue) const override;
+
+ private:
+  enum class QueueState { kDown, kRunning, kRefused };
+
+  NetDevice(vduse::Device& device, Options options);
+  absl::Status Init();
+
+  void StartDriver(vduse::Virtqueue::Start start);
+  void StopDriver();
+  void LookForReadyQueues(Time now);
+  absl::Status StartQueue(uint32_t index, const vduse::QueueInfo& info);
+  absl::Status StartCtrlQueue(const vduse::QueueInfo& info);
+  void ServeCtrlQueue(Time now);
+  void CheckWorkers();
+  void MarkBroken(const std::string& what);
+  void UpdateLink();
+  void InjectConfig(Time now);
+  void ApplyParams(uint32_t queue);
+  void LogChange(const std::string& what, coalesce::Params params);
+  void Persist();
+  Worker& worker_of(uint32_t queue) { return *workers_[queue / 2]; }
+
+  vduse::Device& device_;
+  const Options options_;
+  coalesce::ParamTable params_;
+  std::optional<uint32_t> ctrl_index_;  // if the device has a control queue
+  base::UniqueFd attention_;
+  base::UniqueFd ctrl_kick_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+
+  uint64_t features_ = 0;  // negotiated, while driver_ok_
+  bool driver_ok_ = false;
+  bool adopted_ = false;  // rings may be half done: the first start resumes
+  vduse::Virtqueue::Start start_ = vduse::Virtqueue::Start::kFresh;
+  std::vector<QueueState> queues_;
+  std::vector<uint16_t> positions_;  // when they last stopped
+
+  std::optional<Time> look_at_;  // for queues that become ready late
+  Time look_delay_{};
+
+  vduse::IovaMap ctrl_map_;
+  std::unique_ptr<CtrlQueue> ctrl_;
+  bool ctrl_again_ = false;
+
+  bool tap_link_ = false;
+  bool broken_ = false;      // a queue is latched, or the port lost
+  bool shown_link_ = false;  // what the configuration space says
+  std::optional<Time> config_retry_;
+  bool config_owed_ = false;
+
+  base::LogLimiter change_log_{10};
+  base::LogLimiter broken_log_{1};
+};
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_NET_DEVICE_H_

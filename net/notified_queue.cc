@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/notified_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace net {
+namespace {
+
+using std::chrono::milliseconds;
+
+// DRIVER_OK is in force within a fraction of a millisecond of our answer.
+constexpr Time kFirstRetry = milliseconds(1);
+constexpr Time kLastRetry = milliseconds(100);
+
+}  // namespace
+
+void NotifiedQueue::OnPublished(uint32_t packets, uint32_t descriptors,
+                                Time now) {
+  counters_.packets += packets;
+  unnotified_descriptors_ += descriptors;
+  if (coalescer_.OnCompleted(packets, now)) {
+    Flush(now);
+  } else if (unnotified_descriptors_ >= early_flush_) {
+    FlushPending(now);
+  }
+}
+
+void NotifiedQueue::Complete(vduse::Chain chain, uint64_t written, Time now) {
+  const uint32_t descriptors = chain.descriptors();
+  ring_.Push(std::move(chain), written);
+  ring_.Publish();
+  OnPublished(1, descriptors, now);
+}
+
+void NotifiedQueue::OnTimer(Time now) {
+  if (coalescer_.OnTimer(now)) Flush(now);
+  if (owed_ && now >= retry_at_) Inject(now);
+}
+
+std::optional<Time> NotifiedQueue::deadline() const {
+  std::optional<Time> retry;
+  if (owed_) retry = retry_at_;
+  return Earlier(coalescer_.deadline(), retry);
+}
+
+void NotifiedQueue::Flush(Time now) {
+  ++counters_.flushes;
+  unnotified_descriptors_ = 0;
+  // Without its rings in reach the driver's wish is unknown.
+  if (ring_.mapped() && !ring_.NotificationWanted()) {
+    ++counters_.suppressed;
+    return;
+  }
+  owed_ = true;
+  if (now >= retry_at_) Inject(now);
+}
+
+void NotifiedQueue::Inject(Time now) {
+  switch (device_->Inject(index_)) {
+    case vduse::InjectResult::kDelivered:
+      ++counters_.notifications;
+      owed_ = false;
+      retry_delay_ = Time::zero();
+      return;
+    case vduse::InjectResult::kNotYet:
+      retry_delay_ = retry_delay_ == Time::zero()
+                         ? kFirstRetry
+                         : std::min<Time>(retry_delay_ * 2, kLastRetry);
+      retry_at_ = now + retry_delay_;
+      return;
+    case vduse::InjectResult::kBroken:
+      owed_ = false;  // nobody is left to be notified
+      return;
+  }
+}
+
+std::optional<Time> Earlier(std::optional<Time> a, std::optional<Time> b) {
+  if (!a) return b;
+  if (!b) return a;
+  return std::min(*a, *b);
+}
+
+}  // namespace net

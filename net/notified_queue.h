@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_NOTIFIED_QUEUE_H_
+#define VDUSE_NET_NET_NOTIFIED_QUEUE_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "coalesce/coalescer.h"
+#include "vduse/device.h"
+#include "vduse/virtqueue.h"
+
+namespace net {
+
+using coalesce::Time;
+
+// A virtqueue whose used buffer notifications are coalesced. Joins the ring,
+// the policy and the device; the same for receiving, transmitting and (with
+// parameters 0) control.
+//
+// A notification is owed from the moment it is due until the kernel has taken
+// it: before the driver's DRIVER_OK is in force it is refused, and retried.
+//
+// One thread, the ring's.
+class NotifiedQueue {
+ public:
+  struct Counters {
+    uint64_t packets = 0;        // completed, rejected ones included
+    uint64_t flushes = 0;        // times a notification was due
+    uint64_t suppressed = 0;     // of those, the driver did not want
+    uint64_t notifications = 0;  // sent
+  };
+
+  // `early_flush` descriptors completed without a notification bring one
+  // about: a driver short of descriptors waits for it.
+  NotifiedQueue(vduse::Device& device, uint32_t index, vduse::Virtqueue ring,
+                uint32_t early_flush)
+      : device_(&device),
+        index_(index),
+        ring_(std::move(ring)),
+        early_flush_(early_flush),
+        coalescer_(ring_.size()) {}
+
+  vduse::Virtqueue& ring() { return ring_; }
+  const vduse::Virtqueue& ring() const { return ring_; }
+  uint32_t index() const { return index_; }
+
+  // `packets` packets, of `descriptors` descriptors, have been published.
+  void OnPublished(uint32_t packets, uint32_t descriptors, Time now);
+
+  // Returns one chain, makes it visible and counts it.
+  void Complete(vduse::Chain chain, uint64_t written, Time now);
+
+  // Notifies if the time has come. Cheap; at every step.
+  void OnTimer(Time now);
+
+  void SetParams(coalesce::Params params, Time now) {
+    if (coalescer_.SetParams(params, now)) Flush(now);
+  }
+  coalesce::Params params() const { return coalescer_.params(); }
+
+  // Notifies of what is pending: waiting helps nobody.
+  void FlushPending(Time now) {
+    if (coalescer_.Drain()) Flush(now);
+  }
+
+  // Whatever the driver knew is unknown to us: notifies it in any case.
+  void Owe() { owed_ = true; }
+
+  // When OnTimer() is needed.
+  std::optional<Time> deadline() const;
+
+  const Counters& counters() const { return counters_; }
+
+ private:
+  void Flush(Time now);
+  void Inject(Time now);
+
+  vduse::Device* device_;
+  uint32_t index_;
+  vduse::Virtqueue ring_;
+  uint32_t early_flush_;
+  coalesce::Coalescer coalescer_;
+  uint32_t unnotified_descriptors_ = 0;
+  bool owed_ = false;
+  Time retry_at_{};
+  Time retry_delay_{};
+  Counters counters_;
+};
+
+// The earlier of two deadlines, either of which may be absent.
+std::optional<Time> Earlier(std::optional<Time> a, std::optional<Time> b);
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_NOTIFIED_QUEUE_H_

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_QUEUE_PAIR_H_
+#define VDUSE_NET_NET_QUEUE_PAIR_H_
+
+#include <sys/uio.h>
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "coalesce/param_table.h"
+#include "net/header.h"
+#include "net/notified_queue.h"
+#include "net/rx_chains.h"
+#include "net/tap.h"
+#include "vduse/device.h"
+#include "vduse/iova_map.h"
+#include "vduse/virtqueue.h"
+
+namespace net {
+
+using coalesce::Direction;
+
+// Where packets come from and go to, each behind a VirtioNetHeader.
+template <typename T>
+concept PacketPort = requires(T port, std::span<const iovec> segments) {
+  { port.Read(segments) } -> std::same_as<IoResult>;
+  { port.Write(segments) } -> std::same_as<IoResult>;
+};
+
+// Why Step() was called. All may be set without need.
+struct Ready {
+  bool port_readable = false;
+  bool port_writable = false;
+  bool rx_kick = false;
+  bool tx_kick = false;
+};
+
+// What the next Step() is to wait for.
+struct Wait {
+  bool port_readable = false;
+  bool port_writable = false;
+  bool again = false;  // do not wait: the budget was used up
+  std::optional<Time> deadline;
+};
+
+struct QueuePairCounters {
+  uint64_t tx_packets = 0;
+  uint64_t tx_bytes = 0;
+  uint64_t tx_bad_chain = 0;     // cannot be a packet
+  uint64_t tx_bad_header = 0;    // asks for an offload not negotiated
+  uint64_t tx_bad_length = 0;    // no Ethernet frame, or over the MTU
+  uint64_t tx_port_drops = 0;    // the port did not take it
+  uint64_t tx_port_refused = 0;  // the kernel called the frame invalid
+  uint64_t rx_packets = 0;
+  uint64_t rx_bytes = 0;
+  uint64_t rx_bad_chain = 0;   // not a receive buffer
+  uint64_t rx_bad_packet = 0;  // too short, or with an offload
+  uint64_t rx_too_large = 0;   // no room for it in the driver's buffers
+  NotifiedQueue::Counters rx_queue;
+  NotifiedQueue::Counters tx_queue;
+};
+
+// The data path of one pair of virtqueues over one port (virtio 1.3, 5.1.6).
+//
+//   transmit:  kick -> Pop -> header checked, replaced by ours -> Write
+//              -> Push, Publish (per packet) -> coalescer -> notification
+//   receive:   readable -> Pop enough for a packet -> Read into the chains
+//              -> header written -> Push, Publish -> coalescer -> ...
+//
+// Packets are never delayed, only notifications. used.idx moves once per
+// packet, so a crash loses or repeats at most one each way.
+//
+// No epoll, no threads, no clock. One thread; between two steps no pointer
+// into driver memory is held but the rings', which InvalidateIova() renews.
+template <PacketPort Port>
+class QueuePair {
+ public:
+  // Packets per direction and step.
+  static constexpr uint32_t kBudget = 64;
+  // How long a packet waits for the port to take it.
+  static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
+
+  // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
+  // 2 * `pair` + 1. `mtu` bounds what the driver may send.
+  QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu);
+
+  // Without a port the queues wait.
+  void SetPort(Port port);
+
+  // Starts a queue with what the driver negotiated and set up. Errors are
+  // Virtqueue::Create's.
+  absl::Status Start(Direction direction, const vduse::QueueInfo& info,
+                     uint64_t features, vduse::Virtqueue::Start start,
+                     coalesce::Params params, Time now);
+
+  // Stops both queues. Nothing is written to the rings and nobody is
+  // notified afterwards.
+  void Stop();
+
+  bool running(Direction direction) const;
+  void SetParams(Direction direction, coalesce::Params params, Time now);
+
+  // Translations of [first, last] went.
+  void InvalidateIova(uint64_t first, uint64_t last);
+
+  // Next available index of a queue, if it runs.
+  std::optional<uint16_t> Position(Direction direction) const;
+
+  Wait Step(Ready ready, Time now);
+
+  // Why a queue no longer serves its driver; empty while it does.
+  std::string BrokenReason(Direction direction) const;
+
+  // The port is gone for good (its interface was deleted).
+  bool port_lost() const { return port_lost_; }
+
+  QueuePairCounters counters() const;
+
+ private:
+  struct Rx {
+    explicit Rx(NotifiedQueue q) : queue(std::move(q)), chains(queue) {}
+    NotifiedQueue queue;
+    RxChains chains;
+    bool mergeable = false;
+    bool starved = false;  // the driver offers too few buffers
+  };
+  struct Tx {
+    explicit Tx(NotifiedQueue q) : queue(std::move(q)) {}
+    NotifiedQueue queue;
+    bool pending = true;  // look at the ring without a kick
+    std::optional<Time> blocked_since;
+  };
+  enum class Sent { kDone, kBlocked };
+
+  bool RemapRings(NotifiedQueue& queue, Time now);
+  void CheckPoison();
+  void Transmit(Time now);
+  Sent Send(const vduse::Chain& chain, Time now);
+  void Receive(Time now);
+  bool ReceiveOne(Time now);
+  bool CollectFor(uint64_t bytes, Time now);
+  void Deliver(size_t packet_bytes, size_t in_chains, Time now);
+  void Starve(Time now);
+  void LosePort();
+
+  vduse::Device& device_;
+  const uint32_t pair_;
+  const uint16_t mtu_;
+  vduse::IovaMap map_;
+  std::optional<Port> port_;
+  bool port_lost_ = false;
+  bool port_has_more_ = false;
+  bool again_ = false;
+  std::unique_ptr<Rx> rx_;
+  std::unique_ptr<Tx> tx_;
+  std::optional<Time> remap_at_;
+  Time remap_delay_{};
+
+  // A packet that no posted chain holds yet, and what a read yields beyond
+  // the chains.
+  std::vector<uint8_t> spill_;
+  size_t staged_bytes_ = 0;  // of a whole packet in spill_
+  size_t expected_bytes_;    // largest packet seen or likely
+  std::vector<iovec> iov_;
+  VirtioNetHeader header_;
+  QueuePairCounters counters_;
+};
+
+extern template class QueuePair<Tap>;
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_QUEUE_PAIR_H_

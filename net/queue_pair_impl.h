@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The definitions behind net/queue_pair.h, for those who instantiate it.
+#ifndef VDUSE_NET_NET_QUEUE_PAIR_IMPL_H_
+#define VDUSE_NET_NET_QUEUE_PAIR_IMPL_H_
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "net/features.h"
+#include "net/queue_pair.h"
+
+namespace net {
+
+template <PacketPort Port>
+QueuePair<Port>::QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu)
+    : device_(device),
+      pair_(pair),
+      mtu_(mtu),
+      map_(device),
+      spill_(kMaxFrameBytes + 1),
+      expected_bytes_(kHeaderBytes + mtu + kFrameOverhead) {
+  iov_.reserve(vduse::Virtqueue::kMaxSegments + 2);
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::SetPort(Port port) {
+  port_.emplace(std::move(port));
+  port_lost_ = false;
+  port_has_more_ = true;
+  if (tx_) tx_->pending = true;
+}
+
+template <PacketPort Port>
+absl::Status QueuePair<Port>::Start(Direction direction,
+                                    const vduse::QueueInfo& info,
+                                    uint64_t features,
+                                    vduse::Virtqueue::Start start,
+                                    coalesce::Params params, Time now) {
+  const bool rx = direction == Direction::kRx;
+  auto ring = vduse::Virtqueue::Create(
+      info,
+      {.event_idx = Has(features, kFeatureEventIdx),
+       .indirect = Has(features, kFeatureIndirectDesc)},
+      start, map_);
+  if (!ring.ok()) return ring.status();
+  const uint32_t size = ring->size();
+  // A transmitting driver stops while some descriptors are still free, and
+  // then waits for a notification.
+  const uint32_t early_flush = rx ? size : std::max(1U, size - size / 4);
+  NotifiedQueue queue(device_, 2 * pair_ + (rx ? 0 : 1), std::move(*ring),
+                      early_flush);
+  queue.SetParams(params, now);
+  if (start == vduse::Virtqueue::Start::kRecovered) queue.Owe();
+  if (rx) {
+    rx_ = std::make_unique<Rx>(std::move(queue));
+    rx_->mergeable = Has(features, kFeatureMrgRxbuf);
+    port_has_more_ = true;
+  } else {
+    tx_ = std::make_unique<Tx>(std::move(queue));
+  }
+  return absl::OkStatus();
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Stop() {
+  counters_ = counters();
+  rx_.reset();
+  tx_.reset();
+  staged_bytes_ = 0;
+  remap_at_.reset();
+  map_.DropAll();
+}
+
+template <PacketPort Port>
+bool QueuePair<Port>::running(Direction direction) const {
+  return direction == Direction::kRx ? rx_ != nullptr : tx_ != nullptr;
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::SetParams(Direction direction, coalesce::Params params,
+                                Time now) {
+  if (direction == Direction::kRx && rx_) rx_->queue.SetParams(params, now);
+  if (direction == Direction::kTx && tx_) tx_->queue.SetParams(params, now);
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::InvalidateIova(uint64_t first, uint64_t last) {
+  map_.Drop(first, last);
+  if (rx_) rx_->queue.ring().UnmapRings();
+  if (tx_) tx_->queue.ring().UnmapRings();
+  remap_at_.reset();
+  remap_delay_ = Time::zero();
+}
+
+template <PacketPort Port>
+std::optional<uint16_t> QueuePair<Port>::Position(Direction direction) const {
+  if (direction == Direction::kRx && rx_) return rx_->queue.ring().position();
+  if (direction == Direction::kTx && tx_) return tx_->queue.ring().position();
+  return std::nullopt;
+}
+
+template <PacketPort Port>
+std::string QueuePair<Port>::BrokenReason(Direction direction) const {
+  if (direction == Direction::kRx && rx_) {
+    return rx_->queue.ring().broken_reason();
+  }
+  if (direction == Direction::kTx && tx_) {
+    return tx_->queue.ring().broken_reason();
+  }
+  return "";
+}
+
+template <PacketPort Port>
+QueuePairCounters QueuePair<Port>::counters() const {
+  const auto add = [](NotifiedQueue::Counters& to,
+                      const NotifiedQueue::Counters& more) {
+    to.packets += more.packets;
+    to.flushes += more.flushes;
+    to.suppressed += more.suppressed;
+    to.notifications += more.notifications;
+  };
+  QueuePairCounters sum = counters_;
+  if (rx_) {
+    add(sum.rx_queue, rx_->queue.counters());
+    sum.rx_bad_chain += rx_->chains.rejected();
+  }
+  if (tx_) add(sum.tx_queue, tx_->queue.counters());
+  return sum;
+}
+
+template <PacketPort Port>
+Wait QueuePair<Port>::Step(Ready ready, Time now) {
+  again_ = false;
+  if (map_.Trim()) {
+    if (rx_) rx_->queue.ring().UnmapRings();
+    if (tx_) tx_->queue.ring().UnmapRings();
+  }
+  const bool rx_runs = rx_ && RemapRings(rx_->queue, now);
+  const bool tx_runs = tx_ && RemapRings(tx_->queue, now);
+  if (tx_ && (ready.tx_kick || ready.port_writable)) tx_->pending = true;
+  if (rx_ && ready.rx_kick) rx_->starved = false;
+  if (ready.port_readable) port_has_more_ = true;
+
+  if (tx_runs && (port_ || port_lost_)) {
+    if (tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit) {
+      tx_->pending = true;
+    }
+    if (tx_->pending) Transmit(now);
+  }
+  if (rx_runs && port_ && !rx_->starved && port_has_more_) Receive(now);
+  CheckPoison();
+
+  Wait wait;
+  wait.again = again_;
+  wait.deadline = remap_at_;
+  if (rx_) {
+    rx_->queue.OnTimer(now);
+    wait.deadline = Earlier(wait.deadline, rx_->queue.deadline());
+    wait.port_readable =
+        rx_runs && port_ && !rx_->starved && !rx_->queue.ring().broken();
+  }
+  if (tx_) {
+    tx_->queue.OnTimer(now);
+    wait.deadline = Earlier(wait.deadline, tx_->queue.deadline());
+    if (tx_->blocked_since) {
+      wait.port_writable = port_.has_value();
+      wait.deadline =
+          Earlier(wait.deadline, *tx_->blocked_since + kBlockedLimit);
+    }
+  }
+  return wait;
+}
+
+// Rings whose translation went are looked up again, at growing intervals
+// while the driver has nothing there.
+template <PacketPort Port>
+bool QueuePair<Port>::RemapRings(NotifiedQueue& queue, Time now) {
+  if (queue.ring().broken()) return false;
+  if (queue.ring().mapped()) return true;
+  if (remap_at_ && now < *remap_at_) return false;
+  if (queue.ring().MapRings()) {
+    remap_at_.reset();
+    remap_delay_ = Time::zero();
+    if (tx_) tx_->pending = true;
+    if (rx_) rx_->starved = false;
+    return true;
+  }
+  remap_delay_ = std::clamp<Time>(
+      remap_delay_ * 2, std::chrono::milliseconds(10), std::chrono::seconds(1));
+  remap_at_ = now + remap_delay_;
+  return false;
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::CheckPoison() {
+  if (!map_.TakePoisoned()) return;
+  for (NotifiedQueue* queue :
+       {rx_ ? &rx_->queue : nullptr, tx_ ? &tx_->queue : nullptr}) {
+    if (queue != nullptr) {
+      queue->ring().Break("driver memory has no pages behind it (SIGBUS)");
+    }
+  }
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Transmit(Time now) {
+  vduse::Virtqueue& ring = tx_->queue.ring();
+  tx_->pending = false;
+  ring.DisableKicks();
+  for (uint32_t i = 0; i < kBudget; ++i) {
+    std::optional<vduse::Chain> chain = ring.Pop();
+    if (!chain) {
+      if (!ring.EnableKicks()) return;
+      ring.DisableKicks();
+      continue;
+    }
+    if (Send(*chain, now) == Sent::kBlocked) {
+      ring.Unpop(std::move(*chain));
+      if (!tx_->blocked_since) tx_->blocked_since = now;
+      return;
+    }
+    tx_->blocked_since.reset();
+    tx_->queue.Complete(std::move(*chain), 0, now);
+  }
+  tx_->pending = true;
+  again_ = true;
+}
+
+template <PacketPort Port>
+QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
+                                            Time now) {
+  if (chain.malformed() || !chain.writable().empty() ||
+      chain.readable_bytes() < kHeaderBytes) {
+    ++counters_.tx_bad_chain;
+    return Sent::kDone;
+  }
+  const uint64_t frame_bytes = chain.readable_bytes() - kHeaderBytes;
+  if (frame_bytes < kEthernetHeaderBytes ||
+      frame_bytes > static_cast<uint64_t>(mtu_) + kFrameOverhead) {
+    ++counters_.tx_bad_length;
+    return Sent::kDone;
+  }
+  // The driver's header is read once, judged, and never handed on: ours goes
+  // first, its frame follows.
+  VirtioNetHeader theirs;
+  iov_.clear();
+  iov_.push_back({.iov_base = &header_, .iov_len = kHeaderBytes});
+  size_t gathered = 0;
+  for (const iovec& segment : chain.readable()) {
+    const size_t cut = std::min(kHeaderBytes - gathered, segment.iov_len);
+    std::memcpy(reinterpret_cast<uint8_t*>(&theirs) + gathered,
+                segment.iov_base, cut);
+    gathered += cut;
+    if (cut == segment.iov_len) continue;
+    iov_.push_back({.iov_base = static_cast<uint8_t*>(segment.iov_base) + cut,
+                    .iov_len = segment.iov_len - cut});
+  }
+  // No offload is negotiated yet, so none may be asked for (5.1.6.2).
+  if ((theirs.flags & kHeaderNeedsCsum) != 0 ||
+      theirs.gso_type != kHeaderGsoNone) {
+    ++counters_.tx_bad_header;
+    return Sent::kDone;
+  }
+  header_ = {};
+  if (!port_) {
+    ++counters_.tx_port_drops;
+    return Sent::kDone;
+  }
+  const IoResult result = port_->Write(iov_);
+  switch (result.error) {
+    case 0:
+      ++counters_.tx_packets;
+      counters_.tx_bytes += frame_bytes;
+      return Sent::kDone;
+    case EAGAIN:
+      if (tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit) {
+        ++counters_.tx_port_drops;
+        return Sent::kDone;
+      }
+      return Sent::kBlocked;
+    case EINVAL:
+      ++counters_.tx_port_refused;
+      return Sent::kDone;
+    case EFAULT:
+      ++counters_.tx_bad_chain;
+      return Sent::kDone;
+    case EBADFD:
+      LosePort();
+      [[fallthrough]];
+    default:  // EIO: the interface is down. ENOBUFS, ENOMEM: passing
+      ++counters_.tx_port_drops;
+      return Sent::kDone;
+  }
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Receive(Time now) {
+  rx_->queue.ring().DisableKicks();
+  for (uint32_t i = 0; i < kBudget; ++i) {
+    if (!ReceiveOne(now)) return;
+  }
+  again_ = true;
+}
+
+// One packet from the port to the driver. False when there is no more to do
+// for now.
+template <PacketPort Port>
+bool QueuePair<Port>::ReceiveOne(Time now) {
+  if (staged_bytes_ > 0) {
+    if (!CollectFor(staged_bytes_, now)) {
+      // Where the driver cannot lend more at once, the packet is lost.
+      const bool hopeless =
+          rx_->chains.size() > 0 &&
+          (!rx_->mergeable || rx_->chains.size() == rx_->queue.ring().size() ||
+           rx_->queue.ring().out_of_segments());
+      if (!hopeless) {
+        Starve(now);
+        return false;
+      }
+      ++counters_.rx_too_large;
+      staged_bytes_ = 0;
+      rx_->chains.GiveBack();
+      return true;
+    }
+    Deliver(std::exchange(staged_bytes_, 0), kHeaderBytes, now);
+    return true;
+  }
+
+  const bool enough = CollectFor(expected_bytes_, now);
+  if (rx_->chains.size() == 0) {
+    Starve(now);
+    return false;
+  }
+  // Straight into the chains where they surely suffice; else to one side
+  // first, to see how large it is.
+  iov_.clear();
+  iov_.push_back({.iov_base = &header_, .iov_len = kHeaderBytes});
+  if (enough) rx_->chains.AppendSegments(kHeaderBytes, iov_);
+  const size_t in_chains = enough ? rx_->chains.bytes() : kHeaderBytes;
+  iov_.push_back({.iov_base = spill_.data(), .iov_len = spill_.size()});
+  const IoResult result = port_->Read(iov_);
+  if (result.error == EFAULT) {
+    // A buffer with no pages behind it: the packet is gone, and the buffers
+    // go back, or the next packet would meet them again.
+    ++counters_.rx_bad_packet;
+    rx_->chains.RejectAll(now);
+    return true;
+  }
+  if (result.error != 0) {
+    rx_->chains.GiveBack();
+    if (result.error == EBADFD) LosePort();
+    port_has_more_ = false;
+    return false;
+  }
+  const size_t most = in_chains + spill_.size();
+  if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
+      result.bytes >= most || header_.gso_type != kHeaderGsoNone ||
+      (header_.flags & kHeaderNeedsCsum) != 0) {
+    ++counters_.rx_bad_packet;
+    rx_->chains.GiveBack();
+    if (result.bytes == 0) port_has_more_ = false;
+    return result.bytes != 0;
+  }
+  if (!enough) {
+    rx_->chains.GiveBack();
+    staged_bytes_ = result.bytes;
+    return true;
+  }
+  Deliver(result.bytes, in_chains, now);
+  return true;
+}
+
+template <PacketPort Port>
+bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
+  const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
+  return rx_->chains.Collect(bytes, limit, now);
+}
+
+// Completes a packet of `packet_bytes` (header included). The first
+// `in_chains` bytes are in the chains already (all but the header), the rest
+// is in the spill.
+template <PacketPort Port>
+void QueuePair<Port>::Deliver(size_t packet_bytes, size_t in_chains, Time now) {
+  if (packet_bytes > in_chains) {
+    const size_t had = rx_->chains.size();
+    expected_bytes_ = std::max(expected_bytes_, packet_bytes);
+    // Chains the ring gave before must still be the first ones: a rejected
+    // chain among the new ones takes the whole packet with it.
+    const uint64_t rejected = rx_->chains.rejected();
+    if (!CollectFor(packet_bytes, now) || rx_->chains.size() < had ||
+        rx_->chains.rejected() != rejected) {
+      ++counters_.rx_too_large;
+      rx_->chains.GiveBack();
+      return;
+    }
+    rx_->chains.Write(in_chains,
+                      std::span(spill_).first(packet_bytes - in_chains));
+  }
+  VirtioNetHeader header;
+  header.num_buffers = rx_->chains.ChainsFor(packet_bytes);
+  rx_->chains.Write(0,
+                    {reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
+  rx_->chains.Commit(packet_bytes, now);
+  ++counters_.rx_packets;
+  counters_.rx_bytes += packet_bytes - kHeaderBytes;
+}
+
+// The driver has to offer more before anything can be received: tells it of
+// all it may be waiting for and asks for a kick. Called with everything that
+// was offered popped, so that the kick comes for the very next buffer.
+template <PacketPort Port>
+void QueuePair<Port>::Starve(Time now) {
+  vduse::Virtqueue& ring = rx_->queue.ring();
+  rx_->queue.FlushPending(now);
+  const bool offered_meanwhile = ring.EnableKicks();
+  rx_->chains.GiveBack();
+  again_ = again_ || offered_meanwhile;
+  rx_->starved = !offered_meanwhile;
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::LosePort() {
+  port_.reset();
+  port_lost_ = true;
+}
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_QUEUE_PAIR_IMPL_H_

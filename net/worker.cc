@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/worker.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+namespace net {
+namespace {
+
+enum Tag : uint32_t { kMailbox, kRxKick, kTxKick, kTap };
+
+void ClearEventfd(int fd) {
+  uint64_t value = 0;
+  [[maybe_unused]] ssize_t n = read(fd, &value, sizeof(value));
+}
+
+void SignalEventfd(int fd) {
+  const uint64_t one = 1;
+  [[maybe_unused]] ssize_t n = write(fd, &one, sizeof(one));
+}
+
+timespec ToTimespec(Time time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+}
+
+}  // namespace
+
+Time Now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
+                                                      uint32_t pair,
+                                                      uint16_t mtu,
+                                                      int attention) {
+  std::unique_ptr<Worker> worker(new Worker(device, pair, mtu, attention));
+  if (absl::Status status = worker->Init(); !status.ok()) return status;
+  worker->thread_ = std::thread([w = worker.get()] { w->Run(); });
+  pthread_setname_np(worker->thread_.native_handle(),
+                     fmt::format("vn-pair-{}", pair).c_str());
+  return worker;
+}
+
+absl::Status Worker::Init() {
+  epoll_ = base::UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  const auto watch = [&](base::UniqueFd& fd, Tag tag) {
+    fd = base::UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    epoll_event event = {.events = EPOLLIN, .data = {.u32 = tag}};
+    return fd && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
+  };
+  if (!epoll_ || !watch(mailbox_, kMailbox) || !watch(rx_kick_, kRxKick) ||
+      !watch(tx_kick_, kTxKick)) {
+    return absl::ErrnoToStatus(errno, "epoll and eventfds of a worker");
+  }
+  return absl::OkStatus();
+}
+
+Worker::~Worker() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  SignalEventfd(mailbox_.get());
+  thread_.join();
+}
+
+void Worker::Call(const std::function<void(QueuePair<Tap>&)>& work) {
+  Job job{.work = &work};
+  std::unique_lock lock(mutex_);
+  jobs_.push_back(&job);
+  SignalEventfd(mailbox_.get());
+  job_done_.wait(lock, [&] { return job.done; });
+}
+
+absl::Status Worker::SetTap(Tap tap) {
+  absl::Status status;
+  Call([&](QueuePair<Tap>& pair) {
+    epoll_event event = {.events = 0, .data = {.u32 = kTap}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tap.fd(), &event) != 0) {
+      status = absl::ErrnoToStatus(errno, "epoll_ctl of the TAP");
+      return;
+    }
+    tap_fd_ = tap.fd();
+    tap_events_ = 0;
+    reported_lost_ = false;
+    pair.SetPort(std::move(tap));
+  });
+  return status;
+}
+
+bool Worker::RunJobs() {
+  std::unique_lock lock(mutex_);
+  while (!jobs_.empty()) {
+    Job* job = jobs_.front();
+    jobs_.pop_front();
+    lock.unlock();
+    (*job->work)(pair_);
+    lock.lock();
+    job->done = true;
+    job_done_.notify_all();
+  }
+  return !stop_;
+}
+
+// The worker's only wait.
+void Worker::Run() {
+  // Deadlines are in microseconds; the default slack is 50 of them.
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  Wait wait;
+  wait.again = true;
+  for (;;) {
+    timespec timeout = {};
+    if (!wait.again && wait.deadline) {
+      timeout = ToTimespec(std::max(*wait.deadline - Now(), Time::zero()));
+    }
+    const bool forever = !wait.again && !wait.deadline;
+    std::array<epoll_event, 4> events;
+    const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
+                                   forever ? nullptr : &timeout, nullptr);
+    Ready ready;
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      switch (event.data.u32) {
+        case kMailbox:
+          ClearEventfd(mailbox_.get());
+          if (!RunJobs()) {
+            pair_.Stop();
+            return;
+          }
+          break;
+        case kRxKick:
+          ClearEventfd(rx_kick_.get());
+          ready.rx_kick = true;
+          break;
+        case kTxKick:
+          ClearEventfd(tx_kick_.get());
+          ready.tx_kick = true;
+          break;
+        default:
+          ready.port_readable = (event.events & ~EPOLLOUT) != 0;
+          ready.port_writable = (event.events & EPOLLOUT) != 0;
+      }
+    }
+    wait = pair_.Step(ready, Now());
+    WatchTap(wait);
+    ReportChanges();
+    // A kick of a queue that does not run: it may have become ready late.
+    if ((ready.rx_kick && !pair_.running(Direction::kRx)) ||
+        (ready.tx_kick && !pair_.running(Direction::kTx))) {
+      SignalEventfd(attention_);
+    }
+  }
+}
+
+void Worker::WatchTap(const Wait& wait) {
+  if (pair_.port_lost()) {
+    tap_fd_ = -1;  // closed, and with that out of the epoll set
+    return;
+  }
+  const uint32_t events =
+      (wait.port_readable ? static_cast<uint32_t>(EPOLLIN) : 0) |
+      (wait.port_writable ? static_cast<uint32_t>(EPOLLOUT) : 0);
+  if (tap_fd_ < 0 || events == tap_events_) return;
+  epoll_event event = {.events = events, .data = {.u32 = kTap}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, tap_fd_, &event);
+  tap_events_ = events;
+}
+
+void Worker::ReportChanges() {
+  const bool rx = !pair_.BrokenReason(Direction::kRx).empty();
+  const bool tx = !pair_.BrokenReason(Direction::kTx).empty();
+  const bool lost = pair_.port_lost();
+  if (rx == reported_rx_ && tx == reported_tx_ && lost == reported_lost_) {
+    return;
+  }
+  reported_rx_ = rx;
+  reported_tx_ = tx;
+  reported_lost_ = lost;
+  SignalEventfd(attention_);
+}
+
+}  // namespace net
