@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_ADMIN_PROCESS_H_
+#define VDUSE_NET_DAEMON_ADMIN_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "net/tap.h"
+
+namespace program {
+
+// A child process for every call that can wait for a lock of the host's
+// network or of the vDPA bus: opening a TAP, attaching, detaching, watching
+// the link.
+//
+// Those locks may be held by someone who waits for *our* device. In this
+// process such a call would be a deadlock or, if the process was killed
+// meanwhile, a device that nobody can open any more: a thread that waits for
+// a lock in the kernel cannot die, and keeps every descriptor open. The child
+// never has the device's descriptor, so it may wait as long as it likes. It
+// also keeps a copy of the TAP's: closing the last one takes the lock, too.
+//
+// It ends when its parent does. One thread.
+class AdminProcess {
+ public:
+  enum class Kind : uint32_t { kOpenTap, kAttach, kDetach, kRemoveTap, kLink };
+
+  // An answer to a request, or, unasked, a change of the TAP's link.
+  struct Event {
+    Kind kind{};
+    absl::Status status;          // of what was asked for
+    std::optional<net::Tap> tap;  // kOpenTap
+    bool tap_created = false;     // kOpenTap
+    bool link_up = false;         // kOpenTap, kLink
+  };
+
+  // Forks. Before the process has threads or descriptors of the device.
+  static absl::StatusOr<AdminProcess> Start();
+  AdminProcess(AdminProcess&&) = default;
+
+  // Each asks; the answer is an event. One request of a kind at a time.
+  void OpenTap(const std::string& name, std::optional<uint16_t> mtu);
+  void Attach(const std::string& name) { Send(Kind::kAttach, name, 0); }
+  void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
+  void RemoveTap() { Send(Kind::kRemoveTap, "", 0); }
+
+  // Readable when an event waits.
+  int fd() const { return socket_.get(); }
+
+  // The next event; waits for it. Unavailable if the child has gone.
+  absl::StatusOr<Event> Next();
+
+ private:
+  explicit AdminProcess(base::UniqueFd socket) : socket_(std::move(socket)) {}
+  void Send(Kind kind, const std::string& name, uint32_t mtu);
+
+  base::UniqueFd socket_;
+};
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_ADMIN_PROCESS_H_

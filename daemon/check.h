@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_CHECK_H_
+#define VDUSE_NET_DAEMON_CHECK_H_
+
+#include "daemon/exit_codes.h"
+
+namespace program {
+
+// `vduse-net check`: says on stdout whether this host can run a device, in
+// which mode, and what to do about what is missing.
+ExitCode Check();
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_CHECK_H_

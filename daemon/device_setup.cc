@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/device_setup.h"
+
+#include <fmt/format.h>
+#include <linux/virtio_ids.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "net/features.h"
+
+namespace program {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr uint32_t kDataQueues = 2;
+constexpr milliseconds kAdoptPause(10);
+constexpr int kAdoptTries = 200;
+
+vduse::DeviceConfig ToConfig(const NewDevice& wanted, uint64_t features) {
+  const bool control = net::Has(features, net::kFeatureCtrlVq);
+  return {.name = wanted.name,
+          .device_id = VIRTIO_ID_NET,
+          .features = features,
+          .queue_size = wanted.queue_size,
+          .queue_count = kDataQueues + (control ? 1 : 0),
+          .config_space = wanted.config.Bytes()};
+}
+
+}  // namespace
+
+absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
+                                              const NewDevice& wanted) {
+  uint64_t features = net::kOfferedFeatures;
+  vduse::DeviceConfig config = ToConfig(wanted, features);
+  absl::Status created = control.Create(config);
+  if (absl::IsInvalidArgument(created)) {
+    features = net::WithoutControlQueue(features);
+    config = ToConfig(wanted, features);
+    created = control.Create(config);
+  }
+  if (!created.ok()) return created;
+
+  auto device = vduse::KernelDevice::Open(wanted.name);
+  absl::Status status = device.status();
+  for (uint32_t i = 0; status.ok() && i < config.queue_count; ++i) {
+    status = (*device)->SetupQueue(i, wanted.queue_size);
+  }
+  if (!status.ok()) {
+    device = absl::UnknownError("");  // closes it, or it cannot be destroyed
+    status.Update(control.Destroy(wanted.name));
+    return status;
+  }
+  return CreatedDevice{.device = std::move(*device), .features = features};
+}
+
+absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(
+    const std::string& name) {
+  for (int tries = 1;; ++tries) {
+    auto device = vduse::KernelDevice::Open(name);
+    if (!absl::IsFailedPrecondition(device.status()) || tries == kAdoptTries) {
+      return device;
+    }
+    std::this_thread::sleep_for(kAdoptPause);
+  }
+}
+
+absl::StatusOr<bool> ControlQueueAllowed(vduse::ControlDevice& control) {
+  NewDevice probe;
+  probe.name = fmt::format("vduse-net-check-{}", getpid());
+  probe.queue_size = 16;
+  absl::StatusOr<CreatedDevice> created = CreateNetDevice(control, probe);
+  if (!created.ok()) return created.status();
+  const bool allowed = net::Has(created->features, net::kFeatureCtrlVq);
+  created->device.reset();
+  if (absl::Status status = control.Destroy(probe.name); !status.ok()) {
+    return status;
+  }
+  return allowed;
+}
+
+}  // namespace program

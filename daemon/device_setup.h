@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_DEVICE_SETUP_H_
+#define VDUSE_NET_DAEMON_DEVICE_SETUP_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/config_space.h"
+#include "vduse/kernel_device.h"
+
+namespace program {
+
+struct NewDevice {
+  std::string name;
+  net::ConfigSpace config;
+  uint16_t queue_size = 0;
+};
+
+struct CreatedDevice {
+  std::unique_ptr<vduse::KernelDevice> device;
+  uint64_t features = 0;  // offered
+};
+
+// Makes a network device with one queue pair and all features; without a
+// control queue where the kernel does not allow one. AlreadyExists where
+// there is a device of that name.
+absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
+                                              const NewDevice& wanted);
+
+// Opens a device that exists, waiting a little for a process that is just
+// dying. NotFound where there is none.
+absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(
+    const std::string& name);
+
+// Whether the kernel lets a network device have a control queue. Tries it,
+// with a device that is gone again when this returns.
+absl::StatusOr<bool> ControlQueueAllowed(vduse::ControlDevice& control);
+
+// What is lost without a control queue, and how to get one.
+inline constexpr char kNoControlQueueText[] =
+    "this kernel's vduse module refuses a control queue: `ethtool -C` of the "
+    "consumer will not work, only --rx-usecs, --rx-frames, --tx-usecs and "
+    "--tx-frames do. To lift that, build the module with "
+    "scripts/lift-gate.sh and load it instead.";
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_DEVICE_SETUP_H_

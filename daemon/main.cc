@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of vduse-net.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "daemon/check.h"
+#include "daemon/exit_codes.h"
+#include "daemon/options.h"
+#include "daemon/run.h"
+#include "vduse/ring_layout.h"
+#include "vduse/vdpa_bus.h"
+
+namespace program {
+namespace {
+
+void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
+            bool& verbose) {
+  CLI::App* run = app.add_subcommand(
+      "run", "Create (or adopt) a device and serve it until SIGTERM");
+  run->add_option("--name", options.name, "Name of the device")->required();
+  run->add_option("--tap", options.tap, "TAP interface, created if absent")
+      ->required();
+  run->add_option("--mac", mac, "MAC address (default: random)");
+  run->add_option("--mtu", options.mtu,
+                  "MTU the driver sees, and of the TAP (default: 1500 and as "
+                  "it is)")
+      ->check(CLI::Range(net::kMinMtu, net::kMaxMtu));
+  run->add_option("--queue-size", options.queue_size,
+                  "Largest queue size, a power of 2")
+      ->capture_default_str()
+      ->check([](const std::string& text) -> std::string {
+        unsigned value = 0;
+        if (CLI::detail::lexical_cast(text, value) && value >= 2 &&
+            value <= vduse::kMaxQueueSize && (value & (value - 1)) == 0) {
+          return "";
+        }
+        return "queue size " + text + " is not a power of 2 from 2 to 32768";
+      });
+  run->add_flag("--attach", options.attach,
+                "Attach to the vDPA bus, like `vdpa dev add`");
+  const std::string until = " until the driver sets it, and after a reset";
+  run->add_option("--rx-usecs", options.rx.max_usecs,
+                  "Delay of rx notifications in microseconds" + until);
+  run->add_option("--rx-frames", options.rx.max_packets,
+                  "Packets per rx notification" + until);
+  run->add_option("--tx-usecs", options.tx.max_usecs,
+                  "Delay of tx notifications in microseconds" + until);
+  run->add_option("--tx-frames", options.tx.max_packets,
+                  "Packets per tx notification" + until);
+  run->add_option("--state-dir", options.state_dir,
+                  "Where to keep what a restarted process needs")
+      ->capture_default_str();
+  run->add_flag("--verbose", verbose, "Log more");
+}
+
+ExitCode Report(const absl::Status& status) {
+  if (status.ok()) return kExitOk;
+  base::Log(base::Severity::kError, "{}", std::string(status.message()));
+  return kExitFailure;
+}
+
+ExitCode Show(const std::optional<std::string>& name) {
+  const auto devices = vduse::ListBus(name);
+  if (!devices.ok()) return Report(devices.status());
+  for (const vduse::BusDevice& device : *devices) {
+    fmt::print("{}: type {} max_vqs {} max_vq_size {} driver {}\n", device.name,
+               device.device_id, device.max_queues, device.max_queue_size,
+               device.driver.empty() ? "-" : device.driver);
+  }
+  return kExitOk;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "A virtio-net device for the kernel's vDPA bus, in userspace, over a "
+      "TAP, with notification coalescing");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", VDUSE_NET_VERSION);
+
+  RunOptions options;
+  std::string mac;
+  bool verbose = false;
+  AddRun(app, options, mac, verbose);
+  app.add_subcommand("check", "Tell what this host can do");
+  std::string name;
+  CLI::App* attach = app.add_subcommand(
+      "attach", "Attach a device that is being served, like `vdpa dev add`");
+  attach->add_option("name", name)->required();
+  CLI::App* detach = app.add_subcommand(
+      "detach", "Take a device off the bus, like `vdpa dev del`");
+  detach->add_option("name", name)->required();
+  CLI::App* show = app.add_subcommand("show", "List the devices on the bus");
+  show->add_option("name", name);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (app.got_subcommand("check")) return Check();
+  if (app.got_subcommand("attach")) return Report(vduse::AttachToBus(name));
+  if (app.got_subcommand("detach")) return Report(vduse::DetachFromBus(name));
+  if (app.got_subcommand("show")) {
+    return Show(name.empty() ? std::nullopt : std::optional(name));
+  }
+  if (verbose) base::SetMinLogSeverity(base::Severity::kDebug);
+  if (!mac.empty()) {
+    absl::StatusOr<net::MacAddress> parsed = ParseMac(mac);
+    if (!parsed.ok()) {
+      base::Log(base::Severity::kError, "--mac: {}",
+                std::string(parsed.status().message()));
+      return kExitUsage;
+    }
+    options.mac = *parsed;
+  }
+  return Run(options);
+}
+
+}  // namespace
+}  // namespace program
+
+int main(int argc, char** argv) { return program::Main(argc, argv); }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/options.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace program {
+
+absl::StatusOr<net::MacAddress> ParseMac(const std::string& text) {
+  const auto bad = [&](const char* why) {
+    return absl::InvalidArgumentError(
+        fmt::format("MAC address '{}' {}", text, why));
+  };
+  net::MacAddress mac{};
+  if (text.size() != 17) return bad("is not of the form 52:54:00:12:34:56");
+  for (size_t i = 0; i < mac.size(); ++i) {
+    const char* first = text.data() + 3 * i;
+    const auto [end, error] = std::from_chars(first, first + 2, mac[i], 16);
+    if (error != std::errc() || end != first + 2 ||
+        (i + 1 < mac.size() && *end != ':')) {
+      return bad("is not of the form 52:54:00:12:34:56");
+    }
+  }
+  if ((mac[0] & 1) != 0) return bad("is a multicast address");
+  if (std::all_of(mac.begin(), mac.end(), [](uint8_t b) { return b == 0; })) {
+    return bad("is all zero");
+  }
+  return mac;
+}
+
+std::string FormatMac(const net::MacAddress& mac) {
+  return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", mac[0],
+                     mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+net::MacAddress RandomMac() {
+  net::MacAddress mac{};
+  // Six bytes are never cut short (getrandom(2)).
+  [[maybe_unused]] ssize_t n = getrandom(mac.data(), mac.size(), 0);
+  mac[0] = static_cast<uint8_t>((mac[0] & 0xfe) | 0x02);
+  return mac;
+}
+
+}  // namespace program

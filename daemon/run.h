@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_RUN_H_
+#define VDUSE_NET_DAEMON_RUN_H_
+
+#include "daemon/exit_codes.h"
+#include "daemon/options.h"
+
+namespace program {
+
+// `vduse-net run`: makes the device, or adopts the one that a killed process
+// left, and serves it until SIGTERM or SIGINT, which detach and destroy it.
+// A second signal leaves at once and the device as it is.
+ExitCode Run(const RunOptions& options);
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_RUN_H_

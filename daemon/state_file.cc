@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/state_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+#include "base/unique_fd.h"
+
+namespace program {
+namespace {
+
+using coalesce::Params;
+using coalesce::Source;
+
+constexpr uint64_t kMagic = 0x3174656e65737564;  // "dusenet1"
+
+// FNV-1a: finds torn and damaged slots, which is all it is for.
+uint64_t Checksum(const void* data, size_t size) {
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  for (size_t i = 0; i < size; ++i) {
+    hash = (hash ^ bytes[i]) * 0x100000001b3;
+  }
+  return hash;
+}
+
+struct SavedParams {
+  uint32_t max_packets;
+  uint32_t max_usecs;
+};
+
+SavedParams Save(const Params& params) {
+  return {.max_packets = params.max_packets, .max_usecs = params.max_usecs};
+}
+
+Params Load(const SavedParams& params) {
+  return {.max_packets = params.max_packets, .max_usecs = params.max_usecs};
+}
+
+}  // namespace
+
+struct StateFile::Slot {
+  struct Queue {
+    SavedParams params;
+    uint8_t source;
+    uint8_t enabled;
+    uint8_t padding[2];
+  };
+  uint64_t magic;
+  uint64_t generation;
+  uint64_t features;
+  uint16_t mtu;
+  uint8_t tap_created;
+  uint8_t has_all_rx;
+  uint8_t has_all_tx;
+  uint8_t padding[3];
+  SavedParams all_rx;
+  SavedParams all_tx;
+  uint32_t queue_count;
+  uint32_t padding2;
+  Queue queues[kMaxQueues];
+  uint64_t checksum;  // of all before it
+};
+
+struct StateFile::Layout {
+  Slot slots[2];
+};
+
+StateFile::StateFile(std::string path, Layout* map)
+    : path_(std::move(path)), map_(map) {}
+
+StateFile::StateFile(StateFile&& other) noexcept
+    : path_(std::move(other.path_)), map_(std::exchange(other.map_, nullptr)) {}
+
+StateFile::~StateFile() {
+  if (map_ != nullptr) munmap(map_, sizeof(Layout));
+}
+
+absl::StatusOr<StateFile> StateFile::Open(const std::string& dir,
+                                          const std::string& name) {
+  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
+    return absl::ErrnoToStatus(
+        errno, fmt::format("mkdir {} (choose another --state-dir)", dir));
+  }
+  const base::UniqueFd dir_fd(
+      open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir_fd) return absl::ErrnoToStatus(errno, "open " + dir);
+  const std::string file = name + ".state";
+  std::string path = dir + "/" + file;
+  const base::UniqueFd fd(openat(dir_fd.get(), file.c_str(),
+                                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+                                 0600));
+  if (!fd) return absl::ErrnoToStatus(errno, "open " + path);
+  // A file cut short is filled up with zeros, which no slot accepts.
+  if (ftruncate(fd.get(), sizeof(Layout)) != 0) {
+    return absl::ErrnoToStatus(errno, "ftruncate " + path);
+  }
+  void* map = mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED,
+                   fd.get(), 0);
+  if (map == MAP_FAILED) return absl::ErrnoToStatus(errno, "mmap " + path);
+  return StateFile(std::move(path), static_cast<Layout*>(map));
+}
+
+bool StateFile::Valid(const Slot& slot) {
+  return slot.magic == kMagic && slot.queue_count <= kMaxQueues &&
+         slot.checksum == Checksum(&slot, offsetof(Slot, checksum));
+}
+
+const StateFile::Slot* StateFile::Newest() const {
+  const Slot* newest = nullptr;
+  for (const Slot& slot : map_->slots) {
+    if (!Valid(slot)) continue;
+    if (newest == nullptr || slot.generation > newest->generation) {
+      newest = &slot;
+    }
+  }
+  return newest;
+}
+
+std::optional<SavedState> StateFile::Read() const {
+  const Slot* slot = Newest();
+  if (slot == nullptr) return std::nullopt;
+  SavedState state{.features = slot->features,
+                   .mtu = slot->mtu,
+                   .tap_created = slot->tap_created != 0,
+                   .coalescing = {}};
+  if (slot->has_all_rx != 0) state.coalescing.all_rx = Load(slot->all_rx);
+  if (slot->has_all_tx != 0) state.coalescing.all_tx = Load(slot->all_tx);
+  for (uint32_t i = 0; i < slot->queue_count; ++i) {
+    const Slot::Queue& queue = slot->queues[i];
+    if (queue.source > static_cast<uint8_t>(Source::kDriverQueue)) {
+      return std::nullopt;
+    }
+    state.coalescing.queues.push_back(
+        {.params = Load(queue.params),
+         .source = static_cast<Source>(queue.source),
+         .enabled = queue.enabled != 0});
+  }
+  return state;
+}
+
+void StateFile::Write(const SavedState& state) {
+  const Slot* newest = Newest();
+  Slot next = {};
+  next.magic = kMagic;
+  next.generation = newest != nullptr ? newest->generation + 1 : 1;
+  next.features = state.features;
+  next.mtu = state.mtu;
+  next.tap_created = state.tap_created ? 1 : 0;
+  if (state.coalescing.all_rx) {
+    next.has_all_rx = 1;
+    next.all_rx = Save(*state.coalescing.all_rx);
+  }
+  if (state.coalescing.all_tx) {
+    next.has_all_tx = 1;
+    next.all_tx = Save(*state.coalescing.all_tx);
+  }
+  for (const auto& entry : state.coalescing.queues) {
+    if (next.queue_count == kMaxQueues) break;
+    Slot::Queue& queue = next.queues[next.queue_count++];
+    queue.params = Save(entry.params);
+    queue.source = static_cast<uint8_t>(entry.source);
+    queue.enabled = entry.enabled ? 1 : 0;
+  }
+  next.checksum = Checksum(&next, offsetof(Slot, checksum));
+  Slot& to = newest == &map_->slots[0] ? map_->slots[1] : map_->slots[0];
+  std::memcpy(&to, &next, sizeof(next));
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void StateFile::Remove() { unlink(path_.c_str()); }
+
+}  // namespace program

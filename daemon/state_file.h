@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_STATE_FILE_H_
+#define VDUSE_NET_DAEMON_STATE_FILE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coalesce/param_table.h"
+
+namespace program {
+
+// What a successor of a killed process cannot ask the kernel for.
+struct SavedState {
+  uint64_t features = 0;  // offered
+  uint16_t mtu = 0;
+  bool tap_created = false;
+  coalesce::ParamTable::Snapshot coalescing;
+};
+
+// A small file, mapped, with two slots of which the newer valid one counts:
+// a process killed in the middle of Write() leaves the older. One thread.
+class StateFile {
+ public:
+  // Queues that a slot has room for.
+  static constexpr uint32_t kMaxQueues = 64;
+
+  // Opens DIR/NAME.state, makes both if need be.
+  static absl::StatusOr<StateFile> Open(const std::string& dir,
+                                        const std::string& name);
+  StateFile(StateFile&& other) noexcept;
+  StateFile& operator=(StateFile&&) = delete;
+  ~StateFile();
+
+  // Nothing if the file is new, of another version, or damaged. What it says
+  // is checked here for form, not for sense.
+  std::optional<SavedState> Read() const;
+
+  // No system call; survives this process, not the machine.
+  void Write(const SavedState& state);
+
+  // The device is gone: so is its state.
+  void Remove();
+
+ private:
+  struct Slot;
+  struct Layout;
+  StateFile(std::string path, Layout* map);
+  static bool Valid(const Slot& slot);
+  const Slot* Newest() const;
+
+  std::string path_;
+  Layout* map_;
+};
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_STATE_FILE_H_
