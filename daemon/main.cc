@@ -125,4 +125,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace program
 
-int main(int argc, char** argv) { return program::Main(argc, argv); }
+// Nothing here survives its own lack of memory, the parser included.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
+  return program::Main(argc, argv);
+}

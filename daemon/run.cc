@@ -52,8 +52,12 @@ class Runner {
         signals_(std::move(signals)) {}
 
   ExitCode Run() {
-    if (const auto failed = Open()) return *failed;
-    if (const auto failed = BuildDevice()) return *failed;
+    if (const auto failed = Open()) {
+      return adopted_ ? *failed : RemoveTap(*failed);
+    }
+    if (const auto failed = BuildDevice()) {
+      return adopted_ ? *failed : Dismantle(*failed);
+    }
     const ExitCode served = Serve();
     return leave_device_ ? served : Dismantle(served);
   }
@@ -71,6 +75,7 @@ class Runner {
   std::optional<ExitCode> BuildDevice();
   ExitCode Serve();
   ExitCode Dismantle(ExitCode code);
+  ExitCode RemoveTap(ExitCode code);
   void OnAdminEvent(AdminProcess::Event event);
   void OnTap(AdminProcess::Event event);
   void OnSignal();
@@ -334,28 +339,32 @@ ExitCode Runner::Serve() {
 
 // The device is off the bus: it can go, and what came with it.
 ExitCode Runner::Dismantle(ExitCode code) {
-  for (const std::string& line : net_->Summary()) {
-    Log(Severity::kInfo, "{}", line);
+  if (net_) {
+    for (const std::string& line : net_->Summary()) {
+      Log(Severity::kInfo, "{}", line);
+    }
   }
   net_.reset();
   device_.reset();
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
-  absl::Status destroyed =
+  const absl::Status destroyed =
       control.ok() ? control->Destroy(options_.name) : control.status();
   if (!destroyed.ok()) return Fail(kExitFailure, destroyed);
   state_.Remove();
-  if (saved_.tap_created) {
-    admin_.RemoveTap();
-    for (;;) {
-      const absl::StatusOr<AdminProcess::Event> event = admin_.Next();
-      if (!event.ok()) return Fail(kExitFailure, event.status());
-      if (event->kind != AdminProcess::Kind::kRemoveTap) continue;
-      if (!event->status.ok()) return Fail(kExitFailure, event->status);
-      break;
-    }
-  }
   Log(Severity::kInfo, "device '{}' destroyed", options_.name);
-  return code;
+  return RemoveTap(code);
+}
+
+// The TAP goes if it was made for the device.
+ExitCode Runner::RemoveTap(ExitCode code) {
+  if (!saved_.tap_created) return code;
+  admin_.RemoveTap();
+  for (;;) {
+    const absl::StatusOr<AdminProcess::Event> event = admin_.Next();
+    if (!event.ok()) return Fail(kExitFailure, event.status());
+    if (event->kind != AdminProcess::Kind::kRemoveTap) continue;
+    return event->status.ok() ? code : Fail(kExitFailure, event->status);
+  }
 }
 
 }  // namespace

@@ -41,6 +41,18 @@ void ClearEventfd(int fd) {
   [[maybe_unused]] ssize_t n = read(fd, &value, sizeof(value));
 }
 
+// One line for the chains that made no sense, if there were any.
+void AddChainErrors(const std::string& queue, const vduse::ChainErrors& errors,
+                    std::vector<std::string>& lines) {
+  std::string text;
+  for (size_t i = 0; i < errors.size(); ++i) {
+    if (errors[i] == 0) continue;
+    text += fmt::format(
+        " {} {}", ChainErrorName(static_cast<vduse::ChainError>(i)), errors[i]);
+  }
+  if (!text.empty()) lines.push_back(queue + " malformed chains:" + text);
+}
+
 }  // namespace
 
 NetDevice::NetDevice(vduse::Device& device, Options options)
@@ -148,7 +160,7 @@ void NetDevice::InjectConfig(Time now) {
 
 absl::Status NetDevice::OnStatus(uint8_t status) {
   if (status == 0 || (status & VIRTIO_CONFIG_S_FAILED) != 0) {
-    if (driver_ok_) {
+    if (driver_ok_ && life_log_.Allow()) {
       Log(Severity::kInfo, "{} by the driver",
           status == 0 ? "reset" : "given up (FAILED)");
     }
@@ -172,7 +184,9 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
   }
   if (!driver_ok) return absl::OkStatus();
   features_ = *features;
-  Log(Severity::kInfo, "driver active, features {}", FeatureNames(features_));
+  if (life_log_.Allow()) {
+    Log(Severity::kInfo, "driver active, features {}", FeatureNames(features_));
+  }
   StartDriver(adopted_ ? vduse::Virtqueue::Start::kRecovered
                        : vduse::Virtqueue::Start::kFresh);
   return absl::OkStatus();
@@ -234,7 +248,8 @@ void NetDevice::LookForReadyQueues(Time now) {
       queues_[index] = QueueState::kRunning;
       continue;
     }
-    if (look_delay_ == kFirstLook || !absl::IsUnavailable(started)) {
+    if ((look_delay_ == kFirstLook || !absl::IsUnavailable(started)) &&
+        life_log_.Allow()) {
       Log(Severity::kError, "{} not started: {}", QueueName(index, ctrl_index_),
           std::string(started.message()));
     }
@@ -423,6 +438,7 @@ std::vector<std::string> NetDevice::Summary() {
         i, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
         c.rx_queue.suppressed, c.rx_bad_chain, c.rx_bad_packet,
         c.rx_too_large));
+    AddChainErrors(fmt::format("pair {} rx", i), c.rx_chain_errors, lines);
     lines.push_back(fmt::format(
         "pair {} tx: packets {} bytes {} notifications {} (suppressed {}) "
         "bad-chain {} bad-header {} bad-length {} port-drops {} refused {}",

@@ -139,6 +139,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
   base::LogLimiter change_log_{10};
   base::LogLimiter broken_log_{1};
+  base::LogLimiter life_log_{10};
 };
 
 }  // namespace net

@@ -62,6 +62,8 @@ struct QueuePairCounters {
   uint64_t rx_bad_chain = 0;   // not a receive buffer
   uint64_t rx_bad_packet = 0;  // too short, or with an offload
   uint64_t rx_too_large = 0;   // no room for it in the driver's buffers
+  vduse::ChainErrors rx_chain_errors{};
+  vduse::ChainErrors tx_chain_errors{};
   NotifiedQueue::Counters rx_queue;
   NotifiedQueue::Counters tx_queue;
 };

@@ -123,12 +123,20 @@ QueuePairCounters QueuePair<Port>::counters() const {
     to.suppressed += more.suppressed;
     to.notifications += more.notifications;
   };
+  const auto add_errors = [](vduse::ChainErrors& to,
+                             const vduse::ChainErrors& more) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] += more[i];
+  };
   QueuePairCounters sum = counters_;
   if (rx_) {
     add(sum.rx_queue, rx_->queue.counters());
+    add_errors(sum.rx_chain_errors, rx_->queue.ring().chain_errors());
     sum.rx_bad_chain += rx_->chains.rejected();
   }
-  if (tx_) add(sum.tx_queue, tx_->queue.counters());
+  if (tx_) {
+    add(sum.tx_queue, tx_->queue.counters());
+    add_errors(sum.tx_chain_errors, tx_->queue.ring().chain_errors());
+  }
   return sum;
 }
 
@@ -231,8 +239,8 @@ void QueuePair<Port>::Transmit(Time now) {
 }
 
 template <PacketPort Port>
-QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
-                                            Time now) {
+typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
+                                                     Time now) {
   if (chain.malformed() || !chain.writable().empty() ||
       chain.readable_bytes() < kHeaderBytes) {
     ++counters_.tx_bad_chain;

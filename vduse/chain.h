@@ -26,6 +26,9 @@ enum class ChainError : uint8_t {
 };
 inline constexpr size_t kChainErrors = 8;
 
+// Counts by ChainError.
+using ChainErrors = std::array<uint64_t, kChainErrors>;
+
 // A word or two for logs and counters.
 inline std::string_view ChainErrorName(ChainError error) {
   constexpr std::array<std::string_view, kChainErrors> kNames = {

@@ -11,6 +11,9 @@ namespace {
 using base::Log;
 using base::Severity;
 
+// What a driver does wrong it can do in a loop.
+thread_local base::LogLimiter refusal_log(10);
+
 vduse_dev_response Answer(const vduse_dev_request& request,
                           RequestHandler& handler) {
   vduse_dev_response response = {};
@@ -20,8 +23,10 @@ vduse_dev_response Answer(const vduse_dev_request& request,
     case VDUSE_SET_STATUS: {
       const absl::Status status = handler.OnStatus(request.s.status);
       if (!status.ok()) {
-        Log(Severity::kError, "device status {:#x} refused: {}",
-            request.s.status, std::string(status.message()));
+        if (refusal_log.Allow()) {
+          Log(Severity::kError, "device status {:#x} refused: {}",
+              request.s.status, std::string(status.message()));
+        }
         response.result = VDUSE_REQ_RESULT_FAILED;
       }
       break;
@@ -57,7 +62,7 @@ absl::Status ServeRequests(Device& device, RequestHandler& handler) {
     if (!request.ok()) return request.status();
     if (!request->has_value()) return absl::OkStatus();
     const vduse_dev_response response = Answer(**request, handler);
-    const absl::Status sent = device.Reply(response);
+    absl::Status sent = device.Reply(response);
     // Whoever asked may have been killed. What changed stays changed.
     if (!sent.ok() && !absl::IsNotFound(sent)) return sent;
   }

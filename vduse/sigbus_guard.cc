@@ -23,7 +23,7 @@ void OnSigbus(int, siginfo_t* info, void*) {
     const size_t size = slot.size.load(std::memory_order_relaxed);
     if (start == 0 || fault < start || fault - start >= size) continue;
     const auto page_size = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    void* page = reinterpret_cast<void*>(fault & ~(page_size - 1));
+    void* page = static_cast<uint8_t*>(info->si_addr) - fault % page_size;
     void* placed = mmap(page, page_size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (placed == MAP_FAILED) break;

@@ -27,7 +27,7 @@ void Store(T* to, T value,
   std::atomic_ref<T>(*to).store(value, order);
 }
 
-absl::Status BadQueue(std::string text) {
+absl::Status BadQueue(const std::string& text) {
   return absl::InvalidArgumentError(text);
 }
 

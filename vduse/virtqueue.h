@@ -113,10 +113,8 @@ class Virtqueue {
   bool mapped() const { return desc_ != nullptr; }
   [[nodiscard]] bool MapRings();
 
-  // Malformed chains taken, by ChainError.
-  const std::array<uint64_t, kChainErrors>& chain_errors() const {
-    return chain_errors_;
-  }
+  // Malformed chains returned.
+  const ChainErrors& chain_errors() const { return chain_errors_; }
 
  private:
   Virtqueue(const QueueInfo& info, Features features, IovaMap& map);
@@ -159,7 +157,7 @@ class Virtqueue {
   uint32_t outstanding_ = 0;
   bool out_of_segments_ = false;
   std::vector<Desc> indirect_;  // local copy of one table
-  std::array<uint64_t, kChainErrors> chain_errors_{};
+  ChainErrors chain_errors_{};
 };
 
 }  // namespace vduse
