@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian packages that building and testing need. Does nothing,
+# not even an index update, when all of them are there.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: install-deps.sh [--build-only] [--check]
+  --build-only  leave out what only the VM tests need
+  --check       install nothing; exit 1 and name what is missing
+USAGE
+}
+
+die() {
+  printf 'install-deps: %s\n' "$*" >&2
+  exit 1
+}
+
+build_packages=(
+  g++ clang-14 cmake ninja-build pkg-config ccache
+  clang-format-14 clang-tidy-14 libclang-rt-14-dev linux-libc-dev
+  libabsl-dev libfmt-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
+  libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev
+  nlohmann-json3-dev
+)
+# The second line is what an out-of-tree kernel module takes.
+vm_packages=(
+  qemu-system-x86 busybox-static iperf3 ethtool iproute2 iputils-ping kmod
+  gcc make bc bison flex libelf-dev libssl-dev perl xz-utils cpio zstd
+)
+
+build_only=0
+check_only=0
+while (($# > 0)); do
+  case $1 in
+    --build-only) build_only=1 ;;
+    --check) check_only=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; die "unknown argument '$1'" ;;
+  esac
+  shift
+done
+
+command -v dpkg-query >/dev/null ||
+  die "no dpkg-query: this script knows Debian (bookworm) only; install the" \
+    "equivalents of: ${build_packages[*]} ${vm_packages[*]}"
+
+wanted=("${build_packages[@]}")
+((build_only)) || wanted+=("${vm_packages[@]}")
+
+missing=()
+for package in "${wanted[@]}"; do
+  # shellcheck disable=SC2016  # ${...} is dpkg-query's own syntax
+  state=$(dpkg-query -W -f '${db:Status-Status} ' "$package" 2>/dev/null ||
+    true)
+  [[ $state == *"installed "* && $state != *not-installed* ]] ||
+    missing+=("$package")
+done
+
+if ((${#missing[@]} == 0)); then
+  echo "install-deps: all ${#wanted[@]} packages are installed"
+  exit 0
+fi
+((check_only == 0)) || die "missing: ${missing[*]}"
+
+as_root=()
+if ((EUID != 0)); then
+  command -v sudo >/dev/null ||
+    die "missing ${missing[*]}; run this as root, there is no sudo here"
+  as_root=(sudo)
+fi
+
+echo "install-deps: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -q </dev/null ||
+  die "'apt-get update' failed: check /etc/apt/sources.list*"
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+  --no-install-recommends "${missing[@]}" </dev/null ||
+  die "'apt-get install' failed for: ${missing[*]} (the names are those of" \
+    "Debian bookworm)"
+echo "install-deps: done"

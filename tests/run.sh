@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# All tests, from a fresh clone: installs what it needs from the
+# distribution's packages, builds and runs everything.
+#
+#   tests/run.sh           everything
+#   tests/run.sh --quick   format, release build, unit tests
+set -euo pipefail
+
+FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+quick=no
+case ${1:-} in
+  '') ;;
+  --quick) quick=yes ;;
+  *) echo "usage: tests/run.sh [--quick]" >&2; exit 2 ;;
+esac
+
+failed=()
+# step NAME COMMAND...: runs one part, goes on to the next if it fails.
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  echo "=== $name"
+  if "$@"; then
+    echo "=== $name: ok, $((SECONDS - start)) s"
+  else
+    echo "=== $name: FAILED, $((SECONDS - start)) s"
+    failed+=("$name")
+  fi
+}
+
+launcher=()
+if command -v ccache >/dev/null; then
+  launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+# build PRESET: quiet unless it fails.
+build() {
+  local log=build/$1.log
+  mkdir -p build
+  {
+    cmake --preset "$1" "${launcher[@]}" && cmake --build --preset "$1"
+  } >"$log" 2>&1 || { tail -n 60 "$log"; return 1; }
+}
+# unit PRESET [CTEST ARGS...]
+unit() {
+  ctest --test-dir "build/$1" -L unit --output-on-failure -j 2 "${@:2}"
+}
+sources() {
+  git ls-files -co --exclude-standard '*.h' '*.cc'
+}
+format() {
+  sources | xargs clang-format-14 --dry-run --Werror
+}
+fuzz() {
+  local name=$1 corpus
+  corpus=$(mktemp -d)
+  "build/fuzz/tests/fuzz/$name" -max_total_time="$FUZZ_SECONDS" \
+    -print_final_stats=1 -verbosity=0 -artifact_prefix="build/$name-" \
+    "$corpus" "tests/fuzz/corpus/${name%_fuzz}" \
+    "tests/fuzz/crashes/${name%_fuzz}" || {
+    echo "an input that fails is kept as build/$name-*: mend the code and" \
+      "move it to tests/fuzz/crashes/${name%_fuzz}"
+    return 1
+  }
+  rm -rf "$corpus"
+}
+
+step packages scripts/install-deps.sh
+step format format
+step build-release build release
+step unit unit release
+if [[ $quick == no ]]; then
+  # The VM first: nothing else should run beside it.
+  step vm ctest --test-dir build/release -L vm --output-on-failure
+  step build-asan-ubsan build asan-ubsan
+  step unit-asan-ubsan unit asan-ubsan
+  step build-tsan build tsan
+  step unit-tsan unit tsan
+  step build-fuzz build fuzz
+  step fuzz-ring fuzz ring_fuzz
+  step fuzz-ctrl fuzz ctrl_fuzz
+  step clang-tidy build tidy
+fi
+
+echo "=== all of it took $SECONDS s"
+if ((${#failed[@]} > 0)); then
+  echo "FAILED: ${failed[*]}"
+  exit 1
+fi
+echo "everything passed"

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An evenly paced UDP flow and its receiver.
+//   udp_flow send --to IP --port P --count N --interval-usecs U --size S
+//   udp_flow recv --port P --count N --idle-ms M
+// A packet leaves at each multiple of the interval; a sender that was late
+// catches up, so the rate holds over the whole flow. SIGTERM ends both early.
+// `--count 0` is no limit.
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/tools/flags.h"
+
+namespace tools {
+namespace {
+
+constexpr uint64_t kMagic = 0x7664'7573'6566'6c77;
+constexpr int64_t kNsPerSec = 1'000'000'000;
+
+volatile std::sig_atomic_t g_stop = 0;
+
+// What each packet starts with; the rest is derived from `seq`.
+struct Header {
+  uint64_t magic;
+  uint64_t seq;
+};
+static_assert(sizeof(Header) == 16);
+
+int64_t NowNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * kNsPerSec + now.tv_nsec;
+}
+
+void Fill(uint64_t seq, std::vector<uint8_t>& packet) {
+  const Header header{.magic = kMagic, .seq = seq};
+  std::memcpy(packet.data(), &header, sizeof(header));
+  for (size_t i = sizeof(header); i < packet.size(); ++i) {
+    packet[i] = static_cast<uint8_t>(seq + i);
+  }
+}
+
+// Errors that the flow survives: the far end is down or not listening.
+bool Passing(int error) {
+  return error == ECONNREFUSED || error == ENETUNREACH || error == ENETDOWN ||
+         error == EHOSTUNREACH || error == ENOBUFS || error == ENXIO ||
+         error == ENODEV || error == EINTR || error == EPERM ||
+         error == EINVAL || error == EADDRNOTAVAIL;
+}
+
+int Send(const Flags& flags) {
+  const uint64_t count = flags.Number("--count");
+  const auto interval_ns =
+      static_cast<int64_t>(flags.Number("--interval-usecs") * 1000);
+  const uint64_t size = flags.Number("--size", 64);
+  if (size < sizeof(Header) || size > 65507)
+    Die("--size {} is not 16 to 65507", size);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
+  const std::string ip = flags.Text("--to");
+  if (inet_pton(AF_INET, ip.c_str(), &to.sin_addr) != 1) {
+    Die("--to takes an IPv4 address, not '{}'", ip);
+  }
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) DieErrno("socket");
+  // Ordinary threads are woken up to 50 us late.
+  prctl(PR_SET_TIMERSLACK, 1);
+
+  std::vector<uint8_t> packet(size);
+  uint64_t sent = 0;
+  uint64_t failed = 0;
+  int64_t latest_ns = 0;
+  const int64_t start = NowNs();
+  for (uint64_t seq = 0; (count == 0 || seq < count) && g_stop == 0; ++seq) {
+    const int64_t due = start + static_cast<int64_t>(seq) * interval_ns;
+    const timespec when{.tv_sec = due / kNsPerSec, .tv_nsec = due % kNsPerSec};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) ==
+               EINTR &&
+           g_stop == 0) {
+    }
+    latest_ns = std::max(latest_ns, NowNs() - due);
+    Fill(seq, packet);
+    if (sendto(fd, packet.data(), packet.size(), 0,
+               reinterpret_cast<const sockaddr*>(&to), sizeof(to)) >= 0) {
+      ++sent;
+    } else if (Passing(errno)) {
+      ++failed;
+    } else {
+      DieErrno("sendto");
+    }
+  }
+  const int64_t elapsed_us = std::max<int64_t>((NowNs() - start) / 1000, 1);
+  fmt::print("sent={} failed={} elapsed_us={} rate_pps={} latest_us={}\n", sent,
+             failed, elapsed_us,
+             sent * 1'000'000 / static_cast<uint64_t>(elapsed_us),
+             latest_ns / 1000);
+  close(fd);
+  return 0;
+}
+
+int Receive(const Flags& flags) {
+  const uint64_t count = flags.Number("--count", 0);
+  const auto idle_ms = static_cast<int>(flags.Number("--idle-ms", 1000));
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) DieErrno("socket");
+  const int buffer = 8 << 20;
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) !=
+      0) {
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+  }
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) !=
+      0) {
+    DieErrno("bind");
+  }
+  fmt::print(stderr, "listening\n");
+
+  uint64_t received = 0;
+  uint64_t next = 0;  // One above the highest number seen.
+  uint64_t reordered = 0;
+  uint64_t corrupt = 0;
+  std::array<uint8_t, 65536> packet;
+  std::vector<uint8_t> expected;
+  int64_t first_ns = 0;
+  int64_t last_ns = 0;
+  int64_t gap_ns = 0;
+  while (g_stop == 0 && (count == 0 || next < count)) {
+    pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
+    // The flow may start when it likes; it is over when it pauses.
+    const int ready = poll(&wait, 1, received == 0 ? -1 : idle_ms);
+    if (ready == 0) break;
+    if (ready < 0) continue;
+    const ssize_t got = recv(fd, packet.data(), packet.size(), MSG_DONTWAIT);
+    if (got < 0) continue;
+    const auto size = static_cast<size_t>(got);
+    const int64_t now = NowNs();
+    if (first_ns == 0) first_ns = now;
+    if (last_ns != 0) gap_ns = std::max(gap_ns, now - last_ns);
+    last_ns = now;
+    Header header{};
+    std::memcpy(&header, packet.data(), std::min(size, sizeof(header)));
+    if (size < sizeof(header) || header.magic != kMagic) {
+      ++corrupt;
+      continue;
+    }
+    expected.resize(size);
+    Fill(header.seq, expected);
+    if (std::memcmp(expected.data(), packet.data(), size) != 0) {
+      ++corrupt;
+      continue;
+    }
+    ++received;
+    if (header.seq < next) {
+      ++reordered;
+    } else {
+      next = header.seq + 1;
+    }
+  }
+  // Duplicates count as reordered, so this never goes below zero by much.
+  const uint64_t total = std::max(count, next);
+  const uint64_t lost = total > received ? total - received : 0;
+  fmt::print(
+      "received={} lost={} reordered={} corrupt={} elapsed_us={} gap_us={}\n",
+      received, lost, reordered, corrupt, (last_ns - first_ns) / 1000,
+      gap_ns / 1000);
+  close(fd);
+  return corrupt == 0 ? 0 : 1;
+}
+
+void Stop(int) { g_stop = 1; }
+
+int Main(int argc, char** argv) {
+  struct sigaction action {};
+  action.sa_handler = Stop;  // Without SA_RESTART: it ends a wait.
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  const std::string_view mode = argc > 1 ? argv[1] : "";
+  if (mode == "send") {
+    return Send(
+        Flags(argc, argv, 2, " --to --port --count --interval-usecs --size "));
+  }
+  if (mode == "recv") {
+    return Receive(Flags(argc, argv, 2, " --port --count --idle-ms "));
+  }
+  Die("usage: udp_flow send|recv ...");
+}
+
+}  // namespace
+}  // namespace tools
+
+int main(int argc, char** argv) { return tools::Main(argc, argv); }

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes the initramfs that boot.sh boots: busybox, bash, a few of this
+# machine's tools with their libraries, the kernel modules, the programs of
+# the build and one scenario. Plain cpio: reading it takes the emulated CPU
+# less time than any decompression.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: image.sh --build DIR --kernel CACHE_DIR --module open|stock
+                --scenario FILE --output FILE [--env K=V]...
+USAGE
+}
+
+die() {
+  printf 'image.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build='' kernel='' module='' scenario='' output='' env=()
+while (($# > 0)); do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --*) (($# > 1)) || die "$1 needs a value" ;;
+    *) usage >&2; die "unknown argument '$1'" ;;
+  esac
+  case $1 in
+    --build) build=$2 ;;
+    --kernel) kernel=$2 ;;
+    --module) module=$2 ;;
+    --scenario) scenario=$2 ;;
+    --output) output=$2 ;;
+    --env) env+=("$2") ;;
+    *) usage >&2; die "unknown argument '$1'" ;;
+  esac
+  shift 2
+done
+[[ -n $build && -n $kernel && -n $scenario && -n $output ]] ||
+  { usage >&2; die "an argument is missing"; }
+[[ $module == open || $module == stock ]] ||
+  die "--module is 'open' or 'stock', not '$module'"
+[[ -f $scenario ]] || die "no such scenario: $scenario"
+
+stage=$(mktemp -d "${TMPDIR:-/tmp}/vm-image.XXXXXX")
+trap 'rm -rf "$stage"' EXIT
+mkdir -p "$stage"/{bin,busybox,dev,etc,lib/modules,proc,root,run,sys,tmp} \
+  "$stage"/{lib64,usr,var}
+ln -s /run "$stage/var/run"
+ln -s /bin "$stage/sbin"
+ln -s /bin "$stage/usr/bin"
+ln -s /bin "$stage/usr/sbin"
+
+# copy_stripped FROM TO: a copy without debug information.
+copy_stripped() {
+  objcopy --strip-debug "$1" "$2" 2>/dev/null || cp -L "$1" "$2"
+  chmod 755 "$2"
+}
+
+# add PROGRAM: the program in /bin, its libraries and loader where it looks
+# for them.
+add() {
+  local program=$1 line file
+  copy_stripped "$(readlink -f "$program")" "$stage/bin/${program##*/}"
+  while read -r line; do
+    [[ $line != *"not found"* ]] || die "$program: $line"
+    [[ $line =~ (/[^ ]+)\ \(0x ]] || continue
+    file=${BASH_REMATCH[1]}
+    [[ ! -e $stage$file ]] || continue
+    mkdir -p "$stage${file%/*}"
+    copy_stripped "$(readlink -f "$file")" "$stage$file"
+  done < <(ldd "$program" 2>/dev/null || true)
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+for tool in busybox bash timeout ip vdpa ethtool iperf3 ping; do
+  path=$(command -v "$tool") ||
+    die "'$tool' is missing: run scripts/install-deps.sh"
+  add "$path"
+done
+for tool in udp_flow frame_check coalesce_storm; do
+  [[ -x $build/tests/tools/$tool ]] ||
+    die "no $build/tests/tools/$tool: build first (cmake --build $build)"
+  add "$build/tests/tools/$tool"
+done
+# start_device says it plainly if a scenario needs what is not here.
+if [[ -x $build/daemon/vduse-net ]]; then add "$build/daemon/vduse-net"; fi
+
+cp "$kernel"/modules/*.ko "$stage/lib/modules/"
+if [[ $module == open ]]; then
+  cp "$kernel/open/vduse.ko" "$stage/lib/modules/"
+fi
+
+cp "$here/guest/init" "$stage/init"
+cp "$here/guest/lib.sh" "$stage/lib.sh"
+cp "$scenario" "$stage/scenario.sh"
+chmod 755 "$stage/init"
+{
+  printf 'MODULE=%q\nSCENARIO=%q\n' "$module" "$(basename "$scenario" .sh)"
+  for pair in "${env[@]}"; do
+    [[ $pair =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] ||
+      die "--env takes NAME=VALUE, not '$pair'"
+    printf '%s=%q\n' "${pair%%=*}" "${pair#*=}"
+  done
+} >"$stage/etc/scenario.env"
+
+(cd "$stage" && find . -print0 | sort -z |
+  cpio --quiet --null -o -H newc -R 0:0) >"$output"

@@ -1,0 +1,173 @@
+# shellcheck shell=bash disable=SC2015,SC2153
+# SPDX-License-Identifier: Apache-2.0
+#
+# `ethtool -C`, `ethtool -Q` and adaptive coalescing rule the interrupts that
+# the consumer sees. Control-queue gate lifted.
+#
+# The flow is paced: at saturation the consumer polls and needs few interrupts
+# whatever the setting.
+
+COUNT=${COUNT:-5000}              # packets per measurement
+INTERVAL_US=${INTERVAL_US:-1000}  # between two of them
+STORM=${STORM:-10000}             # ethtool -C changes under traffic
+
+irq_setup
+start_device
+
+et() { timeout 10 "${IN_CONSUMER[@]}" ethtool "$@"; }
+
+# shown DIRECTION USECS FRAMES: ethtool -c says so.
+shown() {
+  local text
+  text=$(et -c "$CONSUMER") || return 1
+  grep -qE "^$1-usecs:[[:space:]]*$2$" <<<"$text" &&
+    grep -qE "^$1-frames:[[:space:]]*$3$" <<<"$text" && return 0
+  grep -E "^$1-(usecs|frames):" <<<"$text" | tr '\n' ' '
+  return 1
+}
+# Linux takes tx-frames 0 for "no NAPI on tx", which it refuses (EBUSY) while
+# the interface is up: off is 1 there, for the device the same.
+OFF_FRAMES_rx=0
+OFF_FRAMES_tx=1
+set_coalescing() {
+  et -C "$CONSUMER" "$1-usecs" "$2" "$1-frames" "$3" 2>&1 || return 1
+}
+set_off() {
+  local frames=OFF_FRAMES_$1
+  set_coalescing "$1" 0 "${!frames}"
+}
+
+# off DIRECTION: at least one interrupt for every two packets. A busy machine
+# makes the sender late and its packets come in bunches: such a run says
+# nothing and is measured again, a little slower.
+off() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    measure_flow "$1" "$COUNT" "$INTERVAL_US"
+    figures "wanted>=$((COUNT / 2)) interval_us=$INTERVAL_US runs=$attempt"
+    ((SENT == COUNT && LOST == 0 && IRQS * 2 >= SENT)) && return 0
+    ((INTERVAL_US < 1300)) && INTERVAL_US=$((INTERVAL_US + 100))
+  done
+  return 1
+}
+# coalesced DIRECTION USECS FRAMES [FACTOR OFF]: under the bound, and at least
+# FACTOR times fewer than OFF.
+coalesced() {
+  local factor=${4:-0} off=${5:-0}
+  set_coalescing "$1" "$2" "$3" || return 1
+  shown "$1" "$2" "$3" || { echo "ethtool -c does not show it"; return 1; }
+  measure_flow "$1" "$COUNT" "$INTERVAL_US"
+  within_bound "$2" "$3" || { figures "bound=$BOUND exceeded"; return 1; }
+  figures "bound=$BOUND off=$off"
+  ((SENT == COUNT && LOST == 0 && IRQS > 0 && IRQS * factor <= off))
+}
+# back DIRECTION OFF: off again, the first figure comes back, give or take a
+# fifth.
+back() {
+  local attempt
+  set_off "$1" || return 1
+  for attempt in 1 2 3; do
+    measure_flow "$1" "$COUNT" "$INTERVAL_US"
+    figures "first=$2 runs=$attempt"
+    ((IRQS * 2 >= SENT && IRQS * 10 >= $2 * 8 && IRQS * 8 <= $2 * 10)) &&
+      return 0
+  done
+  return 1
+}
+
+for direction in rx tx; do
+  progress "interrupts of $direction under a paced flow"
+  check "$direction-off" off $direction
+  off_irqs=$IRQS
+  check "$direction-200us-64" coalesced $direction 200 64
+  check "$direction-2000us-16" coalesced $direction 2000 16
+  check "$direction-20000us-32" coalesced $direction 20000 32 10 "$off_irqs"
+  check "$direction-back-to-0" back $direction "$off_irqs"
+done
+
+# --- Per queue --------------------------------------------------------------
+
+per_queue() {
+  et -Q "$CONSUMER" queue_mask 0x1 --coalesce rx-usecs 5000 rx-frames 32 \
+    tx-usecs 7000 tx-frames 24 2>&1 || return 1
+  et -Q "$CONSUMER" queue_mask 0x1 --show-coalesce >/tmp/queue || return 1
+  grep -qE '^rx-usecs:[[:space:]]*5000$' /tmp/queue &&
+    grep -qE '^tx-frames:[[:space:]]*24$' /tmp/queue ||
+    { grep -E '^[rt]x-(usecs|frames):' /tmp/queue | tr '\n' ' '; return 1; }
+  measure_flow rx 2000 "$INTERVAL_US"
+  within_bound 5000 32 || { figures "bound=$BOUND exceeded"; return 1; }
+  figures "bound=$BOUND"
+}
+check per-queue per_queue
+set_off rx
+set_off tx
+
+# --- Adaptive ---------------------------------------------------------------
+
+# How the device's log names a value that DIM set: "VQ_SET ... usecs=N".
+VQ_SET_PATTERN=${VQ_SET_PATTERN:-'VQ_SET.*usecs[ =:]*[0-9]+'}
+iperf_server
+adaptive() {
+  local mark values
+  mark=$(stat -c %s "$DEVICE_LOG")
+  et -C "$CONSUMER" adaptive-rx on 2>&1 || return 1
+  iperf -t 3 -P 2 || return 1
+  iperf -t 2 -u -b 2M -l 200 || return 1
+  ping -n -q -c 30 -i 0.02 -W 1 "$CONSUMER_IP"
+  et -C "$CONSUMER" adaptive-rx off 2>&1 || return 1
+  values=$(tail -c +$((mark + 1)) "$DEVICE_LOG" | grep -oE "$VQ_SET_PATTERN" |
+    sed -E 's/.*usecs[ =:]*//' | sort -n | uniq -c |
+    while read -r times value; do echo -n "$value:$times "; done)
+  echo "usecs:times $values"
+  (($(wc -w <<<"$values") >= 2))
+}
+check adaptive-rx adaptive
+set_off rx
+set_off tx
+
+# --- Extremes ---------------------------------------------------------------
+
+huge() {
+  et -C "$CONSUMER" rx-usecs 4294967295 rx-frames 4294967295 \
+    tx-usecs 4294967295 tx-frames 4294967295 2>&1 || return 1
+  shown rx 4294967295 4294967295 || return 1
+  shown tx 4294967295 4294967295 || return 1
+  # The rings are finite, so packets go on all the same.
+  measure_flow rx 2000 500
+  figures
+  ((RECEIVED > 0)) || return 1
+  # The change is checked against what is pending: nothing stays stuck.
+  set_off rx && set_off tx || return 1
+  wait_for 3 ping_once || { echo "no ping after going back to 0"; return 1; }
+  figures "ping after going back to 0"
+}
+check value-0xffffffff huge
+
+storm() {
+  local to_consumer from_consumer status=0
+  udp_flow send --to "$CONSUMER_IP" --port 8000 --count 0 \
+    --interval-usecs 2000 --size 200 >/tmp/storm.rx 2>&1 3>&- &
+  to_consumer=$!
+  "${IN_CONSUMER[@]}" udp_flow send --to "$TAP_IP" --port 8000 --count 0 \
+    --interval-usecs 2000 --size 200 >/tmp/storm.tx 2>&1 3>&- &
+  from_consumer=$!
+  timeout 200 "${IN_CONSUMER[@]}" coalesce_storm --dev "$CONSUMER" \
+    --count "$STORM" --limit-ms 1000 >/tmp/storm.out 2>&1 || status=$?
+  kill -TERM "$to_consumer" "$from_consumer"
+  wait "$to_consumer" "$from_consumer"
+  cat /tmp/storm.rx /tmp/storm.tx
+  tail -n 1 /tmp/storm.out
+  return "$status"
+}
+check storm storm
+# The last value is in force, in the device and not only in the driver.
+after_storm() {
+  set_off tx || return 1
+  set_coalescing rx 20000 32 || return 1
+  measure_flow rx 2000 "$INTERVAL_US"
+  within_bound 20000 32 || { figures "bound=$BOUND exceeded"; return 1; }
+  figures "bound=$BOUND"
+  ((SENT == 2000 && LOST == 0))
+}
+check after-storm after_storm
+check ping ping -n -q -c 10 -i 0.05 -W 1 "$CONSUMER_IP"

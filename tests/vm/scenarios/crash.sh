@@ -1,0 +1,155 @@
+# shellcheck shell=bash disable=SC2015,SC2153
+# SPDX-License-Identifier: Apache-2.0
+#
+# SIGKILL under traffic and `ethtool -C`, again and again: the next program
+# adopts the device it finds, traffic goes on, and no command of the host
+# hangs. Gate lifted.
+
+KILLS=${KILLS:-50}
+INTERVAL_US=2000  # between packets, each way
+OUTAGE_US=0       # from SIGKILL to the successor's "ready", all in all
+ADOPT_PATTERN=${ADOPT_PATTERN:-adopt}
+
+start_device --attach
+ip neighbour replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" dev "$TAP" \
+  nud permanent
+tap_mac=$(<"/sys/class/net/$TAP/address")
+ip -n consumer neighbour replace "$TAP_IP" lladdr "$tap_mac" \
+  dev "$CONSUMER" nud permanent
+check ping wait_for 5 ping_once
+ifindex() { ip -n consumer -o link show "$CONSUMER" | sed 's/:.*//'; }
+ifindex_before=$(ifindex)
+
+# --- Load -------------------------------------------------------------------
+
+# Both ways: a receiver and a sender without end.
+"${IN_CONSUMER[@]}" udp_flow recv --port 8001 --idle-ms 20000 \
+  >/tmp/rx.got 2>/tmp/rx.err 3>&- &
+rx_receiver=$!
+udp_flow recv --port 8002 --idle-ms 20000 >/tmp/tx.got 2>/tmp/tx.err 3>&- &
+tx_receiver=$!
+wait_for 5 file_has listening /tmp/rx.err || die flow "no receiver"
+wait_for 5 file_has listening /tmp/tx.err || die flow "no receiver"
+udp_flow send --to "$CONSUMER_IP" --port 8001 --count 0 \
+  --interval-usecs "$INTERVAL_US" --size 300 >/tmp/rx.sent 2>&1 3>&- &
+rx_sender=$!
+"${IN_CONSUMER[@]}" udp_flow send --to "$TAP_IP" --port 8002 --count 0 \
+  --interval-usecs "$INTERVAL_US" --size 300 >/tmp/tx.sent 2>&1 3>&- &
+tx_sender=$!
+"${IN_CONSUMER[@]}" coalesce_storm --dev "$CONSUMER" --count 0 \
+  --pause-usecs 2000 --limit-ms 1000 >/tmp/storm.out 2>&1 3>&- &
+storm=$!
+
+# Commands that take the rtnl lock or talk to the vDPA bus, each timed.
+host_commands() {
+  local start worst=0 worst_of=none runs=0 command
+  while [[ ! -e /tmp/stop ]]; do
+    for command in "ip link set lo up" "ip -n consumer link show" \
+      "ip address show" "vdpa dev show"; do
+      now; start=$NOW
+      $command >/dev/null 2>&1
+      now
+      runs=$((runs + 1))
+      if ((NOW - start > worst)); then
+        worst=$((NOW - start)) worst_of=$command
+      fi
+    done
+    nap 0.02
+  done
+  echo "runs=$runs worst_ms=$((worst / 1000)) ($worst_of)" >/tmp/host.out
+}
+host_commands 3>&- &
+host=$!
+
+# --- Kill and start again ---------------------------------------------------
+
+kills() {
+  local round start recovery total=0 worst=0 ready_worst=0
+  for ((round = 1; round <= KILLS; round++)); do
+    nap "0.$(printf '%03d' $((40 + RANDOM % 120)))"
+    LOG_BASE=$(stat -c %s "$DEVICE_LOG")
+    # As a service manager does: started again as soon as it is gone.
+    kill -KILL "$DEVICE_PID"
+    now; start=$NOW
+    wait "$DEVICE_PID" 2>/dev/null
+    spawn_device --attach
+    wait_for 5 device_ready ||
+      { echo "round $round: not ready after 5 s"; return 1; }
+    now; READY_US=$((NOW - start))
+    OUTAGE_US=$((OUTAGE_US + READY_US))
+    wait_for 5 ping_once ||
+      { echo "round $round: no traffic 5 s after the start"; return 1; }
+    now
+    recovery=$((NOW - start))
+    total=$((total + recovery))
+    ((recovery > worst)) && worst=$recovery
+    ((READY_US > ready_worst)) && ready_worst=$READY_US
+    logged "$ADOPT_PATTERN" ||
+      { echo "round $round: the log has no '$ADOPT_PATTERN'"; return 1; }
+    ((round % 10)) || progress "$round of $KILLS kills"
+  done
+  # From SIGKILL to the first answered ping, the program's start included.
+  echo "kills=$KILLS recovery_ms mean=$(ms $((total / KILLS)))" \
+    "worst=$(ms "$worst") worst_ready=$(ms "$ready_worst")"
+}
+check kills kills
+
+same_netdev() {
+  echo "ifindex=$(ifindex) before=$ifindex_before"
+  [[ $(ifindex) == "$ifindex_before" ]]
+}
+check same-netdev same_netdev
+
+# --- What the load saw ------------------------------------------------------
+
+touch /tmp/stop
+kill -TERM "$storm" "$rx_sender" "$tx_sender"
+host_in_time() {
+  wait_for 5 gone "$host" || { echo "a host command still hangs"; return 1; }
+  cat /tmp/host.out
+  (($(field worst_ms "$(</tmp/host.out)") <= 1000))
+}
+check host-commands host_in_time
+storm_in_time() {
+  local status
+  wait_for 5 gone "$storm" || { echo "ethtool -C still hangs"; return 1; }
+  wait "$storm"
+  status=$?
+  cat /tmp/storm.out
+  return "$status"
+}
+check ethtool-commands storm_in_time
+
+wait_for 5 gone "$rx_sender"
+wait_for 5 gone "$tx_sender"
+nap 0.5
+kill -TERM "$rx_receiver" "$tx_receiver"
+# flow_went_on DIRECTION LOSSES REPEATS: at most so many packets lost, so many
+# come twice. To the consumer, what reaches the TAP while nobody holds it is
+# dropped by the kernel: as much as was sent in the time without a program, and
+# one more per crash. From the consumer, the ring keeps everything.
+flow_went_on() {
+  local receiver=$rx_receiver sent received lost
+  [[ $1 == rx ]] || receiver=$tx_receiver
+  wait_for 5 gone "$receiver" || { echo "the receiver hangs"; return 1; }
+  sent=$(field sent "$(</tmp/"$1".sent)")
+  received=$(field received "$(</tmp/"$1".got)")
+  lost=$(field lost "$(</tmp/"$1".got)")
+  echo "sent=$sent $(</tmp/"$1".got) allowed_lost=$2 allowed_repeats=$3"
+  ((received > 0 && lost <= $2)) &&
+    (($(field corrupt "$(</tmp/"$1".got)") == 0)) &&
+    (($(field reordered "$(</tmp/"$1".got)") <= $3))
+}
+check flow-rx flow_went_on rx $((OUTAGE_US / INTERVAL_US + KILLS)) 0
+check flow-tx flow_went_on tx 0 "$KILLS"
+
+check ethtool-after timeout 5 "${IN_CONSUMER[@]}" \
+  ethtool -C "$CONSUMER" rx-usecs 50 rx-frames 8
+check frames-rx frame_check --from "$TAP" --to "$CONSUMER@consumer" \
+  --count 5000
+check frames-tx frame_check --from "$CONSUMER@consumer" --to "$TAP" \
+  --count 5000
+check stop stopped
+# Made by the first of them, kept over all crashes, taken away by the last.
+tap_gone() { [[ ! -e /sys/class/net/$TAP ]]; }
+check tap-removed tap_gone
