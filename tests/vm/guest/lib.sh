@@ -4,8 +4,8 @@
 # What scenarios are made of. Sourced by /init; file descriptor 3 is the port
 # that boot.sh reads. Waiting is always for a condition, with a deadline.
 
-NAME=vn0
-TAP=tap0
+NAME=${NAME:-vn0}
+TAP=${TAP:-tap0}
 TAP_IP=10.9.0.1
 CONSUMER_IP=10.9.0.2
 CONSUMER_MAC=02:00:5e:10:00:01
@@ -256,6 +256,15 @@ irq_total() {
   echo 0
 }
 
+# Takes the probes away again: for a kernel that lives on.
+irq_teardown() {
+  local probe
+  for probe in rx tx inject; do
+    echo '!hist:keys=common_cpu' \
+      >"$TRACING/events/kprobes/${probe}done/trigger"
+    echo "-:${probe}done" >>"$TRACING/kprobe_events"
+  done
+}
 irq_reset() {
   IRQ_RX=$(irq_total rx) IRQ_TX=$(irq_total tx) IRQ_INJECT=$(irq_total inject)
 }
