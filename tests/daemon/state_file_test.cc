@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/state_file.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+namespace program {
+namespace {
+
+using coalesce::Source;
+
+// A state that `number` tells from others.
+SavedState Numbered(uint16_t number) {
+  SavedState state;
+  state.features = 0xabcdef00ULL + number;
+  state.mtu = number;
+  state.tap_created = true;
+  state.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
+  state.coalescing.queues = {
+      {.params = {.max_packets = 1, .max_usecs = UINT32_MAX},
+       .source = Source::kDriverQueue,
+       .enabled = true},
+      {.params = {.max_packets = number, .max_usecs = 4},
+       .source = Source::kDriverAll,
+       .enabled = false}};
+  return state;
+}
+
+void ExpectSame(const SavedState& a, const SavedState& b) {
+  EXPECT_EQ(a.features, b.features);
+  EXPECT_EQ(a.mtu, b.mtu);
+  EXPECT_EQ(a.tap_created, b.tap_created);
+  EXPECT_EQ(a.coalescing.all_rx, b.coalescing.all_rx);
+  EXPECT_EQ(a.coalescing.all_tx, b.coalescing.all_tx);
+  ASSERT_EQ(a.coalescing.queues.size(), b.coalescing.queues.size());
+  for (size_t i = 0; i < a.coalescing.queues.size(); ++i) {
+    EXPECT_EQ(a.coalescing.queues[i].params, b.coalescing.queues[i].params);
+    EXPECT_EQ(a.coalescing.queues[i].source, b.coalescing.queues[i].source);
+    EXPECT_EQ(a.coalescing.queues[i].enabled, b.coalescing.queues[i].enabled);
+  }
+}
+
+class StateFileTest : public testing::Test {
+ protected:
+  StateFileTest() {
+    std::string name = testing::TempDir() + "vduse-net-state-XXXXXX";
+    EXPECT_NE(mkdtemp(name.data()), nullptr);
+    root_ = name;
+    dir_ = name + "/run";
+  }
+  ~StateFileTest() override { std::filesystem::remove_all(root_); }
+
+  StateFile Open() {
+    absl::StatusOr<StateFile> file = StateFile::Open(dir_, "dev0");
+    EXPECT_TRUE(file.ok()) << file.status();
+    return std::move(*file);
+  }
+  std::string Path() const { return dir_ + "/dev0.state"; }
+  std::string Bytes() const {
+    std::ifstream file(Path(), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  void SetBytes(const std::string& bytes) const {
+    std::ofstream(Path(), std::ios::binary | std::ios::trunc) << bytes;
+  }
+  // Overwrites part of the file in place, under the nose of who mapped it.
+  void Poke(size_t at, const std::string& bytes) const {
+    std::fstream file(Path(),
+                      std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file << bytes;
+  }
+
+  std::string root_;
+  std::string dir_;
+};
+
+TEST_F(StateFileTest, ANewFileSaysNothing) {
+  const StateFile file = Open();
+  EXPECT_FALSE(file.Read());
+}
+
+TEST_F(StateFileTest, WhatWasWrittenIsReadAgainByThisProcessAndTheNext) {
+  {
+    StateFile file = Open();
+    file.Write(Numbered(1));
+    ExpectSame(file.Read().value(), Numbered(1));
+  }
+  ExpectSame(Open().Read().value(), Numbered(1));
+}
+
+TEST_F(StateFileTest, TheLastOfManyWritesCounts) {
+  StateFile file = Open();
+  for (uint16_t i = 1; i < 1000; ++i) {
+    file.Write(Numbered(i));
+    ASSERT_EQ(file.Read().value().mtu, i);
+  }
+  ExpectSame(Open().Read().value(), Numbered(999));
+}
+
+TEST_F(StateFileTest, AStateWithNothingInItIsAState) {
+  StateFile file = Open();
+  file.Write(SavedState{});
+  ExpectSame(file.Read().value(), SavedState{});
+}
+
+TEST_F(StateFileTest, ADamagedByteAnywhereLeavesTheOtherStateOrTheSame) {
+  StateFile file = Open();
+  file.Write(Numbered(1));
+  file.Write(Numbered(2));
+  const std::string good = Bytes();
+  int older = 0;
+  for (size_t at = 0; at < good.size(); ++at) {
+    for (const int flip : {0x01, 0x80, 0xff}) {
+      Poke(at, {static_cast<char>(good[at] ^ flip)});
+      const std::optional<SavedState> state = file.Read();
+      Poke(at, {good[at]});
+      ASSERT_TRUE(state) << at;
+      ExpectSame(*state, Numbered(state->mtu));
+      ASSERT_TRUE(state->mtu == 1 || state->mtu == 2) << at;
+      if (state->mtu == 1) ++older;
+    }
+  }
+  EXPECT_EQ(static_cast<size_t>(older), 3 * good.size() / 2);
+}
+
+TEST_F(StateFileTest, ADamagedByteInTheOnlyStateLeavesNothing) {
+  StateFile file = Open();
+  file.Write(Numbered(1));
+  const std::string good = Bytes();
+  for (size_t at = 0; at < good.size() / 2; ++at) {
+    Poke(at, {static_cast<char>(good[at] ^ 0x10)});
+    ASSERT_FALSE(file.Read()) << at;
+    Poke(at, {good[at]});
+  }
+  EXPECT_TRUE(file.Read());
+}
+
+TEST_F(StateFileTest, AWriteCutOffAnywhereLeavesTheOldStateOrTheNew) {
+  StateFile file = Open();
+  file.Write(Numbered(1));
+  file.Write(Numbered(2));
+  const std::string before = Bytes();
+  file.Write(Numbered(3));
+  const std::string after = Bytes();
+  Poke(0, before);
+  for (size_t done = 0; done <= after.size(); ++done) {
+    if (done > 0) Poke(done - 1, {after[done - 1]});
+    const std::optional<SavedState> state = file.Read();
+    ASSERT_TRUE(state) << done;
+    ExpectSame(*state, Numbered(state->mtu));
+    ASSERT_TRUE(state->mtu == 2 || state->mtu == 3) << done;
+  }
+  ExpectSame(file.Read().value(), Numbered(3));
+}
+
+TEST_F(StateFileTest, AWriteOverADamagedStateIsReadAgain) {
+  Open().Write(Numbered(1));
+  std::string bad = Bytes();
+  bad[20] ^= 1;
+  SetBytes(bad);
+  StateFile file = Open();
+  ASSERT_FALSE(file.Read());
+  file.Write(Numbered(2));
+  ExpectSame(file.Read().value(), Numbered(2));
+}
+
+TEST_F(StateFileTest, AFileCutShortLeavesTheOldStateOrNothing) {
+  {
+    StateFile file = Open();
+    file.Write(Numbered(1));
+    file.Write(Numbered(2));
+  }
+  const std::string good = Bytes();
+  for (size_t size = 0; size < good.size(); size += 7) {
+    SetBytes(good.substr(0, size));
+    const std::optional<SavedState> state = Open().Read();
+    ASSERT_EQ(state.has_value(), size >= good.size() / 2) << size;
+    if (state) ExpectSame(*state, Numbered(1));
+  }
+}
+
+TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
+  Open().Write(Numbered(1));
+  const size_t size = Bytes().size();
+  SetBytes(Bytes() + std::string(100'000, 'x'));
+  ExpectSame(Open().Read().value(), Numbered(1));
+  EXPECT_EQ(Bytes().size(), size);
+}
+
+TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
+  Open().Write(Numbered(1));
+  std::string other = Bytes();
+  ASSERT_EQ(other.substr(0, 8), "dusenet1");
+  other[7] = '2';
+  SetBytes(other);
+  EXPECT_FALSE(Open().Read());
+}
+
+TEST_F(StateFileTest, NoiseSaysNothing) {
+  { const StateFile file = Open(); }
+  for (const char fill : {'\xff', 'x', '\x01'}) {
+    SetBytes(std::string(Bytes().size(), fill));
+    EXPECT_FALSE(Open().Read());
+  }
+}
+
+TEST_F(StateFileTest, Row140_MoreQueuesThanFitAreCutOff) {
+  StateFile file = Open();
+  SavedState state = Numbered(1);
+  state.coalescing.queues.resize(StateFile::kMaxQueues + 10);
+  file.Write(state);
+  EXPECT_EQ(file.Read().value().coalescing.queues.size(),
+            StateFile::kMaxQueues);
+}
+
+TEST_F(StateFileTest, Row142_ASymbolicLinkIsNotFollowed) {
+  ASSERT_EQ(mkdir(dir_.c_str(), 0700), 0);
+  const std::string elsewhere = root_ + "/elsewhere";
+  std::ofstream(elsewhere) << "precious";
+  ASSERT_EQ(symlink(elsewhere.c_str(), Path().c_str()), 0);
+  EXPECT_FALSE(StateFile::Open(dir_, "dev0").ok());
+  EXPECT_EQ(std::filesystem::file_size(elsewhere), 8U);
+}
+
+TEST_F(StateFileTest, Row142_FileAndDirectoryAreForTheOwnerAlone) {
+  const StateFile file = Open();
+  struct stat info = {};
+  ASSERT_EQ(stat(Path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  ASSERT_EQ(stat(dir_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700U);
+}
+
+TEST_F(StateFileTest, ADirectoryThatCannotBeMadeIsAnErrorThatNamesIt) {
+  const absl::Status status =
+      StateFile::Open("/proc/no-such-place", "dev0").status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("/proc/no-such-place"), std::string::npos);
+}
+
+TEST_F(StateFileTest, ARemovedFileIsGoneAndCanBeMadeAnew) {
+  StateFile file = Open();
+  file.Write(Numbered(1));
+  file.Remove();
+  EXPECT_FALSE(std::filesystem::exists(Path()));
+  EXPECT_FALSE(Open().Read());
+}
+
+TEST_F(StateFileTest, TwoDevicesHaveAStateEach) {
+  StateFile one = Open();
+  absl::StatusOr<StateFile> two = StateFile::Open(dir_, "dev1");
+  ASSERT_TRUE(two.ok());
+  one.Write(Numbered(1));
+  two->Write(Numbered(2));
+  EXPECT_EQ(one.Read().value().mtu, 1);
+  EXPECT_EQ(two->Read().value().mtu, 2);
+}
+
+}  // namespace
+}  // namespace program

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a device remembers and shows: coalescing, its link, and what a
+// successor of a process that died finds.
+#include "net/net_device.h"
+
+#include "tests/net/net_device_fixture.h"
+
+namespace net {
+namespace {
+
+using coalesce::Source;
+
+// Nothing notifies by itself under these within a test.
+constexpr Params kPatient{.max_packets = 1000, .max_usecs = 900'000};
+
+class NetDeviceStateTest : public NetDeviceTest {
+ protected:
+  // The queue's first notification is always sent: gets it over with.
+  uint64_t NotifiedTx() {
+    EXPECT_TRUE(Transmits());
+    EXPECT_TRUE(Pump([&] { return device.injects(kTx) > 0; }));
+    return device.injects(kTx);
+  }
+
+  Bytes Get(uint8_t queue) { return Command({6, 3, queue, 0, 0, 0}, 9); }
+  static Bytes Reply(Params params) {
+    Bytes bytes = SetAll(0, params);
+    bytes.erase(bytes.begin(), bytes.begin() + 2);
+    bytes.push_back(0);
+    return bytes;
+  }
+
+  // The process dies and another takes its place.
+  void Succeed() {
+    NewNet();
+    net->Resume(saved);
+    NewTap();
+  }
+};
+
+TEST_F(NetDeviceStateTest, AnAckMeansThatTheParametersAreInForce) {
+  ASSERT_TRUE(Activate());
+  const uint64_t before = NotifiedTx();
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
+  ASSERT_TRUE(Transmits());
+  EXPECT_EQ(device.injects(kTx), before) << "withheld";
+  ASSERT_EQ(Command(SetAll(0, {0, 0})), Bytes{0});
+  EXPECT_EQ(device.injects(kTx), before + 1) << "at once";
+}
+
+TEST_F(NetDeviceStateTest, ParametersAreSavedBeforeTheyAreAcked) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+  ASSERT_TRUE(saved);
+  EXPECT_EQ(saved->all_rx, (Params{5, 50}));
+  EXPECT_EQ(saved->queues[kTx].params, (Params{6, 60}));
+  EXPECT_EQ(saved->queues[kTx].source, Source::kDriverQueue);
+  EXPECT_EQ(Get(kRx), Reply({5, 50}));
+  EXPECT_EQ(Get(kTx), Reply({6, 60}));
+}
+
+TEST_F(NetDeviceStateTest, AResetBringsTheOperatorsValuesBack) {
+  operator_params = {.max_packets = 3, .max_usecs = 33};
+  NewNet();
+  NewTap();
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({3, 33}));
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+  ResetAndRestart();
+  EXPECT_FALSE(saved->all_rx);
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({3, 33}));
+  EXPECT_EQ(Get(kTx), Reply({3, 33}));
+}
+
+TEST_F(NetDeviceStateTest, Row104_TheControlQueueHasNoParameters) {
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Command(VqSet(kCtrl, {1, 1})), Bytes{1});
+  EXPECT_EQ(Get(kCtrl).size(), 1U);
+}
+
+TEST_F(NetDeviceStateTest, Row134_AHundredThousandChangesLeaveNothingBehind) {
+  ASSERT_TRUE(Activate());
+  const size_t fds = OpenFds();
+  for (int batch = 0; batch < 100'000 / 5; ++batch) {
+    for (uint8_t i = 0; i < 5; ++i) {
+      ctrl.Chain().Readable(SetAll(i % 2, {i, 10})).Writable(1).Offer();
+    }
+    ctrl.Kick();
+    ASSERT_TRUE(net->Serve(Now()).ok());
+    ASSERT_EQ(ctrl.DrainUsed(), 5U);
+  }
+  EXPECT_EQ(OpenFds(), fds);
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+}
+
+TEST_F(NetDeviceStateTest, TheLinkIsShownAndItsChangesAreNotified) {
+  EXPECT_EQ(LinkStatus(), kStatusLinkUp);
+  net->SetLink(false);
+  EXPECT_EQ(LinkStatus(), 0);
+  EXPECT_EQ(device.config_injects(), 0U) << "no driver yet";
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Pump([&] { return device.config_injects() == 1; }))
+      << "the driver may have read before the change";
+  net->SetLink(true);
+  EXPECT_EQ(LinkStatus(), kStatusLinkUp);
+  EXPECT_TRUE(Pump([&] { return device.config_injects() == 2; }));
+  net->SetLink(true);
+  EXPECT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(device.config_injects(), 2U) << "nothing changed";
+}
+
+TEST_F(NetDeviceStateTest, Row130_AConfigInterruptIsRetriedUntilDriverOkIsIn) {
+  device.HoldStatus(true);
+  device.SetFeatures(kOfferedFeatures);
+  ASSERT_TRUE(Status(kDriverOk));
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(net->deadline());
+    ASSERT_TRUE(net->Serve(*net->deadline()).ok());
+  }
+  EXPECT_EQ(device.config_injects(), 0U);
+  device.StoreStatus();
+  EXPECT_TRUE(Pump([&] { return device.config_injects() == 1; }));
+}
+
+TEST_F(NetDeviceStateTest, Row21_ABrokenQueueTakesTheLinkDownAndNothingElse) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  tx.StoreAvail(vduse::kAvailIdx, static_cast<uint16_t>(kBase + 3 * kSize));
+  tx.Kick();
+  ASSERT_TRUE(Pump([&] { return LinkStatus() == 0; }));
+  EXPECT_TRUE(Receives());
+  EXPECT_EQ(Command(SetAll(0, {1, 0})), Bytes{0});
+  NewTap();
+  EXPECT_EQ(LinkStatus(), 0) << "another TAP mends no ring";
+  ResetAndRestart();
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(LinkStatus(), kStatusLinkUp);
+  EXPECT_TRUE(Transmits());
+}
+
+TEST_F(NetDeviceStateTest, Row21_ABrokenControlQueueTakesTheLinkDownToo) {
+  ASSERT_TRUE(Activate());
+  ctrl.StoreAvail(vduse::kAvailIdx, static_cast<uint16_t>(kBase + 3 * kSize));
+  ctrl.Kick();
+  ASSERT_TRUE(Pump([&] { return LinkStatus() == 0; }));
+  EXPECT_EQ(ctrl.used_elem(kBase).id, 0xffffU) << "or the driver waits on";
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+  NewTap();
+  EXPECT_EQ(LinkStatus(), 0);
+}
+
+TEST_F(NetDeviceStateTest, ATapThatGoesTakesTheLinkDownUntilThereIsAnother) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  wire.Reset();
+  EXPECT_TRUE(Pump([&] { return LinkStatus() == 0; }));
+  OfferTx(1);
+  EXPECT_TRUE(Pump([&] { return !!tx.TakeUsed(); })) << "dropped, not kept";
+  NewTap();
+  EXPECT_EQ(LinkStatus(), kStatusLinkUp);
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+}
+
+TEST_F(NetDeviceStateTest, ATapThatGoesIsNoticedWithoutADriver) {
+  wire.Reset();
+  EXPECT_TRUE(Pump([&] { return LinkStatus() == 0; }));
+}
+
+TEST_F(NetDeviceStateTest, ASuccessorGoesOnWhereTheOtherStopped) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Transmits());
+  ASSERT_TRUE(Receives());
+
+  Succeed();
+
+  EXPECT_TRUE(net->driver_ok());
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+  EXPECT_EQ(Get(kRx), Reply({5, 50}));
+  EXPECT_EQ(Get(kTx), Reply({6, 60}));
+}
+
+TEST_F(NetDeviceStateTest, ASuccessorNotifiesOfWhatTheOtherMayNotHave) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
+  const uint64_t before = NotifiedTx();
+  ASSERT_TRUE(Transmits());
+  Succeed();
+  EXPECT_TRUE(Pump([&] {
+    return device.injects(kTx) > before && device.injects(kRx) > 0;
+  }));
+}
+
+TEST_F(NetDeviceStateTest, Row117_ACommandInFlightIsAnsweredByTheSuccessor) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  OfferCommand(SetAll(1, {8, 80}));
+  NewNet();
+  net->Resume(saved);
+  EXPECT_TRUE(net->Serve(Now()).ok());
+  const std::optional<tests::UsedEntry> used = ctrl.TakeUsed();
+  ASSERT_TRUE(used) << "in the very first turn, before there is a TAP";
+  EXPECT_EQ(used->bytes, Bytes{0});
+  EXPECT_EQ(Get(kRx), Reply({8, 80}));
+}
+
+TEST_F(NetDeviceStateTest, ASuccessorAnswersADriverOkThatIsPending) {
+  device.SetFeatures(kOfferedFeatures);
+  ASSERT_TRUE(Status(kFeaturesOk));
+  OfferTx(1);
+  const uint32_t id = device.SendStatus(kDriverOk);
+  NewNet();
+  net->Resume(saved);
+  EXPECT_FALSE(net->driver_ok());
+  EXPECT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(device.ReplyTo(id)->result, uint32_t{VDUSE_REQ_RESULT_OK});
+  EXPECT_TRUE(net->driver_ok());
+  NewTap();
+  EXPECT_TRUE(Pump([&] { return !!tx.TakeUsed(); }));
+}
+
+TEST_F(NetDeviceStateTest, ASuccessorWithoutADriverWaitsForOne) {
+  Succeed();
+  EXPECT_FALSE(net->driver_ok());
+  ASSERT_TRUE(Activate());
+  EXPECT_TRUE(Transmits());
+}
+
+TEST_F(NetDeviceStateTest, AResetEndsAnAdoption) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  Succeed();
+  ResetAndRestart();
+  // Were the start still a recovery, it would begin at used.idx.
+  tx.StoreUsed(vduse::kUsedIdx, static_cast<uint16_t>(kBase - 5));
+  ASSERT_TRUE(Activate());
+  OfferTx(1);
+  EXPECT_TRUE(Pump([&] {
+    return tx.used_idx() == static_cast<uint16_t>(kBase + 1);
+  }));
+}
+
+TEST_F(NetDeviceStateTest, Row140_ASnapshotOfAnotherDeviceIsNotUsed) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  saved->queues.resize(7);
+  Succeed();
+  EXPECT_TRUE(Transmits());
+  EXPECT_EQ(Get(kRx), Reply({0, 0}));
+}
+
+}  // namespace
+}  // namespace net

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/fake_device.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace tests {
+namespace {
+
+using vduse::InjectResult;
+
+void Must(bool ok, const char* what) {
+  if (ok) return;
+  perror(what);
+  abort();
+}
+
+bool MayRead(Perm perm) { return perm != Perm::kWrite; }
+bool MayWrite(Perm perm) { return perm != Perm::kRead; }
+
+base::UniqueFd Duplicate(int fd) {
+  base::UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  Must(static_cast<bool>(copy), "F_DUPFD_CLOEXEC");
+  return copy;
+}
+
+}  // namespace
+
+FakeDevice::FakeDevice(uint32_t queue_count, size_t config_bytes)
+    : queues_(queue_count), config_(config_bytes) {
+  std::array<int, 2> ends;
+  Must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                  ends.data()) == 0,
+       "socketpair");
+  device_end_ = base::UniqueFd(ends[0]);
+  kernel_end_ = base::UniqueFd(ends[1]);
+  // Closing an end that has unread bytes raises POLLERR at the other.
+  Must(write(ends[0], "", 1) == 1, "write");
+}
+
+FakeDevice::~FakeDevice() {
+  for (const Mapping& mapping : mappings_) {
+    munmap(mapping.map_base, mapping.map_size);
+  }
+}
+
+uint32_t FakeDevice::queue_count() const {
+  return static_cast<uint32_t>(queues_.size());  // never changes
+}
+
+absl::StatusOr<uint64_t> FakeDevice::NegotiatedFeatures() {
+  const std::lock_guard lock(mutex_);
+  return features_;
+}
+
+absl::StatusOr<vduse::QueueInfo> FakeDevice::GetQueueInfo(uint32_t index) {
+  const std::lock_guard lock(mutex_);
+  const Queue* queue = At(index);
+  if (queue == nullptr) return absl::InvalidArgumentError("no such queue");
+  return queue->info;
+}
+
+absl::Status FakeDevice::SetKick(uint32_t index, int fd) {
+  const std::lock_guard lock(mutex_);
+  Queue* queue = At(index);
+  if (queue == nullptr) return absl::InvalidArgumentError("no such queue");
+  queue->kick = fd >= 0 ? Duplicate(fd) : base::UniqueFd();
+  if (queue->info.ready && queue->kicked && queue->kick) {
+    queue->kicked = false;
+    Must(eventfd_write(queue->kick.get(), 1) == 0, "eventfd_write");
+  }
+  return absl::OkStatus();
+}
+
+InjectResult FakeDevice::Inject(uint32_t index) {
+  const std::lock_guard lock(mutex_);
+  if (broken_) return InjectResult::kBroken;
+  Queue* queue = At(index);
+  if (queue == nullptr || (status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) {
+    return InjectResult::kNotYet;
+  }
+  ++queue->injects;
+  changed_.notify_all();
+  return InjectResult::kDelivered;
+}
+
+absl::Status FakeDevice::SetConfig(uint32_t offset,
+                                   std::span<const uint8_t> bytes) {
+  const std::lock_guard lock(mutex_);
+  if (bytes.empty() || offset > config_.size() ||
+      bytes.size() > config_.size() - offset) {
+    return absl::InvalidArgumentError("outside the configuration space");
+  }
+  std::copy(bytes.begin(), bytes.end(), config_.begin() + offset);
+  return absl::OkStatus();
+}
+
+InjectResult FakeDevice::InjectConfig() {
+  const std::lock_guard lock(mutex_);
+  if (broken_) return InjectResult::kBroken;
+  if ((status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) return InjectResult::kNotYet;
+  ++config_injects_;
+  changed_.notify_all();
+  return InjectResult::kDelivered;
+}
+
+absl::StatusOr<vduse::IotlbRegion> FakeDevice::LookupIotlb(uint64_t iova) {
+  const std::lock_guard lock(mutex_);
+  ++lookups_;
+  if (failing_lookups_ > 0) {
+    --failing_lookups_;
+    return lookup_failure_;
+  }
+  for (const Mapping& mapping : mappings_) {
+    if (!mapping.live || iova < mapping.start || iova > mapping.last) continue;
+    return vduse::IotlbRegion{.fd = Duplicate(mapping.fd.get()),
+                              .offset = mapping.offset,
+                              .start = mapping.start,
+                              .last = mapping.last,
+                              .readable = MayRead(mapping.perm),
+                              .writable = MayWrite(mapping.perm)};
+  }
+  return absl::NotFoundError("");
+}
+
+absl::StatusOr<std::optional<vduse_dev_request>> FakeDevice::ReadRequest() {
+  const std::lock_guard lock(mutex_);
+  if (broken_) return absl::AbortedError("broken");
+  if (waiting_.empty()) return std::nullopt;
+  char byte;
+  Must(read(device_end_.get(), &byte, 1) == 1, "read");
+  const vduse_dev_request request = waiting_.front();
+  waiting_.pop_front();
+  asked_[request.request_id] = request;
+  return request;
+}
+
+absl::Status FakeDevice::Reply(const vduse_dev_response& response) {
+  const std::lock_guard lock(mutex_);
+  if (broken_) return absl::PermissionDeniedError("broken");
+  const auto it = asked_.find(response.request_id);
+  if (it == asked_.end()) return absl::NotFoundError("no such request");
+  const vduse_dev_request request = it->second;
+  asked_.erase(it);
+  replies_[response.request_id] = response;
+  Answered(request, response.result == VDUSE_REQ_RESULT_OK);
+  changed_.notify_all();
+  return absl::OkStatus();
+}
+
+void FakeDevice::Answered(const vduse_dev_request& request, bool ok) {
+  if (request.type != VDUSE_SET_STATUS) return;
+  if (request.s.status == 0) {
+    Reset();
+  } else if (ok && hold_status_) {
+    held_status_ = request.s.status;
+  } else if (ok) {
+    status_ = request.s.status;
+  }
+}
+
+void FakeDevice::Reset() {
+  status_ = 0;
+  held_status_.reset();
+  features_ = 0;
+  for (Queue& queue : queues_) {
+    queue.info = {};
+    queue.kick.Reset();
+    queue.kicked = false;
+  }
+}
+
+uint8_t* FakeDevice::AddRegion(uint64_t iova, uint64_t size, Perm perm,
+                               uint64_t file_offset) {
+  base::UniqueFd fd(memfd_create("driver-memory", MFD_CLOEXEC));
+  Must(static_cast<bool>(fd), "memfd_create");
+  const uint64_t bytes = file_offset + size;
+  Must(ftruncate(fd.get(), static_cast<off_t>(bytes)) == 0, "ftruncate");
+  void* map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
+  Must(map != MAP_FAILED, "mmap");
+  uint8_t* data = static_cast<uint8_t*>(map) + file_offset;
+  const std::lock_guard lock(mutex_);
+  mappings_.push_back({.start = iova,
+                       .last = iova + (size - 1),
+                       .perm = perm,
+                       .offset = file_offset,
+                       .fd = std::move(fd),
+                       .data = data,
+                       .map_base = map,
+                       .map_size = bytes,
+                       .live = true});
+  return data;
+}
+
+void FakeDevice::RemoveRegion(uint64_t iova) {
+  const std::lock_guard lock(mutex_);
+  LiveAt(iova)->live = false;
+}
+
+int FakeDevice::RegionFd(uint64_t iova) {
+  const std::lock_guard lock(mutex_);
+  return LiveAt(iova)->fd.get();
+}
+
+std::vector<uint8_t> FakeDevice::Peek(uint64_t iova, uint64_t size) {
+  const std::lock_guard lock(mutex_);
+  std::vector<uint8_t> bytes;
+  while (bytes.size() < size) {
+    const auto part = Resolve(iova + bytes.size(), size - bytes.size());
+    if (part.empty()) break;
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  }
+  return bytes;
+}
+
+void FakeDevice::Poke(uint64_t iova, std::span<const uint8_t> bytes) {
+  const std::lock_guard lock(mutex_);
+  while (!bytes.empty()) {
+    const auto part = Resolve(iova, bytes.size());
+    if (part.empty()) break;
+    std::memcpy(part.data(), bytes.data(), part.size());
+    iova += part.size();
+    bytes = bytes.subspan(part.size());
+  }
+}
+
+// The driver's memory at `iova`, as far as one region goes. The newest region
+// counts, of those that were removed, too.
+std::span<uint8_t> FakeDevice::Resolve(uint64_t iova, uint64_t size) {
+  for (auto it = mappings_.rbegin(); it != mappings_.rend(); ++it) {
+    if (iova < it->start || iova > it->last) continue;
+    return {it->data + (iova - it->start),
+            std::min(size - 1, it->last - iova) + 1};
+  }
+  ADD_FAILURE() << "the driver has no memory at " << iova;
+  return {};
+}
+
+FakeDevice::Mapping* FakeDevice::LiveAt(uint64_t start) {
+  for (Mapping& mapping : mappings_) {
+    if (mapping.live && mapping.start == start) return &mapping;
+  }
+  errno = EINVAL;
+  Must(false, "no region starts at this address");
+  return nullptr;
+}
+
+void FakeDevice::FailLookups(uint32_t count, absl::Status status) {
+  const std::lock_guard lock(mutex_);
+  failing_lookups_ = count;
+  lookup_failure_ = std::move(status);
+}
+
+uint64_t FakeDevice::lookups() {
+  const std::lock_guard lock(mutex_);
+  return lookups_;
+}
+
+void FakeDevice::SetFeatures(uint64_t features) {
+  const std::lock_guard lock(mutex_);
+  features_ = features;
+}
+
+void FakeDevice::SetQueue(uint32_t index, const vduse::QueueInfo& info) {
+  const std::lock_guard lock(mutex_);
+  queues_.at(index).info = info;
+}
+
+void FakeDevice::SetReady(uint32_t index, bool ready) {
+  const std::lock_guard lock(mutex_);
+  queues_.at(index).info.ready = ready;
+}
+
+void FakeDevice::Kick(uint32_t index) {
+  const std::lock_guard lock(mutex_);
+  Queue& queue = queues_.at(index);
+  if (!queue.info.ready) return;
+  if (queue.kick) {
+    Must(eventfd_write(queue.kick.get(), 1) == 0, "eventfd_write");
+  } else {
+    queue.kicked = true;
+  }
+}
+
+uint32_t FakeDevice::SendStatus(uint8_t status) {
+  vduse_dev_request request = {};
+  request.type = VDUSE_SET_STATUS;
+  request.s.status = status;
+  return SendRaw(request);
+}
+
+uint32_t FakeDevice::SendIotlbUpdate(uint64_t first, uint64_t last) {
+  vduse_dev_request request = {};
+  request.type = VDUSE_UPDATE_IOTLB;
+  request.iova.start = first;
+  request.iova.last = last;
+  return SendRaw(request);
+}
+
+uint32_t FakeDevice::SendQueueState(uint32_t index) {
+  vduse_dev_request request = {};
+  request.type = VDUSE_GET_VQ_STATE;
+  request.vq_state.index = index;
+  return SendRaw(request);
+}
+
+uint32_t FakeDevice::SendRaw(vduse_dev_request request) {
+  const std::lock_guard lock(mutex_);
+  request.request_id = next_id_++;
+  waiting_.push_back(request);
+  if (!broken_) Must(write(kernel_end_.get(), "", 1) == 1, "write");
+  return request.request_id;
+}
+
+void FakeDevice::Forget(uint32_t id) {
+  const std::lock_guard lock(mutex_);
+  asked_.erase(id);
+}
+
+std::optional<vduse_dev_response> FakeDevice::ReplyTo(uint32_t id) {
+  const std::lock_guard lock(mutex_);
+  const auto it = replies_.find(id);
+  if (it == replies_.end()) return std::nullopt;
+  return it->second;
+}
+
+vduse_dev_response FakeDevice::WaitForReply(uint32_t id) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return replies_.contains(id); });
+  return replies_[id];
+}
+
+bool FakeDevice::WriteStatus(uint8_t status) {
+  return WaitForReply(SendStatus(status)).result == VDUSE_REQ_RESULT_OK;
+}
+
+void FakeDevice::HoldStatus(bool hold) {
+  const std::lock_guard lock(mutex_);
+  hold_status_ = hold;
+}
+
+void FakeDevice::StoreStatus() {
+  const std::lock_guard lock(mutex_);
+  if (held_status_) status_ = *held_status_;
+  held_status_.reset();
+}
+
+uint8_t FakeDevice::status() {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+void FakeDevice::Break() {
+  const std::lock_guard lock(mutex_);
+  broken_ = true;
+  kernel_end_.Reset();
+}
+
+uint64_t FakeDevice::injects(uint32_t index) {
+  const std::lock_guard lock(mutex_);
+  return queues_.at(index).injects;
+}
+
+void FakeDevice::WaitForInjects(uint32_t index, uint64_t count) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return queues_.at(index).injects >= count; });
+}
+
+uint64_t FakeDevice::config_injects() {
+  const std::lock_guard lock(mutex_);
+  return config_injects_;
+}
+
+std::vector<uint8_t> FakeDevice::config() {
+  const std::lock_guard lock(mutex_);
+  return config_;
+}
+
+FakeDevice::Queue* FakeDevice::At(uint32_t index) {
+  return index < queues_.size() ? &queues_[index] : nullptr;
+}
+
+}  // namespace tests

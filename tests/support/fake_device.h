@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_TESTS_SUPPORT_FAKE_DEVICE_H_
+#define VDUSE_NET_TESTS_SUPPORT_FAKE_DEVICE_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "vduse/device.h"
+
+namespace tests {
+
+// What the device may do with a region of the driver's memory.
+enum class Perm { kRead, kWrite, kReadWrite };
+
+// A VDUSE device without a kernel. The overrides are what the program under
+// test calls; the rest is what the kernel and the driver behind it do.
+//
+// It keeps the kernel's habits: a status is in force only after the request
+// was answered with OK; until DRIVER_OK is in force nothing can be injected; a
+// reset happens whatever the answer; a kick without an eventfd is remembered
+// once, on a queue that is not ready not at all; answers to requests nobody
+// waits for are NotFound; poll_fd() is readable while requests wait and
+// raises POLLERR once the device is broken.
+//
+// Any thread.
+class FakeDevice : public vduse::Device {
+ public:
+  explicit FakeDevice(uint32_t queue_count = 1, size_t config_bytes = 64);
+  FakeDevice(const FakeDevice&) = delete;
+  FakeDevice& operator=(const FakeDevice&) = delete;
+  ~FakeDevice() override;
+
+  uint32_t queue_count() const override;
+  int poll_fd() const override { return device_end_.get(); }
+  absl::StatusOr<uint64_t> NegotiatedFeatures() override;
+  absl::StatusOr<vduse::QueueInfo> GetQueueInfo(uint32_t index) override;
+  absl::Status SetKick(uint32_t index, int fd) override;
+  vduse::InjectResult Inject(uint32_t index) override;
+  absl::Status SetConfig(uint32_t offset,
+                         std::span<const uint8_t> bytes) override;
+  vduse::InjectResult InjectConfig() override;
+  absl::StatusOr<vduse::IotlbRegion> LookupIotlb(uint64_t iova) override;
+  absl::StatusOr<std::optional<vduse_dev_request>> ReadRequest() override;
+  absl::Status Reply(const vduse_dev_response& response) override;
+
+  // --- The driver's memory ---
+
+  // Maps `size` bytes of fresh zeroed memory at `iova`, found in its file from
+  // `file_offset` on, and returns the driver's own pointer to them, good for
+  // the life of the object.
+  uint8_t* AddRegion(uint64_t iova, uint64_t size, Perm perm = Perm::kReadWrite,
+                     uint64_t file_offset = 0);
+
+  // Ends the translation of the region that starts at `iova`. The driver
+  // still has the memory. No request is sent: see SendIotlbUpdate().
+  void RemoveRegion(uint64_t iova);
+
+  // The file of the region that starts at `iova`; borrowed.
+  int RegionFd(uint64_t iova);
+
+  // Reads or writes the driver's memory by address, across regions and even
+  // where the device may not. A failure of the test where nothing is.
+  std::vector<uint8_t> Peek(uint64_t iova, uint64_t size);
+  void Poke(uint64_t iova, std::span<const uint8_t> bytes);
+
+  // The next `count` look-ups fail with `status`.
+  void FailLookups(uint32_t count, absl::Status status);
+  uint64_t lookups();
+
+  // --- What the driver sets up ---
+
+  void SetFeatures(uint64_t features);
+  void SetQueue(uint32_t index, const vduse::QueueInfo& info);
+  void SetReady(uint32_t index, bool ready);
+  void Kick(uint32_t index);
+
+  // --- Requests of the kernel ---
+
+  // Each queues a request and returns its id.
+  uint32_t SendStatus(uint8_t status);
+  uint32_t SendIotlbUpdate(uint64_t first, uint64_t last);
+  uint32_t SendQueueState(uint32_t index);
+  uint32_t SendRaw(vduse_dev_request request);
+
+  // Whoever asked was killed: its answer will be NotFound.
+  void Forget(uint32_t id);
+
+  // The answer, once there is one. Wait blocks for a device that is served by
+  // another thread; so does WriteStatus, which returns whether it was OK.
+  std::optional<vduse_dev_response> ReplyTo(uint32_t id);
+  vduse_dev_response WaitForReply(uint32_t id);
+  bool WriteStatus(uint8_t status);
+
+  // With `hold`, a status that was answered with OK takes effect only at
+  // StoreStatus(): the gap every kernel has.
+  void HoldStatus(bool hold);
+  void StoreStatus();
+  uint8_t status();
+
+  // The kernel gives the device up.
+  void Break();
+
+  // --- What came out ---
+
+  uint64_t injects(uint32_t index);
+  void WaitForInjects(uint32_t index, uint64_t count);
+  uint64_t config_injects();
+  std::vector<uint8_t> config();
+
+ private:
+  struct Queue {
+    vduse::QueueInfo info;
+    base::UniqueFd kick;
+    bool kicked = false;
+    uint64_t injects = 0;
+  };
+  struct Mapping {
+    uint64_t start;
+    uint64_t last;
+    Perm perm;
+    uint64_t offset;
+    base::UniqueFd fd;
+    uint8_t* data;  // the driver's pointer to `start`
+    void* map_base;
+    size_t map_size;
+    bool live;
+  };
+
+  // All of these with mutex_ held.
+  Queue* At(uint32_t index);
+  Mapping* LiveAt(uint64_t start);
+  std::span<uint8_t> Resolve(uint64_t iova, uint64_t size);
+  uint32_t Enqueue(vduse_dev_request request);
+  void Answered(const vduse_dev_request& request, bool ok);
+  void Reset();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // One byte waits in device_end_ for each request that waits.
+  base::UniqueFd device_end_;
+  base::UniqueFd kernel_end_;
+  std::vector<Queue> queues_;
+  std::vector<uint8_t> config_;
+  std::vector<Mapping> mappings_;
+  std::deque<vduse_dev_request> waiting_;
+  std::map<uint32_t, vduse_dev_request> asked_;  // read, not answered
+  std::map<uint32_t, vduse_dev_response> replies_;
+  uint32_t next_id_ = 1;
+  uint64_t features_ = 0;
+  uint8_t status_ = 0;
+  std::optional<uint8_t> held_status_;
+  bool hold_status_ = false;
+  bool broken_ = false;
+  uint64_t config_injects_ = 0;
+  uint64_t lookups_ = 0;
+  uint32_t failing_lookups_ = 0;
+  absl::Status lookup_failure_;
+};
+
+}  // namespace tests
+
+#endif  // VDUSE_NET_TESTS_SUPPORT_FAKE_DEVICE_H_

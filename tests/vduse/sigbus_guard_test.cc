@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vduse/sigbus_guard.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "tests/support/fake_device.h"
+#include "vduse/iova_map.h"
+
+namespace vduse {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kBase = 0x100000;
+
+class SigbusGuardTest : public testing::Test {
+ protected:
+  SigbusGuardTest() { SigbusGuard::Install(); }
+
+  // A region of four pages of which the file has only the first.
+  void AddTruncated(uint64_t iova) {
+    device_.AddRegion(iova, 4 * kPage)[0] = 'k';
+    ASSERT_EQ(ftruncate(device_.RegionFd(iova), kPage), 0);
+  }
+  volatile uint8_t* At(IovaMap& map, uint64_t iova) {
+    return map.Find(iova, 1, Access::kWrite).data;
+  }
+
+  tests::FakeDevice device_;
+  IovaMap map_{device_};
+};
+
+TEST_F(SigbusGuardTest, Row124_ReadingWhereNoPageIsGivesZero) {
+  AddTruncated(kBase);
+  EXPECT_EQ(*At(map_, kBase + kPage + 5), 0);
+  EXPECT_TRUE(map_.TakePoisoned());
+}
+
+TEST_F(SigbusGuardTest, Row124_WritingWhereNoPageIsGoesOn) {
+  AddTruncated(kBase);
+  *At(map_, kBase + 3 * kPage) = 'w';
+  EXPECT_EQ(*At(map_, kBase + 3 * kPage), 'w');
+  EXPECT_TRUE(map_.TakePoisoned());
+}
+
+TEST_F(SigbusGuardTest, Row124_PagesThatAreThereKeepTheirBytes) {
+  AddTruncated(kBase);
+  *At(map_, kBase + kPage) = 1;
+  EXPECT_EQ(*At(map_, kBase), 'k');
+}
+
+TEST_F(SigbusGuardTest, Row124_TheMarkIsTakenOnce) {
+  AddTruncated(kBase);
+  EXPECT_FALSE(map_.TakePoisoned());
+  *At(map_, kBase + kPage) = 1;
+  *At(map_, kBase + 2 * kPage) = 1;
+  EXPECT_TRUE(map_.TakePoisoned());
+  EXPECT_FALSE(map_.TakePoisoned());
+  *At(map_, kBase + 3 * kPage) = 1;
+  EXPECT_TRUE(map_.TakePoisoned());
+}
+
+TEST_F(SigbusGuardTest, Row124_OnlyTheMapConcernedIsMarked) {
+  AddTruncated(kBase);
+  IovaMap other(device_);
+  EXPECT_EQ(*At(other, kBase), 'k');
+  *At(map_, kBase + kPage) = 1;
+  EXPECT_FALSE(other.TakePoisoned());
+  EXPECT_TRUE(map_.TakePoisoned());
+}
+
+TEST_F(SigbusGuardTest, Row124_EveryPoisonIsCounted) {
+  AddTruncated(kBase);
+  const uint64_t before = SigbusGuard::poison_count();
+  *At(map_, kBase + kPage) = 1;
+  *At(map_, kBase + kPage + 1) = 1;
+  *At(map_, kBase + 2 * kPage) = 1;
+  EXPECT_EQ(SigbusGuard::poison_count(), before + 2);
+}
+
+TEST_F(SigbusGuardTest, Row124_AfterADropTheDriversPagesAreSeenAgain) {
+  AddTruncated(kBase);
+  *At(map_, kBase + kPage) = 'z';
+  ASSERT_EQ(ftruncate(device_.RegionFd(kBase), 4 * kPage), 0);
+  map_.DropAll();
+  EXPECT_EQ(*At(map_, kBase + kPage), 0);
+  EXPECT_FALSE(map_.TakePoisoned());
+}
+
+using SigbusGuardDeathTest = SigbusGuardTest;
+
+TEST_F(SigbusGuardDeathTest, AFaultOneByteBehindAMappingKills) {
+  uint8_t* memory = device_.AddRegion(kBase, 2 * kPage);
+  ASSERT_EQ(ftruncate(device_.RegionFd(kBase), kPage), 0);
+  SigbusGuard::Slot* slot = SigbusGuard::Register(memory, kPage);
+  ASSERT_NE(slot, nullptr);
+  volatile uint8_t* byte = memory + kPage;
+  EXPECT_EXIT(*byte = 1, testing::KilledBySignal(SIGBUS), "");
+  SigbusGuard::Unregister(*slot);
+}
+
+TEST_F(SigbusGuardDeathTest, AnUnregisteredMappingIsNotGuarded) {
+  uint8_t* memory = device_.AddRegion(kBase, 2 * kPage);
+  ASSERT_EQ(ftruncate(device_.RegionFd(kBase), kPage), 0);
+  SigbusGuard::Slot* slot = SigbusGuard::Register(memory, 2 * kPage);
+  ASSERT_NE(slot, nullptr);
+  SigbusGuard::Unregister(*slot);
+  volatile uint8_t* byte = memory + kPage;
+  EXPECT_EXIT(*byte = 1, testing::KilledBySignal(SIGBUS), "");
+}
+
+TEST_F(SigbusGuardTest, AFullTableRefusesAndAFreedSlotIsUsedAgain) {
+  static uint8_t somewhere[16];
+  std::vector<SigbusGuard::Slot*> slots;
+  while (SigbusGuard::Slot* slot = SigbusGuard::Register(somewhere, 16)) {
+    slots.push_back(slot);
+    ASSERT_LT(slots.size(), 1U << 20);
+  }
+  // A map that gets no slot treats the region as not mapped.
+  device_.AddRegion(kBase, kPage);
+  EXPECT_EQ(map_.Find(kBase, 1, Access::kRead).data, nullptr);
+
+  SigbusGuard::Unregister(*slots.back());
+  slots.pop_back();
+
+  EXPECT_NE(map_.Find(kBase, 1, Access::kRead).data, nullptr);
+  for (SigbusGuard::Slot* slot : slots) SigbusGuard::Unregister(*slot);
+}
+
+}  // namespace
+}  // namespace vduse
