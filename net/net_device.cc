@@ -30,6 +30,7 @@ using std::chrono::seconds;
 constexpr Time kFirstLook = milliseconds(1);
 constexpr Time kLastLook = seconds(8);
 constexpr Time kConfigRetry = milliseconds(1);
+constexpr Time kCtrlRetry = milliseconds(10);
 
 std::string QueueName(uint32_t index, std::optional<uint32_t> ctrl_index) {
   if (ctrl_index && index == *ctrl_index) return "control queue";
@@ -120,7 +121,10 @@ void NetDevice::Resume(const std::optional<ParamTable::Snapshot>& coalescing) {
 absl::Status NetDevice::SetTap(Tap tap) {
   // One pair for now, and so one queue of the TAP.
   absl::Status status = workers_.front()->SetTap(std::move(tap));
-  if (status.ok()) broken_ = false;
+  if (status.ok()) {
+    broken_ = ctrl_ && ctrl_->queue().ring().broken();
+    LookForBroken();
+  }
   UpdateLink();
   return status;
 }
@@ -174,6 +178,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
   if (driver_ok && !features_ok) {
     return absl::InvalidArgumentError("DRIVER_OK without FEATURES_OK");
   }
+  // ACKNOWLEDGE and DRIVER may be missing: QEMU's vhost-vdpa leaves them out.
   // DRIVER_OK is an edge: what repeats it starts nothing (2.1.1).
   if (driver_ok_ || !features_ok) return absl::OkStatus();
   const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
@@ -224,6 +229,7 @@ void NetDevice::StopDriver() {
   }
   ctrl_.reset();
   ctrl_again_ = false;
+  ctrl_retry_.reset();
   ctrl_map_.DropAll();
   std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
   look_at_.reset();
@@ -343,6 +349,9 @@ void NetDevice::ServeCtrlQueue(Time now) {
   if (ctrl_map_.Trim()) ctrl_->queue().ring().UnmapRings();
   const bool was_broken = ctrl_->queue().ring().broken();
   ctrl_again_ = ctrl_->Serve(now);
+  // The rings could not be looked up just now: the driver waits.
+  ctrl_retry_.reset();
+  if (!ctrl_->queue().ring().mapped()) ctrl_retry_ = now + kCtrlRetry;
   if (ctrl_map_.TakePoisoned()) {
     ctrl_->queue().ring().Break("driver memory has no pages behind it");
     ctrl_again_ = true;
@@ -355,6 +364,12 @@ void NetDevice::ServeCtrlQueue(Time now) {
 void NetDevice::CheckWorkers() {
   uint64_t value = 0;
   if (read(attention_.get(), &value, sizeof(value)) < 0) return;
+  LookForBroken();
+  UpdateLink();
+  if (driver_ok_) look_at_ = Now();
+}
+
+void NetDevice::LookForBroken() {
   std::vector<std::string> broken;
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->Call([&](QueuePair<Tap>& pair) {
@@ -369,8 +384,6 @@ void NetDevice::CheckWorkers() {
     });
   }
   for (const std::string& reason : broken) MarkBroken(reason);
-  UpdateLink();
-  if (driver_ok_) look_at_ = Now();
 }
 
 void NetDevice::MarkBroken(const std::string& what) {
@@ -381,7 +394,8 @@ void NetDevice::MarkBroken(const std::string& what) {
 
 std::optional<Time> NetDevice::deadline() const {
   if (ctrl_again_) return Time::zero();
-  std::optional<Time> first = Earlier(look_at_, config_retry_);
+  std::optional<Time> first =
+      Earlier(Earlier(look_at_, config_retry_), ctrl_retry_);
   if (ctrl_) first = Earlier(first, ctrl_->queue().deadline());
   return first;
 }

@@ -101,6 +101,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   absl::Status StartCtrlQueue(const vduse::QueueInfo& info);
   void ServeCtrlQueue(Time now);
   void CheckWorkers();
+  void LookForBroken();
   void MarkBroken(const std::string& what);
   void UpdateLink();
   void InjectConfig(Time now);
@@ -130,6 +131,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   vduse::IovaMap ctrl_map_;
   std::unique_ptr<CtrlQueue> ctrl_;
   bool ctrl_again_ = false;
+  std::optional<Time> ctrl_retry_;  // its rings are out of reach
 
   bool tap_link_ = false;
   bool broken_ = false;      // a queue is latched, or the port lost

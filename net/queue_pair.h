@@ -37,6 +37,7 @@ concept PacketPort = requires(T port, std::span<const iovec> segments) {
 struct Ready {
   bool port_readable = false;
   bool port_writable = false;
+  bool port_gone = false;  // for good
   bool rx_kick = false;
   bool tx_kick = false;
 };
@@ -140,7 +141,8 @@ class QueuePair {
   };
   enum class Sent { kDone, kBlocked };
 
-  bool RemapRings(NotifiedQueue& queue, Time now);
+  bool RemapRings(NotifiedQueue& queue, bool look);
+  void ScheduleRemap(Time now);
   void CheckPoison();
   void Transmit(Time now);
   Sent Send(const vduse::Chain& chain, Time now);

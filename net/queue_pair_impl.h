@@ -143,12 +143,15 @@ QueuePairCounters QueuePair<Port>::counters() const {
 template <PacketPort Port>
 Wait QueuePair<Port>::Step(Ready ready, Time now) {
   again_ = false;
+  if (ready.port_gone) LosePort();
   if (map_.Trim()) {
     if (rx_) rx_->queue.ring().UnmapRings();
     if (tx_) tx_->queue.ring().UnmapRings();
   }
-  const bool rx_runs = rx_ && RemapRings(rx_->queue, now);
-  const bool tx_runs = tx_ && RemapRings(tx_->queue, now);
+  const bool look = !remap_at_ || now >= *remap_at_;
+  const bool rx_runs = rx_ && RemapRings(rx_->queue, look);
+  const bool tx_runs = tx_ && RemapRings(tx_->queue, look);
+  if (look) ScheduleRemap(now);
   if (tx_ && (ready.tx_kick || ready.port_writable)) tx_->pending = true;
   if (rx_ && ready.rx_kick) rx_->starved = false;
   if (ready.port_readable) port_has_more_ = true;
@@ -174,7 +177,7 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
   if (tx_) {
     tx_->queue.OnTimer(now);
     wait.deadline = Earlier(wait.deadline, tx_->queue.deadline());
-    if (tx_->blocked_since) {
+    if (tx_runs && !tx_->queue.ring().broken() && tx_->blocked_since) {
       wait.port_writable = port_.has_value();
       wait.deadline =
           Earlier(wait.deadline, *tx_->blocked_since + kBlockedLimit);
@@ -183,24 +186,34 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
   return wait;
 }
 
-// Rings whose translation went are looked up again, at growing intervals
-// while the driver has nothing there.
+// Whether the queue can be served. Rings whose translation went are looked up
+// again if `look`.
 template <PacketPort Port>
-bool QueuePair<Port>::RemapRings(NotifiedQueue& queue, Time now) {
+bool QueuePair<Port>::RemapRings(NotifiedQueue& queue, bool look) {
   if (queue.ring().broken()) return false;
   if (queue.ring().mapped()) return true;
-  if (remap_at_ && now < *remap_at_) return false;
-  if (queue.ring().MapRings()) {
+  if (!look || !queue.ring().MapRings()) return false;
+  if (tx_) tx_->pending = true;
+  if (rx_) rx_->starved = false;
+  return true;
+}
+
+// Looks for missing rings at growing intervals: the driver may have nothing
+// there.
+template <PacketPort Port>
+void QueuePair<Port>::ScheduleRemap(Time now) {
+  const auto missing = [](const NotifiedQueue& queue) {
+    return !queue.ring().broken() && !queue.ring().mapped();
+  };
+  if ((rx_ && missing(rx_->queue)) || (tx_ && missing(tx_->queue))) {
+    remap_delay_ =
+        std::clamp<Time>(remap_delay_ * 2, std::chrono::milliseconds(10),
+                         std::chrono::seconds(1));
+    remap_at_ = now + remap_delay_;
+  } else {
     remap_at_.reset();
     remap_delay_ = Time::zero();
-    if (tx_) tx_->pending = true;
-    if (rx_) rx_->starved = false;
-    return true;
   }
-  remap_delay_ = std::clamp<Time>(
-      remap_delay_ * 2, std::chrono::milliseconds(10), std::chrono::seconds(1));
-  remap_at_ = now + remap_delay_;
-  return false;
 }
 
 template <PacketPort Port>

@@ -127,6 +127,7 @@ void Worker::Run() {
     const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
                                    forever ? nullptr : &timeout, nullptr);
     Ready ready;
+    const int waited_for = tap_fd_;
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       switch (event.data.u32) {
@@ -148,8 +149,12 @@ void Worker::Run() {
         default:
           ready.port_readable = (event.events & ~EPOLLOUT) != 0;
           ready.port_writable = (event.events & EPOLLOUT) != 0;
+          // Not waited for and never to end: the interface was deleted.
+          ready.port_gone = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
       }
     }
+    // That was another one, if a job has just brought a new port.
+    if (tap_fd_ != waited_for) ready.port_gone = false;
     wait = pair_.Step(ready, Now());
     WatchTap(wait);
     ReportChanges();
