@@ -38,7 +38,8 @@ TEST_F(ParamTableTest, BeforeTheDriverAsksTheOperatorRules) {
     EXPECT_EQ(table.Get(queue), kOperatorRx);
     EXPECT_EQ(table.entry(queue).source, Source::kOperator);
   }
-  for (const uint32_t queue : {1U, 3U}) EXPECT_EQ(table.Get(queue), kOperatorTx);
+  for (const uint32_t queue : {1U, 3U})
+    EXPECT_EQ(table.Get(queue), kOperatorTx);
 }
 
 TEST_F(ParamTableTest, WithoutAnOperatorEverythingIsZero) {

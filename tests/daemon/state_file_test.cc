@@ -75,8 +75,7 @@ class StateFileTest : public testing::Test {
   }
   // Overwrites part of the file in place, under the nose of who mapped it.
   void Poke(size_t at, const std::string& bytes) const {
-    std::fstream file(Path(),
-                      std::ios::binary | std::ios::in | std::ios::out);
+    std::fstream file(Path(), std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(static_cast<std::streamoff>(at));
     file << bytes;
   }

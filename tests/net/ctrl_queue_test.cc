@@ -81,8 +81,7 @@ class CtrlQueueTest : public testing::TestWithParam<Kind> {
   void Make(uint64_t without = 0) {
     const uint64_t features = kOfferedFeatures & ~without;
     auto ring = vduse::Virtqueue::Create(
-        driver.info(),
-        {.event_idx = GetParam().event_idx, .indirect = true},
+        driver.info(), {.event_idx = GetParam().event_idx, .indirect = true},
         vduse::Virtqueue::Start::kFresh, map);
     ASSERT_TRUE(ring.ok()) << ring.status();
     queue.emplace(NotifiedQueue(device, kIndex, std::move(*ring), kSize),
@@ -328,8 +327,7 @@ TEST_P(CtrlQueueTest, Row104_AQueueThatIsNoDataQueueIsAnError) {
 
 TEST_P(CtrlQueueTest, Row105_AnyNumberIsPassedOnAsItWasSent) {
   EXPECT_EQ(Run({6, 1, 255, 255, 255, 255, 254, 255, 255, 255}), Bytes{kOk});
-  EXPECT_EQ(target.calls,
-            std::vector<std::string>{"rx 4294967295/4294967294"});
+  EXPECT_EQ(target.calls, std::vector<std::string>{"rx 4294967295/4294967294"});
 }
 
 TEST_P(CtrlQueueTest, Row114_ManyRoundsThroughTheRingStayInStep) {
@@ -340,10 +338,7 @@ TEST_P(CtrlQueueTest, Row114_ManyRoundsThroughTheRingStayInStep) {
 }
 
 TEST_P(CtrlQueueTest, Row115_AFloodIsServedInTurnsAndAllAnswered) {
-  const uint16_t head = driver.Chain()
-                            .Readable(kTxSet)
-                            .Writable(1)
-                            .Build();
+  const uint16_t head = driver.Chain().Readable(kTxSet).Writable(1).Build();
   for (uint32_t i = 0; i < kSize; ++i) driver.OfferHead(head);
   EXPECT_TRUE(queue->Serve(now));
   EXPECT_EQ(target.calls.size(), CtrlQueue::kBudget);

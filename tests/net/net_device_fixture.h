@@ -70,9 +70,8 @@ class NetDeviceTest : public testing::Test {
 
   void NewTap() {
     std::array<int, 2> ends;
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0,
-                         ends.data()),
-              0);
+    ASSERT_EQ(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()), 0);
     wire = base::UniqueFd(ends[1]);
     ASSERT_TRUE(net->SetTap(Tap(base::UniqueFd(ends[0]))).ok());
     net->SetLink(true);
@@ -98,8 +97,7 @@ class NetDeviceTest : public testing::Test {
     return device.ReplyTo(id)->result == VDUSE_REQ_RESULT_OK;
   }
 
-  bool Activate(uint64_t features = kOfferedFeatures &
-                                    ~Bit(kFeatureEventIdx)) {
+  bool Activate(uint64_t features = kOfferedFeatures & ~Bit(kFeatureEventIdx)) {
     device.SetFeatures(features);
     return Status(kAcknowledge) && Status(kDriver) && Status(kFeaturesOk) &&
            Status(kDriverOk);
@@ -123,9 +121,8 @@ class NetDeviceTest : public testing::Test {
   bool Transmits(uint8_t seed = 7) {
     OfferTx(seed);
     std::array<uint8_t, 2048> out{};
-    const bool came = Pump([&] {
-      return recv(wire.get(), out.data(), out.size(), 0) == 72;
-    });
+    const bool came =
+        Pump([&] { return recv(wire.get(), out.data(), out.size(), 0) == 72; });
     return came && out[12] == seed && Pump([&] { return !!tx.TakeUsed(); });
   }
 
@@ -183,12 +180,12 @@ class NetDeviceTest : public testing::Test {
   std::optional<coalesce::ParamTable::Snapshot> saved;
   tests::FakeDevice device{3};
   tests::DriverMemory memory{device};
-  tests::DriverQueue rx{device, memory,
-                        {.index = kRx, .size = kSize, .base = kBase}};
-  tests::DriverQueue tx{device, memory,
-                        {.index = kTx, .size = kSize, .base = kBase}};
-  tests::DriverQueue ctrl{device, memory,
-                          {.index = kCtrl, .size = kSize, .base = kBase}};
+  tests::DriverQueue rx{
+      device, memory, {.index = kRx, .size = kSize, .base = kBase}};
+  tests::DriverQueue tx{
+      device, memory, {.index = kTx, .size = kSize, .base = kBase}};
+  tests::DriverQueue ctrl{
+      device, memory, {.index = kCtrl, .size = kSize, .base = kBase}};
   base::UniqueFd wire;
   std::unique_ptr<NetDevice> net;
 };

@@ -3,7 +3,6 @@
 // What a device remembers and shows: coalescing, its link, and what a
 // successor of a process that died finds.
 #include "net/net_device.h"
-
 #include "tests/net/net_device_fixture.h"
 
 namespace net {
@@ -191,13 +190,12 @@ TEST_F(NetDeviceStateTest, ASuccessorGoesOnWhereTheOtherStopped) {
 
 TEST_F(NetDeviceStateTest, ASuccessorNotifiesOfWhatTheOtherMayNotHave) {
   ASSERT_TRUE(Activate());
-  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
   const uint64_t before = NotifiedTx();
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
   ASSERT_TRUE(Transmits());
   Succeed();
-  EXPECT_TRUE(Pump([&] {
-    return device.injects(kTx) > before && device.injects(kRx) > 0;
-  }));
+  EXPECT_TRUE(Pump(
+      [&] { return device.injects(kTx) > before && device.injects(kRx) > 0; }));
 }
 
 TEST_F(NetDeviceStateTest, Row117_ACommandInFlightIsAnsweredByTheSuccessor) {
@@ -244,9 +242,8 @@ TEST_F(NetDeviceStateTest, AResetEndsAnAdoption) {
   tx.StoreUsed(vduse::kUsedIdx, static_cast<uint16_t>(kBase - 5));
   ASSERT_TRUE(Activate());
   OfferTx(1);
-  EXPECT_TRUE(Pump([&] {
-    return tx.used_idx() == static_cast<uint16_t>(kBase + 1);
-  }));
+  EXPECT_TRUE(
+      Pump([&] { return tx.used_idx() == static_cast<uint16_t>(kBase + 1); }));
 }
 
 TEST_F(NetDeviceStateTest, Row140_ASnapshotOfAnotherDeviceIsNotUsed) {

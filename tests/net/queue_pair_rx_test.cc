@@ -243,8 +243,8 @@ TEST_P(RxTest, Row92_TheHeaderIsCleanAndNothingBehindThePacketIsTouched) {
   const uint64_t iova = OfferPattern(4096);
   const uint64_t untouched = OfferPattern(4096);
   // A TAP may say that a checksum was verified: not our driver's business.
-  port.Receive(Packet(
-      Frame(60), {.flags = 2, .hdr_len = 0xffff, .csum_start = 0xffff}));
+  port.Receive(
+      Packet(Frame(60), {.flags = 2, .hdr_len = 0xffff, .csum_start = 0xffff}));
   Step();
   const std::optional<tests::UsedEntry> used = rx.TakeUsed();
   ASSERT_TRUE(used);

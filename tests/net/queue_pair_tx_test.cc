@@ -17,7 +17,7 @@ class TxTest : public QueuePairTest {
 
   // Nothing of the only chain offered reaches the port, the driver gets it
   // back with length 0, and the next packet passes.
-  void ExpectDropped(uint64_t QueuePairCounters::* counter) {
+  void ExpectDropped(uint64_t QueuePairCounters::*counter) {
     const uint64_t before = pair.counters().*counter;
     const size_t written = port.written.size();
     Step();
@@ -140,7 +140,8 @@ TEST_P(TxTest, Row75_AFrameWithoutAWholeEthernetHeaderIsDropped) {
 }
 
 TEST_P(TxTest, Row76_AFrameBeyondTheMtuIsDropped) {
-  for (const size_t bytes : {size_t{kMtu} + kFrameOverhead + 1, size_t{65536}}) {
+  for (const size_t bytes :
+       {size_t{kMtu} + kFrameOverhead + 1, size_t{65536}}) {
     OfferTx(Packet(Frame(bytes)));
     ExpectDropped(&QueuePairCounters::tx_bad_length);
   }

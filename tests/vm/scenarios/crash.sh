@@ -67,6 +67,7 @@ kills() {
   local round start recovery total=0 worst=0 ready_worst=0
   for ((round = 1; round <= KILLS; round++)); do
     nap "0.$(printf '%03d' $((40 + RANDOM % 120)))"
+    # shellcheck disable=SC2034  # for device_ready
     LOG_BASE=$(stat -c %s "$DEVICE_LOG")
     # As a service manager does: started again as soon as it is gone.
     kill -KILL "$DEVICE_PID"
