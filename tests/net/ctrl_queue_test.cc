@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -297,6 +298,15 @@ TEST_P(CtrlQueueTest, Row103_WhatIsNotInTheTableIsAnError) {
     }
   }
   EXPECT_TRUE(target.calls.empty());
+}
+
+TEST_P(CtrlQueueTest, Row99_AReplyOverItsOwnQuestionIsStillRight) {
+  Run(kVqSet);
+  const uint64_t at = Room(16);
+  std::copy(kVqGet.begin(), kVqGet.end(), memory.At(at));
+  Chain().ReadableAt(at, 6).WritableAt(at, 9).Offer();
+  const Bytes reply = {7, 0, 0, 0, 0x2c, 1, 0, 0, kOk};
+  EXPECT_EQ(Serve().bytes, reply);
 }
 
 TEST_P(CtrlQueueTest, Row103_ACommandOfAFeatureNotNegotiatedIsAnError) {

@@ -255,5 +255,39 @@ TEST_F(NetDeviceStateTest, Row140_ASnapshotOfAnotherDeviceIsNotUsed) {
   EXPECT_EQ(Get(kRx), Reply({0, 0}));
 }
 
+TEST_F(NetDeviceStateTest, Row19_OnlyTheLinkStatusOfTheConfigIsWritten) {
+  net->SetLink(false);
+  const std::vector<uint8_t> down = device.config();
+  net->SetLink(true);
+  std::vector<uint8_t> up = device.config();
+  ASSERT_EQ(up[6], 1);
+  up[6] = 0;
+  EXPECT_EQ(up, down);
+}
+
+TEST_F(NetDeviceStateTest, Row20_ADeviceWithAnotherNumberOfQueuesIsRefused) {
+  for (const uint32_t queues : {1U, 2U, 4U}) {
+    tests::FakeDevice other(queues);
+    EXPECT_EQ(NetDevice::Create(other, Options()).status().code(),
+              absl::StatusCode::kFailedPrecondition)
+        << queues;
+  }
+}
+
+TEST_F(NetDeviceStateTest, Row147_RequestsAndCommandsAreAnsweredWithoutATap) {
+  NewNet();  // and no TAP: a successor may wait for it as long as it likes
+  ResetAndRestart();
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  OfferTx(1);
+  const uint32_t update = device.SendIotlbUpdate(0, UINT64_MAX);
+  const uint32_t state = device.SendQueueState(kTx);
+  ASSERT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(device.ReplyTo(update)->result, VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(device.ReplyTo(state)->result, VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(device.ReplyTo(state)->vq_state.split.avail_index, kBase)
+      << "the packet waits";
+}
+
 }  // namespace
 }  // namespace net

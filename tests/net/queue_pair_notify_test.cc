@@ -14,7 +14,7 @@ using std::chrono::seconds;
 // Enough packets and time never to notify by themselves.
 constexpr Params kPatient{.max_packets = 1000, .max_usecs = 500'000};
 
-class NotifyTest : public QueuePairTest {
+class PairNotifyTest : public QueuePairTest {
  protected:
   // The first notification of a queue is always sent; gets it over with.
   void WarmUp() {
@@ -40,9 +40,9 @@ class NotifyTest : public QueuePairTest {
   uint64_t tx_before = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Rings, NotifyTest, kEveryPair, PairName);
+INSTANTIATE_TEST_SUITE_P(Rings, PairNotifyTest, kEveryPair, PairName);
 
-TEST_P(NotifyTest, WithoutCoalescingEachPacketNotifies) {
+TEST_P(PairNotifyTest, WithoutCoalescingEachPacketNotifies) {
   Start();
   WarmUp();
   for (uint64_t i = 1; i <= 3 * kSize; ++i) {
@@ -58,7 +58,7 @@ TEST_P(NotifyTest, WithoutCoalescingEachPacketNotifies) {
   }
 }
 
-TEST_P(NotifyTest, ADriverThatPollsIsNotNotified) {
+TEST_P(PairNotifyTest, ADriverThatPollsIsNotNotified) {
   Start();
   WarmUp();
   for (uint32_t i = 0; i < 3 * kSize; ++i) {
@@ -71,7 +71,7 @@ TEST_P(NotifyTest, ADriverThatPollsIsNotNotified) {
   EXPECT_EQ(pair.counters().tx_queue.suppressed, 3 * kSize);
 }
 
-TEST_P(NotifyTest, CoalescedPacketsAreVisibleAtOnceAndNotifyAtTheLimit) {
+TEST_P(PairNotifyTest, CoalescedPacketsAreVisibleAtOnceAndNotifyAtTheLimit) {
   Start({.max_packets = 4, .max_usecs = 10'000});
   WarmUp();
   for (int batch = 1; batch <= 5; ++batch) {
@@ -84,7 +84,7 @@ TEST_P(NotifyTest, CoalescedPacketsAreVisibleAtOnceAndNotifyAtTheLimit) {
   }
 }
 
-TEST_P(NotifyTest, CoalescedPacketsNotifyAtTheDeadlineOfTheFirst) {
+TEST_P(PairNotifyTest, CoalescedPacketsNotifyAtTheDeadlineOfTheFirst) {
   Start({.max_packets = 1000, .max_usecs = 100});
   WarmUp();
   const Time due = now + microseconds(100);
@@ -101,7 +101,7 @@ TEST_P(NotifyTest, CoalescedPacketsNotifyAtTheDeadlineOfTheFirst) {
   EXPECT_EQ(new_tx(), 1U);
 }
 
-TEST_P(NotifyTest, TheQueuesHaveTheirOwnParametersAndDeadlines) {
+TEST_P(PairNotifyTest, TheQueuesHaveTheirOwnParametersAndDeadlines) {
   ForceDriverOk();
   StartQueue(Direction::kRx, {.max_packets = 100, .max_usecs = 50});
   StartQueue(Direction::kTx, {.max_packets = 100, .max_usecs = 80});
@@ -117,7 +117,7 @@ TEST_P(NotifyTest, TheQueuesHaveTheirOwnParametersAndDeadlines) {
   EXPECT_EQ(new_tx(), 0U);
 }
 
-TEST_P(NotifyTest, APacketOverFourBuffersCountsAsOne) {
+TEST_P(PairNotifyTest, APacketOverFourBuffersCountsAsOne) {
   Start({.max_packets = 2, .max_usecs = 400'000});
   WarmUp();
   for (int i = 0; i < 14; ++i) OfferRx(400);
@@ -131,7 +131,7 @@ TEST_P(NotifyTest, APacketOverFourBuffersCountsAsOne) {
   EXPECT_EQ(new_rx(), 1U);
 }
 
-TEST_P(NotifyTest, ADroppedPacketIsACompletedOne) {
+TEST_P(PairNotifyTest, ADroppedPacketIsACompletedOne) {
   Start({.max_packets = 2, .max_usecs = 400'000});
   WarmUp();
   OfferTx(Bytes(3));
@@ -140,7 +140,7 @@ TEST_P(NotifyTest, ADroppedPacketIsACompletedOne) {
   EXPECT_EQ(new_tx(), 1U);
 }
 
-TEST_P(NotifyTest, NewParametersRuleOverWhatIsPending) {
+TEST_P(PairNotifyTest, NewParametersRuleOverWhatIsPending) {
   Start(kPatient);
   WarmUp();
   for (int i = 0; i < 3; ++i) SendOne();
@@ -154,7 +154,7 @@ TEST_P(NotifyTest, NewParametersRuleOverWhatIsPending) {
   EXPECT_EQ(new_rx(), 0U);
 }
 
-TEST_P(NotifyTest, ADriverShortOfTxDescriptorsIsNotifiedEarly) {
+TEST_P(PairNotifyTest, ADriverShortOfTxDescriptorsIsNotifiedEarly) {
   Start(kPatient);
   WarmUp();
   for (uint32_t i = 1; i <= kSize * 3 / 4; ++i) {
@@ -164,7 +164,7 @@ TEST_P(NotifyTest, ADriverShortOfTxDescriptorsIsNotifiedEarly) {
   EXPECT_EQ(new_tx(), 1U);
 }
 
-TEST_P(NotifyTest, DescriptorsCountForTheEarlyNotificationNotPackets) {
+TEST_P(PairNotifyTest, DescriptorsCountForTheEarlyNotificationNotPackets) {
   Start(kPatient);
   WarmUp();
   for (int i = 0; i < 4; ++i) {
@@ -179,7 +179,7 @@ TEST_P(NotifyTest, DescriptorsCountForTheEarlyNotificationNotPackets) {
   EXPECT_EQ(new_tx(), 1U);
 }
 
-TEST_P(NotifyTest, ADriverWithoutRxBuffersIsNotifiedAtOnce) {
+TEST_P(PairNotifyTest, ADriverWithoutRxBuffersIsNotifiedAtOnce) {
   Start(kPatient);
   WarmUp();
   OfferRx();
@@ -204,7 +204,7 @@ class RefillingDevice : public tests::FakeDevice {
   std::function<void()> on_inject;
 };
 
-TEST_P(NotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
+TEST_P(PairNotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   RefillingDevice refilling(2);
   tests::DriverMemory its_memory(refilling);
   tests::DriverQueue its_rx(refilling, its_memory, QueueOptions(0, kSize));
@@ -224,7 +224,7 @@ TEST_P(NotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   EXPECT_EQ(its_rx.DrainUsed(), 2U);
 }
 
-TEST_P(NotifyTest, Row130_BeforeDriverOkIsInForceTheNotificationStaysOwed) {
+TEST_P(PairNotifyTest, Row130_BeforeDriverOkIsInForceTheNotificationStaysOwed) {
   StartQueue(Direction::kRx);
   StartQueue(Direction::kTx);
   OfferTx(Packet(Frame(60)));
@@ -245,7 +245,7 @@ TEST_P(NotifyTest, Row130_BeforeDriverOkIsInForceTheNotificationStaysOwed) {
   EXPECT_EQ(tx_injects(), 1U);
 }
 
-TEST_P(NotifyTest, Row130_ABrokenDeviceIsNotNotifiedForEver) {
+TEST_P(PairNotifyTest, Row130_ABrokenDeviceIsNotNotifiedForEver) {
   Start();
   device.Break();
   OfferTx(Packet(Frame(60)));
@@ -253,7 +253,7 @@ TEST_P(NotifyTest, Row130_ABrokenDeviceIsNotNotifiedForEver) {
   EXPECT_TRUE(tx.TakeUsed());
 }
 
-TEST_P(NotifyTest, StoppingCancelsWhatIsPending) {
+TEST_P(PairNotifyTest, StoppingCancelsWhatIsPending) {
   Start(kPatient);
   WarmUp();
   SendOne();

@@ -239,7 +239,7 @@ TEST_P(RxTest, Row91_APacketWithAnOffloadTheDriverDidNotAcceptIsDropped) {
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));
 }
 
-TEST_P(RxTest, Row92_TheHeaderIsCleanAndNothingBehindThePacketIsTouched) {
+TEST_P(RxTest, Row92_Row148_TheHeaderIsCleanAndNothingBehindIsTouched) {
   const uint64_t iova = OfferPattern(4096);
   const uint64_t untouched = OfferPattern(4096);
   // A TAP may say that a checksum was verified: not our driver's business.
