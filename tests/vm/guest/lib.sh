@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2015,SC2034
+# shellcheck shell=bash disable=SC2015,SC2034,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
 # What scenarios are made of. Sourced by /init; file descriptor 3 is the port
@@ -324,6 +324,30 @@ within_bound() {
 # figures [TEXT]: of the last measure_flow.
 figures() {
   echo "packets=$SENT lost=$LOST elapsed_us=$ELAPSED_US irqs=$IRQS $*"
+}
+
+# flow_off DIRECTION: at least one interrupt for every two packets. A busy machine
+# makes the sender late and its packets come in bunches: such a run says
+# nothing and is measured again, a little slower.
+flow_off() {
+  local attempt
+  for attempt in 1 2 3 4 5; do
+    measure_flow "$1" "$COUNT" "$INTERVAL_US"
+    figures "wanted>=$((COUNT / 2)) interval_us=$INTERVAL_US runs=$attempt"
+    ((SENT == COUNT && LOST == 0 && IRQS * 2 >= SENT)) && return 0
+    ((INTERVAL_US < 1300)) && INTERVAL_US=$((INTERVAL_US + 100))
+  done
+  return 1
+}
+
+# flow_coalesced DIRECTION USECS FRAMES [FACTOR OFF]: what the consumer takes
+# of a paced flow is under the bound, and at least FACTOR times fewer than OFF.
+flow_coalesced() {
+  local factor=${4:-0} off=${5:-0}
+  measure_flow "$1" "$COUNT" "$INTERVAL_US"
+  within_bound "$2" "$3" || { figures "bound=$BOUND exceeded"; return 1; }
+  figures "bound=$BOUND off=$off"
+  ((SENT == COUNT && LOST == 0 && IRQS > 0 && IRQS * factor <= off))
 }
 
 # iperf_server: one server in the consumer's namespace for all iperf3 runs.

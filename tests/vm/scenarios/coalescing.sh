@@ -35,29 +35,12 @@ set_off() {
   set_coalescing "$1" 0 "${OFF_FRAMES[$1]}"
 }
 
-# off DIRECTION: at least one interrupt for every two packets. A busy machine
-# makes the sender late and its packets come in bunches: such a run says
-# nothing and is measured again, a little slower.
-off() {
-  local attempt
-  for attempt in 1 2 3 4 5; do
-    measure_flow "$1" "$COUNT" "$INTERVAL_US"
-    figures "wanted>=$((COUNT / 2)) interval_us=$INTERVAL_US runs=$attempt"
-    ((SENT == COUNT && LOST == 0 && IRQS * 2 >= SENT)) && return 0
-    ((INTERVAL_US < 1300)) && INTERVAL_US=$((INTERVAL_US + 100))
-  done
-  return 1
-}
-# coalesced DIRECTION USECS FRAMES [FACTOR OFF]: under the bound, and at least
-# FACTOR times fewer than OFF.
+# coalesced DIRECTION USECS FRAMES [FACTOR OFF]: set by ethtool and shown by
+# it, and the flow is coalesced.
 coalesced() {
-  local factor=${4:-0} off=${5:-0}
   set_coalescing "$1" "$2" "$3" || return 1
   shown "$1" "$2" "$3" || { echo "ethtool -c does not show it"; return 1; }
-  measure_flow "$1" "$COUNT" "$INTERVAL_US"
-  within_bound "$2" "$3" || { figures "bound=$BOUND exceeded"; return 1; }
-  figures "bound=$BOUND off=$off"
-  ((SENT == COUNT && LOST == 0 && IRQS > 0 && IRQS * factor <= off))
+  flow_coalesced "$@"
 }
 # back DIRECTION OFF: off again, the first figure comes back, give or take a
 # fifth.
@@ -75,7 +58,7 @@ back() {
 
 for direction in rx tx; do
   progress "interrupts of $direction under a paced flow"
-  check "$direction-off" off $direction
+  check "$direction-off" flow_off $direction
   off_irqs=$IRQS
   check "$direction-200us-64" coalesced $direction 200 64
   check "$direction-2000us-16" coalesced $direction 2000 16

@@ -45,21 +45,9 @@ check frames-rx frame_check --from "$TAP" --to "$CONSUMER@consumer" \
 check frames-tx frame_check --from "$CONSUMER@consumer" --to "$TAP" \
   --count 20000
 
-off() {
-  measure_flow "$1" "$COUNT" "$INTERVAL_US"
-  figures "wanted>=$((COUNT / 2))"
-  ((SENT == COUNT && LOST == 0 && IRQS * 2 >= SENT))
-}
-coalesced() {
-  local factor=${4:-0} off=${5:-0}
-  measure_flow "$1" "$COUNT" "$INTERVAL_US"
-  within_bound "$2" "$3" || { figures "bound=$BOUND exceeded"; return 1; }
-  figures "bound=$BOUND off=$off"
-  ((SENT == COUNT && LOST == 0 && IRQS > 0 && IRQS * factor <= off))
-}
-check rx-off off rx
+check rx-off flow_off rx
 rx_off=$IRQS
-check tx-off off tx
+check tx-off flow_off tx
 tx_off=$IRQS
 check stop stopped
 
@@ -67,9 +55,9 @@ for setting in '200 64 0' '2000 16 0' '20000 32 10'; do
   read -r usecs frames factor <<<"$setting"
   start_device --attach --rx-usecs "$usecs" --rx-frames "$frames" \
     --tx-usecs "$usecs" --tx-frames "$frames"
-  check "rx-${usecs}us-$frames" coalesced rx "$usecs" "$frames" "$factor" \
+  check "rx-${usecs}us-$frames" flow_coalesced rx "$usecs" "$frames" "$factor" \
     "$rx_off"
-  check "tx-${usecs}us-$frames" coalesced tx "$usecs" "$frames" "$factor" \
+  check "tx-${usecs}us-$frames" flow_coalesced tx "$usecs" "$frames" "$factor" \
     "$tx_off"
   check "stop-${usecs}us" stopped
 done
