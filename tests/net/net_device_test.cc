@@ -258,7 +258,7 @@ TEST_F(NetDeviceTest, Row116_AControlQueueThatIsReadyLateIsServed) {
 
 TEST_F(NetDeviceTest, Row118_UpdatesOfTheAddressSpaceDisturbNothing) {
   ASSERT_TRUE(Activate());
-  for (int i = 0; i < 200; ++i) {
+  for (uint64_t i = 0; i < 200; ++i) {
     device.SendIotlbUpdate(0, UINT64_MAX);
     ASSERT_TRUE(Transmits()) << i;
     device.SendIotlbUpdate(tests::DriverMemory::kStart + 4096 * i,
