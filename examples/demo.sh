@@ -13,10 +13,11 @@ Installs what is missing, builds, boots a throwaway VM whose kernel has VDUSE,
 creates and attaches a device there, runs traffic, and prints a table. Nothing
 of this machine is changed but the packages.
 
-  --host  use this machine's own VDUSE instead. Needs root and the modules
-          vduse (with the control-queue gate lifted, see
-          scripts/lift-gate.sh), virtio_vdpa and tun. Makes a device and a TAP
-          called vndemo0, addresses in 10.9.0.0/24, and removes them again.
+  --host  use this machine's own VDUSE instead of a VM. Needs root and the
+          modules tun, vduse (with the control-queue gate lifted, see
+          scripts/lift-gate.sh) and virtio_vdpa (without vhost_vdpa, which
+          would take the device). Makes a device and a TAP called vndemo0,
+          addresses in 10.9.0.0/24 and kprobes, and removes them again.
 
 Exit status: 0 the table was printed, 1 something failed, 2 wrong arguments.
 USAGE
@@ -27,112 +28,142 @@ die() {
   exit 1
 }
 
-host=no
-case ${1:-} in
-  '') ;;
-  --host) host=yes ;;
-  -h | --help) usage; exit 0 ;;
-  *) usage >&2; exit 2 ;;
-esac
+host=0
+while (($# > 0)); do
+  case $1 in
+    --host) host=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; printf "demo.sh: unknown argument '%s'\n" "$1" >&2; exit 2 ;;
+  esac
+  shift
+done
+((host == 0 || EUID == 0)) || die "--host makes network devices: run it as root"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 build=build/release
-program=$build/daemon/vduse-net
-start=$SECONDS
-say() { printf '[%3d s] %s\n' $((SECONDS - start)) "$*"; }
-
-if [[ $host == yes ]] && ((EUID != 0)); then
-  die "--host makes network devices: run it as root"
-fi
+log=$root/$build/demo.log
 mkdir -p "$build"
-log=$build/demo.log
 : >"$log"
-# quiet COMMAND...: output goes to the log, and is shown if it fails.
-quiet() {
-  "$@" >>"$log" 2>&1 || {
-    tail -n 30 "$log" >&2
-    die "'$*' failed; all of its output is in $log"
-  }
-}
 
-say "packages"
+SECONDS=0
+step() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
+
+# failed WHY: the end of the log, and where it is.
+failed() {
+  tail -n 30 "$log" >&2
+  die "$*; all output is in $log"
+}
+quiet() { "$@" >>"$log" 2>&1 || failed "'$*' failed"; }
+
+# What runs at the side cleans up after itself: leaving early waits for that.
+side=()
+finish() {
+  ((${#side[@]})) || return 0
+  kill -TERM "${side[@]}" 2>/dev/null || true
+  wait "${side[@]}" || true
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+step "packages"
 quiet scripts/install-deps.sh
-say "building (1 to 2 minutes the first time)"
-quiet cmake --preset release
+if ((host)); then
+  step "building (a minute or two the first time)"
+else
+  step "building, and fetching the VM's kernel (2 minutes the first time)"
+  tests/vm/kernel.sh >>"$log" 2>&1 &
+  side=($!)
+fi
+quiet cmake --preset release -DBUILD_TESTING=ON
 quiet cmake --build --preset release --target \
   vduse-net udp_flow frame_check coalesce_storm
+if ((${#side[@]})); then
+  wait "${side[@]}" || failed "tests/vm/kernel.sh failed"
+  side=()
+fi
 
 in_vm() {
-  say "booting a VM with VDUSE (the first time its kernel is fetched)"
-  tests/vm/boot.sh --build "$build" --module open --no-checks --timeout 170 \
+  exec tests/vm/boot.sh --build "$build" --module open --no-checks \
     --scenario examples/demo-scenario.sh
 }
 
-# The scenario's helpers write to /tmp and name a network namespace; here they
-# get a /tmp and a place for namespaces of their own, gone at the end.
-on_host() {
+# check_host: refuses, in words, what could not work or would be in the way.
+check_host() {
   local status=0
-  "$program" check || status=$?
-  ((status == 0)) ||
-    die "this host cannot show it (see above); without --host a VM is used"
+  "$build/daemon/vduse-net" check || status=$?
+  case $status in
+    0) ;;
+    10) die "this host's vduse refuses the control queue that ethtool -C" \
+      "needs: see scripts/lift-gate.sh, or run the demo without --host" ;;
+    *) die "this host cannot run it, see above; without --host a VM is used" ;;
+  esac
+  [[ -d /sys/bus/vdpa/drivers/virtio_vdpa ]] ||
+    die "virtio_vdpa is not loaded: modprobe virtio_vdpa"
   [[ ! -e /dev/vduse/vndemo0 && ! -e /sys/class/net/vndemo0 ]] ||
     die "there is a vndemo0 already: remove it first"
-  # shellcheck disable=SC2016  # expanded by the inner shell
-  NAME=vndemo0 TAP=vndemo0 PATH=$PATH:$root/$build/daemon:$root/$build/tests/tools \
-    unshare --mount --propagation private bash -c '
-      mkdir -p /run/netns
-      mount -t tmpfs none /tmp && mount -t tmpfs none /run/netns || exit 1
-      mountpoint -q /sys/kernel/tracing ||
-        mount -t tracefs none /sys/kernel/tracing || exit 1
-      exec 3>&1
-      . tests/vm/guest/lib.sh
-      trap "end_of_scenario; irq_teardown; ip netns del consumer" EXIT
-      . examples/demo-scenario.sh
-    '
+  [[ -z $(ip -4 route show table all root 10.9.0.0/24) ]] ||
+    die "this host uses 10.9.0.0/24, and so does the demo"
+}
+on_host() {
+  NAME=vndemo0 TAP=vndemo0 \
+    PATH=$root/$build/daemon:$root/$build/tests/tools:$PATH \
+    exec unshare --mount --propagation private examples/demo-host.sh
 }
 
-rows=()
-run=in_vm
-[[ $host == no ]] || run=on_host
+if ((host)); then
+  step "looking at this host"
+  check_host
+  run=on_host
+else
+  step "booting a VM with VDUSE"
+  run=in_vm
+fi
+
+exec {output}< <("$run" 2>&1)
+side=($!)
+rows=() failures=0
 while IFS= read -r line; do
   printf '%s\n' "$line" >>"$log"
   case $line in
-    'PROGRESS '*) say "${line#PROGRESS }" ;;
+    'PROGRESS '*) step "${line#PROGRESS }" ;;
     'ROW '*) rows+=("${line#ROW }") ;;
-    *FAIL*) printf '%s\n' "$line" >&2 ;;
-    '[*'* | 'MISSING'* | 'note '*) printf '%s\n' "$line" ;;
+    'CHECK FAIL '*) failures=1; printf '%s\n' "${line#CHECK }" >&2 ;;
   esac
-done < <("$run" 2>&1)
-((${#rows[@]} == 4)) || {
-  tail -n 30 "$log" >&2
-  die "only ${#rows[@]} of 4 measurements; all of the output is in $log"
-}
+done <&"$output"
+status=0
+wait "${side[@]}" || status=$?
+side=()
+((status == 0 && failures == 0 && ${#rows[@]} == 4)) ||
+  failed "ended with status $status after ${#rows[@]} of 4 measurements"
 
-# per PACKETS IRQS: packets per interrupt.
-per() { awk -v p="$1" -v i="$2" 'BEGIN { printf "%.1f", i ? p / i : 0 }'; }
-
-echo
-format='%-12s %9s %9s %8s   %9s %9s %8s   %10s %9s\n'
-# shellcheck disable=SC2059
-{
-  printf "$format" '' 'rx' 'rx' 'packets' 'tx' 'tx' 'packets' 'TCP' 'ping'
-  printf "$format" 'ethtool -C' 'packets' 'irqs' 'per irq' \
-    'packets' 'irqs' 'per irq' 'Mbit/s' 'ms'
-  for row in "${rows[@]}"; do
-    read -r name rxp rxi txp txi mbits ping <<<"$row"
-    printf "$format" "$name" "$rxp" "$rxi" "$(per "$rxp" "$rxi")" \
-      "$txp" "$txi" "$(per "$txp" "$txi")" "$mbits" \
-      "$(awk -v us="$ping" 'BEGIN { printf "%.1f", us / 1000 }')"
-  done
+# ratio A B: A / B with one digit.
+ratio() {
+  awk -v a="$1" -v b="$2" \
+    'BEGIN { if (b > 0) printf "%.1f", a / b; else printf "-" }'
 }
+line() { printf '%-11s %7s %7s %7s  %7s %7s %7s  %7s %7s\n' "$@"; }
 echo
-read -r _ _ rx_off _ tx_off _ <<<"${rows[0]}"
-read -r name _ rx_last _ tx_last _ <<<"${rows[3]}"
-echo "With $name (rx-usecs/rx-frames, and the same for tx) the consumer took" \
-  "$(per "$rx_off" "$rx_last") times fewer rx interrupts and" \
-  "$(per "$tx_off" "$tx_last") times fewer tx interrupts than with coalescing" \
-  "off, for the same packets."
-[[ $host == yes ]] ||
-  echo "The VM runs under software emulation: counts are real, times are slow."
-say "done"
+line '' 'rx' 'inter-' 'packets' 'tx' 'inter-' 'packets' 'TCP' 'ping'
+line 'ethtool -C' 'packets' 'rupts' 'per int' 'packets' 'rupts' 'per int' \
+  'Mbit/s' 'ms'
+for row in "${rows[@]}"; do
+  read -r name rx_packets rx_irqs tx_packets tx_irqs mbits ping_us <<<"$row"
+  line "$name" "$rx_packets" "$rx_irqs" "$(ratio "$rx_packets" "$rx_irqs")" \
+    "$tx_packets" "$tx_irqs" "$(ratio "$tx_packets" "$tx_irqs")" \
+    "$mbits" "$(ratio "$ping_us" 1000)"
+done
+echo
+# The names of the loop now hold the last row; off is the first.
+read -r _ _ off_rx _ off_tx off_mbits off_ping <<<"${rows[0]}"
+fmt -w 79 <<TEXT
+A setting is usecs/frames, for rx and tx alike; interrupts are those that the
+consumer's driver took. With $name it took $(ratio "$off_rx" "$rx_irqs") times
+fewer for what it received and $(ratio "$off_tx" "$tx_irqs") times fewer for
+what it sent than with coalescing off. The price is latency: a ping took
+$(ratio "$ping_us" 1000) ms (median) instead of $(ratio "$off_ping" 1000) ms,
+while TCP moved $mbits Mbit/s instead of $off_mbits.
+TEXT
+((host)) ||
+  echo "The VM's CPU is emulated: the counts are real, the times are slow."
+step "done"
