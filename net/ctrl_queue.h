@@ -57,6 +57,7 @@ class CtrlQueue {
   [[nodiscard]] bool Serve(Time now);
 
   NotifiedQueue& queue() { return queue_; }
+  const NotifiedQueue& queue() const { return queue_; }
   const Counters& counters() const { return counters_; }
 
  private:

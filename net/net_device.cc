@@ -4,15 +4,15 @@
 #include <errno.h>
 #include <fmt/format.h>
 #include <linux/virtio_config.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
 
+#include "base/eventfd.h"
 #include "net/features.h"
+#include "net/summary.h"
 
 namespace net {
 namespace {
@@ -35,23 +35,6 @@ constexpr Time kCtrlRetry = milliseconds(10);
 std::string QueueName(uint32_t index, std::optional<uint32_t> ctrl_index) {
   if (ctrl_index && index == *ctrl_index) return "control queue";
   return fmt::format("{} queue {}", index % 2 == 0 ? "rx" : "tx", index);
-}
-
-void ClearEventfd(int fd) {
-  uint64_t value = 0;
-  [[maybe_unused]] ssize_t n = read(fd, &value, sizeof(value));
-}
-
-// One line for the chains that made no sense, if there were any.
-void AddChainErrors(const std::string& queue, const vduse::ChainErrors& errors,
-                    std::vector<std::string>& lines) {
-  std::string text;
-  for (size_t i = 0; i < errors.size(); ++i) {
-    if (errors[i] == 0) continue;
-    text += fmt::format(
-        " {} {}", ChainErrorName(static_cast<vduse::ChainError>(i)), errors[i]);
-  }
-  if (!text.empty()) lines.push_back(queue + " malformed chains:" + text);
 }
 
 }  // namespace
@@ -85,8 +68,8 @@ absl::Status NetDevice::Init() {
   }
   queues_.assign(wanted, QueueState::kDown);
   positions_.assign(wanted, 0);
-  attention_ = base::UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  ctrl_kick_ = base::UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  attention_ = base::MakeEventfd();
+  ctrl_kick_ = base::MakeEventfd();
   if (!attention_ || !ctrl_kick_) return absl::ErrnoToStatus(errno, "eventfd");
   for (uint32_t pair = 0; pair < options_.queue_pairs; ++pair) {
     auto worker = Worker::Start(device_, pair, options_.mtu, attention_.get());
@@ -334,7 +317,7 @@ absl::Status NetDevice::Serve(Time now) {
       !status.ok()) {
     return status;
   }
-  ClearEventfd(ctrl_kick_.get());
+  base::ClearEventfd(ctrl_kick_.get());
   ServeCtrlQueue(now);
   CheckWorkers();
   if (driver_ok_ && look_at_ && now >= *look_at_) LookForReadyQueues(now);
@@ -362,8 +345,7 @@ void NetDevice::ServeCtrlQueue(Time now) {
 }
 
 void NetDevice::CheckWorkers() {
-  uint64_t value = 0;
-  if (read(attention_.get(), &value, sizeof(value)) < 0) return;
+  if (!base::ClearEventfd(attention_.get())) return;
   LookForBroken();
   UpdateLink();
   if (driver_ok_) look_at_ = Now();
@@ -444,28 +426,12 @@ void NetDevice::Persist() {
 std::vector<std::string> NetDevice::Summary() {
   std::vector<std::string> lines;
   for (size_t i = 0; i < workers_.size(); ++i) {
-    QueuePairCounters c;
-    workers_[i]->Call([&](QueuePair<Tap>& pair) { c = pair.counters(); });
-    lines.push_back(fmt::format(
-        "pair {} rx: packets {} bytes {} notifications {} (suppressed {}) "
-        "bad-chain {} bad-packet {} too-large {}",
-        i, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
-        c.rx_queue.suppressed, c.rx_bad_chain, c.rx_bad_packet,
-        c.rx_too_large));
-    AddChainErrors(fmt::format("pair {} rx", i), c.rx_chain_errors, lines);
-    lines.push_back(fmt::format(
-        "pair {} tx: packets {} bytes {} notifications {} (suppressed {}) "
-        "bad-chain {} bad-header {} bad-length {} port-drops {} refused {}",
-        i, c.tx_packets, c.tx_bytes, c.tx_queue.notifications,
-        c.tx_queue.suppressed, c.tx_bad_chain, c.tx_bad_header, c.tx_bad_length,
-        c.tx_port_drops, c.tx_port_refused));
+    QueuePairCounters counters;
+    workers_[i]->Call(
+        [&](QueuePair<Tap>& pair) { counters = pair.counters(); });
+    Summarize(i, counters, lines);
   }
-  if (ctrl_) {
-    const CtrlQueue::Counters& c = ctrl_->counters();
-    lines.push_back(
-        fmt::format("control: commands {} rejected {} unanswerable {}",
-                    c.commands, c.rejected, c.unanswerable));
-  }
+  if (ctrl_) Summarize(*ctrl_, lines);
   return lines;
 }
 

@@ -5,28 +5,21 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <array>
 #include <utility>
 
+#include "base/eventfd.h"
+
 namespace net {
 namespace {
 
+using base::ClearEventfd;
+using base::SignalEventfd;
+
 enum Tag : uint32_t { kMailbox, kRxKick, kTxKick, kTap };
-
-void ClearEventfd(int fd) {
-  uint64_t value = 0;
-  [[maybe_unused]] ssize_t n = read(fd, &value, sizeof(value));
-}
-
-void SignalEventfd(int fd) {
-  const uint64_t one = 1;
-  [[maybe_unused]] ssize_t n = write(fd, &one, sizeof(one));
-}
 
 timespec ToTimespec(Time time) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
@@ -52,7 +45,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
 absl::Status Worker::Init() {
   epoll_ = base::UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   const auto watch = [&](base::UniqueFd& fd, Tag tag) {
-    fd = base::UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    fd = base::MakeEventfd();
     epoll_event event = {.events = EPOLLIN, .data = {.u32 = tag}};
     return fd && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
   };

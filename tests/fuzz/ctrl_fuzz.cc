@@ -24,6 +24,7 @@
 
 #include "net/ctrl_queue.h"
 #include "net/features.h"
+#include "tests/fuzz/input.h"
 #include "tests/support/fake_device.h"
 #include "vduse/iova_map.h"
 #include "vduse/ring_layout.h"
@@ -42,6 +43,7 @@ using vduse::Desc;
     }                                                                   \
   } while (false)
 
+using tests::Input;
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kRings = 0x10000;  // descriptors, available, tables
 constexpr uint64_t kRingsBytes = 3 * kPage;
@@ -56,25 +58,6 @@ struct Memory {
   uint8_t* rings = device.AddRegion(kRings, kRingsBytes, tests::Perm::kRead);
   uint8_t* used = device.AddRegion(kUsed, kPage);
   uint8_t* buffers = device.AddRegion(kBuffers, kBuffersBytes);
-};
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool empty() const { return size_ == 0; }
-  uint8_t Byte() {
-    if (size_ == 0) return 0;
-    --size_;
-    return *data_++;
-  }
-  uint16_t Word() {
-    const unsigned low = Byte();
-    return static_cast<uint16_t>(low | unsigned{Byte()} << 8);
-  }
-
- private:
-  const uint8_t* data_;
-  size_t size_;
 };
 
 // Counts what comes through; queues 0 and 1 are there.

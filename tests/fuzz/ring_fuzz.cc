@@ -21,6 +21,7 @@
 #include <optional>
 #include <utility>
 
+#include "tests/fuzz/input.h"
 #include "tests/support/fake_device.h"
 #include "vduse/iova_map.h"
 #include "vduse/virtqueue.h"
@@ -37,6 +38,7 @@ namespace {
     }                                                                   \
   } while (false)
 
+using tests::Input;
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kRings = 0x10000;  // read and write
 constexpr uint64_t kRingsBytes = 4 * kPage;
@@ -54,25 +56,6 @@ struct Memory {
   uint8_t* write_only =
       device.AddRegion(kWriteOnly, kPage, tests::Perm::kWrite);
   uint8_t* top = device.AddRegion(kTop, kPage);
-};
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool empty() const { return size_ == 0; }
-  uint8_t Byte() {
-    if (size_ == 0) return 0;
-    --size_;
-    return *data_++;
-  }
-  uint16_t Word() {
-    const unsigned low = Byte();
-    return static_cast<uint16_t>(low | unsigned{Byte()} << 8);
-  }
-
- private:
-  const uint8_t* data_;
-  size_t size_;
 };
 
 class RingFuzz {

@@ -82,7 +82,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   }
 
   // The driver's DRIVER_OK is in force from now on.
-  void ForceDriverOk() {
+  static void ForceDriverOk(tests::FakeDevice& device) {
     device.SendStatus(0xf);
     const auto request = device.ReadRequest();
     ASSERT_TRUE(request.ok() && request->has_value());
@@ -90,6 +90,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
     response.request_id = (*request)->request_id;
     ASSERT_TRUE(device.Reply(response).ok());
   }
+  void ForceDriverOk() { ForceDriverOk(device); }
 
   void StartQueue(Direction direction, coalesce::Params params = kOff,
                   Virtqueue::Start start = Virtqueue::Start::kFresh) {

@@ -224,6 +224,55 @@ TEST_P(PairNotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   EXPECT_EQ(its_rx.DrainUsed(), 2U);
 }
 
+// A driver that answers every notification at once with more to do.
+class EagerDevice : public tests::FakeDevice {
+ public:
+  using FakeDevice::FakeDevice;
+  vduse::InjectResult Inject(uint32_t index) override {
+    ++depth;
+    deepest = std::max(deepest, depth);
+    if (offers > 0) {
+      --offers;
+      on_inject();
+    }
+    const vduse::InjectResult result = FakeDevice::Inject(index);
+    --depth;
+    return result;
+  }
+  std::function<void()> on_inject;
+  int offers = 1000;
+  int depth = 0;
+  int deepest = 0;
+};
+
+TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
+  EagerDevice eager(2);
+  ForceDriverOk(eager);
+  tests::DriverMemory its_memory(eager);
+  tests::DriverQueue its_tx(eager, its_memory, QueueOptions(1, kSize));
+  QueuePair<tests::ScriptPort> its_pair(eager, 0, kMtu);
+  its_pair.SetPort(tests::ScriptPort(port));
+  ASSERT_TRUE(its_pair
+                  .Start(Direction::kTx, its_tx.info(), features,
+                         Virtqueue::Start::kFresh, kOff, now)
+                  .ok());
+  eager.on_inject = [&] {
+    its_tx.DrainUsed();
+    its_tx.SetUsedEvent(its_tx.used_idx());
+    its_tx.Chain().Readable(Packet(Frame(60))).Offer();
+  };
+  its_tx.Chain().Readable(Packet(Frame(60))).Offer();
+  int steps = 0;
+  Wait wait;
+  do {
+    wait = its_pair.Step({.tx_kick = steps == 0}, now);
+    ++steps;
+  } while (wait.again && steps < 1000);
+  EXPECT_EQ(eager.deepest, 1);
+  EXPECT_EQ(port.written.size(), 1001U);
+  EXPECT_GE(steps, 1000 / 64) << "a step ends at its budget";
+}
+
 TEST_P(PairNotifyTest, Row130_BeforeDriverOkIsInForceTheNotificationStaysOwed) {
   StartQueue(Direction::kRx);
   StartQueue(Direction::kTx);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/summary.h"
+
+#include <fmt/format.h>
+
+namespace net {
+namespace {
+
+// One line for the chains that made no sense, if there were any.
+void AddChainErrors(const std::string& queue, const vduse::ChainErrors& errors,
+                    std::vector<std::string>& lines) {
+  std::string text;
+  for (size_t i = 0; i < errors.size(); ++i) {
+    if (errors[i] == 0) continue;
+    text += fmt::format(
+        " {} {}", ChainErrorName(static_cast<vduse::ChainError>(i)), errors[i]);
+  }
+  if (!text.empty()) lines.push_back(queue + " malformed chains:" + text);
+}
+
+}  // namespace
+
+void Summarize(size_t pair, const QueuePairCounters& c,
+               std::vector<std::string>& lines) {
+  lines.push_back(fmt::format(
+      "pair {} rx: packets {} bytes {} notifications {} (suppressed {}) "
+      "bad-chain {} bad-packet {} too-large {}",
+      pair, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
+      c.rx_queue.suppressed, c.rx_bad_chain, c.rx_bad_packet, c.rx_too_large));
+  AddChainErrors(fmt::format("pair {} rx", pair), c.rx_chain_errors, lines);
+  lines.push_back(fmt::format(
+      "pair {} tx: packets {} bytes {} notifications {} (suppressed {}) "
+      "bad-chain {} bad-header {} bad-length {} port-drops {} refused {}",
+      pair, c.tx_packets, c.tx_bytes, c.tx_queue.notifications,
+      c.tx_queue.suppressed, c.tx_bad_chain, c.tx_bad_header, c.tx_bad_length,
+      c.tx_port_drops, c.tx_port_refused));
+  AddChainErrors(fmt::format("pair {} tx", pair), c.tx_chain_errors, lines);
+}
+
+void Summarize(const CtrlQueue& ctrl, std::vector<std::string>& lines) {
+  const CtrlQueue::Counters& c = ctrl.counters();
+  lines.push_back(
+      fmt::format("control: commands {} rejected {} unanswerable {}",
+                  c.commands, c.rejected, c.unanswerable));
+  AddChainErrors("control", ctrl.queue().ring().chain_errors(), lines);
+}
+
+}  // namespace net

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_SUMMARY_H_
+#define VDUSE_NET_NET_SUMMARY_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "net/ctrl_queue.h"
+#include "net/queue_pair.h"
+
+namespace net {
+
+// Appends lines for the log on what went through a pair, or the control queue.
+void Summarize(size_t pair, const QueuePairCounters& counters,
+               std::vector<std::string>& lines);
+void Summarize(const CtrlQueue& ctrl, std::vector<std::string>& lines);
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_SUMMARY_H_
