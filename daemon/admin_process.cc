@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <climits>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -68,10 +69,36 @@ void SendAnswer(int socket, const Answer& answer, int fd) {
   sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
+// Closes all descriptors but the standard ones, `a`, and `b` if it is not -1.
+void KeepOnly(int a, int b) {
+  const auto close_between = [](int first, int last) {
+    if (first <= last) {
+      close_range(static_cast<unsigned>(first), static_cast<unsigned>(last), 0);
+    }
+  };
+  const int low = b < 0 ? a : std::min(a, b);
+  const int high = std::max(a, b);
+  close_between(STDERR_FILENO + 1, low - 1);
+  close_between(low + 1, high - 1);
+  close_between(high + 1, INT_MAX);
+}
+
 // The child's side.
 class Admin {
  public:
   explicit Admin(base::UniqueFd socket) : socket_(std::move(socket)) {}
+
+  // Goes on with a TAP that is open already.
+  void TakeTap(base::UniqueFd tap, const std::string& name) {
+    tap_.emplace(std::move(tap));
+    absl::StatusOr<LinkWatch> link = LinkWatch::Open(name);
+    // It may be gone by now; then so is its link.
+    if (link.ok()) {
+      link_.emplace(std::move(*link));
+      link_up_ = link_->up();
+    }
+    Reply(Kind::kLink, absl::OkStatus(), -1);
+  }
 
   void Run() {
     for (;;) {
@@ -161,7 +188,8 @@ class Admin {
 
 }  // namespace
 
-absl::StatusOr<AdminProcess> AdminProcess::Start() {
+absl::StatusOr<AdminProcess> AdminProcess::Start(int tap,
+                                                 const std::string& tap_name) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
     return absl::ErrnoToStatus(errno, "socketpair");
@@ -172,14 +200,16 @@ absl::StatusOr<AdminProcess> AdminProcess::Start() {
   if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
   if (pid > 0) return AdminProcess(std::move(ours));
 
-  ours.Reset();
+  KeepOnly(theirs.get(), tap);
   prctl(PR_SET_NAME, "vduse-net-admin");
   // A signal to the whole group is the parent's business: it may still need
   // us to detach the device.
   signal(SIGINT, SIG_IGN);
   signal(SIGTERM, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
-  Admin(std::move(theirs)).Run();
+  Admin admin(std::move(theirs));
+  if (tap >= 0) admin.TakeTap(base::UniqueFd(tap), tap_name);
+  admin.Run();
   _exit(0);
 }
 

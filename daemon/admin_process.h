@@ -40,9 +40,13 @@ class AdminProcess {
     bool link_up = false;         // kOpenTap, kLink
   };
 
-  // Forks. Before the process has threads or descriptors of the device.
-  static absl::StatusOr<AdminProcess> Start();
+  // Forks. The child keeps no descriptor of the parent's but `tap`, if that
+  // is not -1: a queue of the interface `tap_name`, whose link it then follows
+  // from the start. So a child that was killed can be replaced at any time.
+  static absl::StatusOr<AdminProcess> Start(int tap = -1,
+                                            const std::string& tap_name = "");
   AdminProcess(AdminProcess&&) = default;
+  AdminProcess& operator=(AdminProcess&&) = default;
 
   // Each asks; the answer is an event. One request of a kind at a time.
   void OpenTap(const std::string& name, std::optional<uint16_t> mtu);

@@ -2,12 +2,14 @@
 #include "daemon/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -31,6 +33,8 @@ using base::Severity;
 
 constexpr uint16_t kDefaultMtu = 1500;
 constexpr net::Time kTapRetry = std::chrono::seconds(1);
+// Between two starts of the administration process.
+constexpr net::Time kAdminPause = std::chrono::seconds(1);
 
 std::string Text(const absl::Status& status) {
   return std::string(status.message());
@@ -59,7 +63,11 @@ class Runner {
       return adopted_ ? *failed : Dismantle(*failed);
     }
     const ExitCode served = Serve();
-    return leave_device_ ? served : Dismantle(served);
+    // Left behind as a killed process leaves it: the kernel closes the device
+    // first. Taking things apart here would close the TAP first, which can
+    // wait for a lock whose holder waits for this very device.
+    if (leave_device_) _exit(served);
+    return Dismantle(served);
   }
 
  private:
@@ -70,6 +78,7 @@ class Runner {
     kDone,
   };
 
+  void RestartAdmin();
   std::optional<ExitCode> Open();
   std::optional<ExitCode> Create();
   std::optional<ExitCode> BuildDevice();
@@ -96,6 +105,9 @@ class Runner {
   bool adopted_ = false;
   bool tap_ready_ = false;
   std::optional<net::Time> tap_retry_at_;
+  base::UniqueFd tap_copy_;  // for a new administration process
+  std::optional<net::Time> admin_restart_at_;
+  net::Time admin_started_ = net::Now();
   bool attached_ = false;
   bool device_broken_ = false;
   bool leave_device_ = false;
@@ -205,6 +217,7 @@ void Runner::OnTap(AdminProcess::Event event) {
     saved_.tap_created = true;
     Save();
   }
+  tap_copy_ = base::UniqueFd(fcntl(event.tap->fd(), F_DUPFD_CLOEXEC, 0));
   const absl::Status set = net_->SetTap(std::move(*event.tap));
   if (!set.ok()) Log(Severity::kError, "{}", Text(set));
   net_->SetLink(event.link_up);
@@ -254,6 +267,26 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
   }
 }
 
+// Takes up what the one that died may have left undone.
+void Runner::RestartAdmin() {
+  admin_restart_at_.reset();
+  admin_started_ = net::Now();
+  absl::StatusOr<AdminProcess> admin =
+      AdminProcess::Start(tap_copy_.get(), options_.tap);
+  if (!admin.ok()) {
+    Log(Severity::kError, "{}", Text(admin.status()));
+    admin_restart_at_ = admin_started_ + kAdminPause;
+    return;
+  }
+  admin_ = std::move(*admin);
+  if (!tap_ready_) admin_.OpenTap(options_.tap, options_.mtu);
+  if (phase_ == Phase::kDetaching) {
+    admin_.Detach(options_.name);
+  } else if (!attached_) {
+    admin_.Attach(options_.name);
+  }
+}
+
 void Runner::OnSignal() {
   signalfd_siginfo info = {};
   if (read(signals_.get(), &info, sizeof(info)) < 0) return;
@@ -298,15 +331,18 @@ ExitCode Runner::Serve() {
       tap_retry_at_.reset();
       admin_.OpenTap(options_.tap, options_.mtu);
     }
+    if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
     std::array<pollfd, 5> fds = {
-        pollfd{signals_.get(), POLLIN, 0}, pollfd{admin_.fd(), POLLIN, 0},
+        pollfd{signals_.get(), POLLIN, 0},
+        pollfd{admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : device_->poll_fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : net_->ctrl_kick_fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : net_->attention_fd(), POLLIN, 0}};
     timespec timeout = {};
-    const std::optional<net::Time> deadline =
-        device_broken_ ? std::nullopt
-                       : net::Earlier(net_->deadline(), tap_retry_at_);
+    const std::optional<net::Time> deadline = net::Earlier(
+        admin_restart_at_, device_broken_
+                               ? std::nullopt
+                               : net::Earlier(net_->deadline(), tap_retry_at_));
     if (deadline) {
       const net::Time rest =
           std::max(*deadline - net::Now(), net::Time::zero());
@@ -326,12 +362,14 @@ ExitCode Runner::Serve() {
     if (fds[0].revents != 0) OnSignal();
     if (fds[1].revents != 0) {
       absl::StatusOr<AdminProcess::Event> event = admin_.Next();
-      if (!event.ok()) {
-        // It cannot be asked to detach. The device stays for a successor.
-        leave_device_ = true;
-        return Fail(kExitFailure, event.status());
+      if (event.ok()) {
+        OnAdminEvent(std::move(*event));
+      } else {
+        // The driver goes on all the same; it must, for leaving would hang
+        // whoever waits for it.
+        Log(Severity::kWarning, "{}: starting another", Text(event.status()));
+        admin_restart_at_ = std::max(net::Now(), admin_started_ + kAdminPause);
       }
-      OnAdminEvent(std::move(*event));
     }
   }
   return exit_code_;
@@ -357,6 +395,7 @@ ExitCode Runner::Dismantle(ExitCode code) {
 
 // The TAP goes if it was made for the device.
 ExitCode Runner::RemoveTap(ExitCode code) {
+  tap_copy_.Reset();
   if (!saved_.tap_created) return code;
   admin_.RemoveTap();
   for (;;) {
@@ -381,6 +420,7 @@ ExitCode Run(const RunOptions& options) {
   if (!signals) {
     return Fail(kExitFailure, absl::ErrnoToStatus(errno, "signalfd"));
   }
+  signal(SIGCHLD, SIG_IGN);  // children are reaped, their end is seen anyway
   absl::StatusOr<AdminProcess> admin = AdminProcess::Start();
   if (!admin.ok()) return Fail(kExitFailure, admin.status());
   absl::StatusOr<StateFile> state =

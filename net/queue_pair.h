@@ -120,7 +120,8 @@ class QueuePair {
   // Why a queue no longer serves its driver; empty while it does.
   std::string BrokenReason(Direction direction) const;
 
-  // The port is gone for good (its interface was deleted).
+  // The port is gone for good (its interface was deleted). It is used no more,
+  // but closed only when another takes its place.
   bool port_lost() const { return port_lost_; }
 
   QueuePairCounters counters() const;
@@ -140,6 +141,8 @@ class QueuePair {
     std::optional<Time> blocked_since;
   };
   enum class Sent { kDone, kBlocked };
+
+  bool port_usable() const { return port_.has_value() && !port_lost_; }
 
   bool RemapRings(NotifiedQueue& queue, bool look);
   void ScheduleRemap(Time now);

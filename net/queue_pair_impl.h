@@ -156,13 +156,15 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
   if (rx_ && ready.rx_kick) rx_->starved = false;
   if (ready.port_readable) port_has_more_ = true;
 
-  if (tx_runs && (port_ || port_lost_)) {
+  if (tx_runs && port_) {
     if (tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit) {
       tx_->pending = true;
     }
     if (tx_->pending) Transmit(now);
   }
-  if (rx_runs && port_ && !rx_->starved && port_has_more_) Receive(now);
+  if (rx_runs && port_usable() && !rx_->starved && port_has_more_) {
+    Receive(now);
+  }
   CheckPoison();
 
   Wait wait;
@@ -171,14 +173,14 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
   if (rx_) {
     rx_->queue.OnTimer(now);
     wait.deadline = Earlier(wait.deadline, rx_->queue.deadline());
-    wait.port_readable =
-        rx_runs && port_ && !rx_->starved && !rx_->queue.ring().broken();
+    wait.port_readable = rx_runs && port_usable() && !rx_->starved &&
+                         !rx_->queue.ring().broken();
   }
   if (tx_) {
     tx_->queue.OnTimer(now);
     wait.deadline = Earlier(wait.deadline, tx_->queue.deadline());
     if (tx_runs && !tx_->queue.ring().broken() && tx_->blocked_since) {
-      wait.port_writable = port_.has_value();
+      wait.port_writable = port_usable();
       wait.deadline =
           Earlier(wait.deadline, *tx_->blocked_since + kBlockedLimit);
     }
@@ -287,7 +289,7 @@ typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
     return Sent::kDone;
   }
   header_ = {};
-  if (!port_) {
+  if (!port_usable()) {
     ++counters_.tx_port_drops;
     return Sent::kDone;
   }
@@ -445,8 +447,7 @@ void QueuePair<Port>::Starve(Time now) {
 
 template <PacketPort Port>
 void QueuePair<Port>::LosePort() {
-  port_.reset();
-  port_lost_ = true;
+  port_lost_ = port_.has_value();
 }
 
 }  // namespace net

@@ -86,7 +86,10 @@ absl::StatusOr<Tap> Tap::Open(const std::string& name) {
 }
 
 absl::Status Tap::Remove() {
-  if (ioctl(fd(), TUNSETPERSIST, 0UL) != 0) return Failed("TUNSETPERSIST 0");
+  // EBADFD: somebody has deleted it already.
+  if (ioctl(fd(), TUNSETPERSIST, 0UL) != 0 && errno != EBADFD) {
+    return Failed("TUNSETPERSIST 0");
+  }
   return absl::OkStatus();
 }
 

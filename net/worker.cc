@@ -77,6 +77,7 @@ void Worker::Call(const std::function<void(QueuePair<Tap>&)>& work) {
 absl::Status Worker::SetTap(Tap tap) {
   absl::Status status;
   Call([&](QueuePair<Tap>& pair) {
+    UnwatchTap();
     epoll_event event = {.events = 0, .data = {.u32 = kTap}};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tap.fd(), &event) != 0) {
       status = absl::ErrnoToStatus(errno, "epoll_ctl of the TAP");
@@ -159,9 +160,16 @@ void Worker::Run() {
   }
 }
 
+// Others hold the TAP open, too, so that closing it would not end its events.
+void Worker::UnwatchTap() {
+  if (tap_fd_ < 0) return;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, tap_fd_, nullptr);
+  tap_fd_ = -1;
+}
+
 void Worker::WatchTap(const Wait& wait) {
   if (pair_.port_lost()) {
-    tap_fd_ = -1;  // closed, and with that out of the epoll set
+    UnwatchTap();
     return;
   }
   const uint32_t events =

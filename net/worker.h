@@ -67,6 +67,7 @@ class Worker {
   void Run();
   bool RunJobs();
   void WatchTap(const Wait& wait);
+  void UnwatchTap();
   void ReportChanges();
 
   QueuePair<Tap> pair_;  // the thread's, from Run() on

@@ -150,6 +150,33 @@ check frames-rx frame_check --from "$TAP" --to "$CONSUMER@consumer" \
   --count 5000
 check frames-tx frame_check --from "$CONSUMER@consumer" --to "$TAP" \
   --count 5000
+# The administration process killed while commands are under way, so the rtnl
+# lock is held: the program goes on, with another one, and detaches at the end.
+admin_is_new() {
+  read -r child _ <"/proc/$DEVICE_PID/task/$DEVICE_PID/children" 2>/dev/null
+  [[ -n ${child:-} && $child != "$1" ]]
+}
+admin_killed() {
+  local round admin status=0
+  "${IN_CONSUMER[@]}" coalesce_storm --dev "$CONSUMER" --count 0 \
+    --limit-ms 1000 >/tmp/storm2.out 2>&1 3>&- &
+  storm=$!
+  for ((round = 1; round <= 5; round++)); do
+    read -r admin _ <"/proc/$DEVICE_PID/task/$DEVICE_PID/children"
+    kill -KILL "$admin" || { echo "round $round: no child"; return 1; }
+    wait_for 3 admin_is_new "$admin" ||
+      { echo "round $round: no new one after 3 s"; return 1; }
+    gone "$DEVICE_PID" && { echo "round $round: the program ended"; return 1; }
+    wait_for 2 ping_once || { echo "round $round: no traffic"; return 1; }
+  done
+  kill -TERM "$storm"
+  wait_for 5 gone "$storm" || { echo "ethtool -C hangs"; return 1; }
+  wait "$storm" || status=$?
+  cat /tmp/storm2.out
+  return "$status"
+}
+check admin-killed admin_killed
+
 check stop stopped
 # Made by the first of them, kept over all crashes, taken away by the last.
 tap_gone() { [[ ! -e /sys/class/net/$TAP ]]; }

@@ -116,3 +116,25 @@ configured_mtu() {
   [[ $shown == 'mtu 1400' && $netdev == 'mtu 1400' ]] && big_ping 1372
 }
 check mtu-option configured_mtu
+
+# --- The TAP deleted under the device ---------------------------------------
+
+# cpu_ticks: what the program has used so far, in hundredths of a second.
+cpu_ticks() {
+  local fields
+  read -ra fields <"/proc/$DEVICE_PID/stat"
+  echo $((fields[13] + fields[14]))
+}
+tap_deleted() {
+  local before used
+  ip link delete "$TAP" || return 1
+  wait_for 2 carrier_is 0 || { echo "carrier still up after 2 s"; return 1; }
+  c ping -q -c 3 -i 0.2 -W 1 "$TAP_IP"  # goes nowhere, but must not stick
+  before=$(cpu_ticks)
+  nap 3
+  used=$(($(cpu_ticks) - before))
+  echo "ticks of 300 used while idle: $used"
+  ((used <= 15))
+}
+check tap-deleted tap_deleted
+check stop-without-tap stopped
