@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "net/device_state.h"
 #include "net/features.h"
 
 namespace program {
@@ -27,6 +28,8 @@ vduse::DeviceConfig ToConfig(const NewDevice& wanted, uint64_t features) {
           .features = features,
           .queue_size = wanted.queue_size,
           .queue_count = kDataQueues + (control ? 1 : 0),
+          .groups = control ? net::kGroups : 1,
+          .address_spaces = control ? net::kAddressSpaces : 1,
           .config_space = wanted.config.Bytes()};
 }
 
@@ -34,9 +37,17 @@ vduse::DeviceConfig ToConfig(const NewDevice& wanted, uint64_t features) {
 
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted) {
-  uint64_t features = net::kOfferedFeatures;
+  uint64_t features = wanted.features.value_or(net::kOfferedFeatures);
   vduse::DeviceConfig config = ToConfig(wanted, features);
   absl::Status created = control.Create(config);
+  if (absl::IsInvalidArgument(created) && wanted.features) {
+    return absl::InvalidArgumentError(
+        fmt::format("the kernel refuses a device with just the features {}{}",
+                    net::FeatureNames(features),
+                    net::Has(features, net::kFeatureCtrlVq)
+                        ? fmt::format(": {}", kNoControlQueueText)
+                        : ""));
+  }
   if (absl::IsInvalidArgument(created)) {
     features = net::WithoutControlQueue(features);
     config = ToConfig(wanted, features);
@@ -47,7 +58,11 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
   auto device = vduse::KernelDevice::Open(wanted.name);
   absl::Status status = device.status();
   for (uint32_t i = 0; status.ok() && i < config.queue_count; ++i) {
-    status = (*device)->SetupQueue(i, wanted.queue_size);
+    const bool control_queue = i == kDataQueues;
+    status = (*device)->SetupQueue(i, wanted.queue_size,
+                                   control_queue && control.has_groups()
+                                       ? net::kCtrlGroup
+                                       : net::kDataGroup);
   }
   if (!status.ok()) {
     device = absl::UnknownError("");  // closes it, or it cannot be destroyed

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -17,6 +18,8 @@ struct NewDevice {
   std::string name;
   net::ConfigSpace config;
   uint16_t queue_size = 0;
+  // Just these, or an error. If absent, all that the kernel allows.
+  std::optional<uint64_t> features;
 };
 
 struct CreatedDevice {
@@ -24,9 +27,9 @@ struct CreatedDevice {
   uint64_t features = 0;  // offered
 };
 
-// Makes a network device with one queue pair and all features; without a
-// control queue where the kernel does not allow one. AlreadyExists where
-// there is a device of that name.
+// Makes a network device with one queue pair.
+//   AlreadyExists: there is a device of that name.
+//   InvalidArgument: the kernel does not allow these features.
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted);
 

@@ -10,10 +10,12 @@
 
 #include "base/log.h"
 #include "daemon/check.h"
+#include "daemon/control_socket.h"
 #include "daemon/exit_codes.h"
+#include "daemon/migration_state.h"
 #include "daemon/options.h"
 #include "daemon/run.h"
-#include "vduse/ring_layout.h"
+#include "net/features.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {
@@ -32,16 +34,23 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
                   "it is)")
       ->check(CLI::Range(net::kMinMtu, net::kMaxMtu));
   run->add_option("--queue-size", options.queue_size,
-                  "Largest queue size, a power of 2")
-      ->capture_default_str()
+                  "Largest queue size, a power of 2 (default: 256)")
       ->check([](const std::string& text) -> std::string {
         unsigned value = 0;
-        if (CLI::detail::lexical_cast(text, value) && value >= 2 &&
-            value <= vduse::kMaxQueueSize && (value & (value - 1)) == 0) {
+        if (CLI::detail::lexical_cast(text, value) && IsQueueSize(value)) {
           return "";
         }
         return "queue size " + text + " is not a power of 2 from 2 to 32768";
       });
+  run->add_option("--profile", options.profile,
+                  "Offer just the features of an older release (see "
+                  "`vduse-net profiles`; default: all that the kernel allows)")
+      ->check([](const std::string& text) -> std::string {
+        if (net::FindProfile(text) != nullptr) return "";
+        return "no profile '" + text + "': see `vduse-net profiles`";
+      });
+  run->add_option("--restore", options.restore,
+                  "Go on with what `vduse-net state save` wrote");
   run->add_flag("--attach", options.attach,
                 "Attach to the vDPA bus, like `vdpa dev add`");
   const std::string until = " until the driver sets it, and after a reset";
@@ -76,6 +85,22 @@ ExitCode Show(const std::optional<std::string>& name) {
   return kExitOk;
 }
 
+ExitCode ListProfiles() {
+  for (const net::Profile& profile : net::Profiles()) {
+    fmt::print("{:<12}{}\n{:<12}{}\n", profile.name, profile.text, "",
+               net::FeatureNames(profile.features));
+  }
+  return kExitOk;
+}
+
+ExitCode SaveState(const std::string& dir, const std::string& name,
+                   const std::string& file) {
+  const absl::StatusOr<std::string> text =
+      ControlSocket::Ask(dir, name, kRequestState);
+  if (!text.ok()) return Report(text.status());
+  return Report(WriteFile(file, *text));
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(
       "A virtio-net device for the kernel's vDPA bus, in userspace, over a "
@@ -97,6 +122,18 @@ int Main(int argc, char** argv) {
   detach->add_option("name", name)->required();
   CLI::App* show = app.add_subcommand("show", "List the devices on the bus");
   show->add_option("name", name);
+  app.add_subcommand("profiles", "List the sets of features under a name");
+  CLI::App* state = app.add_subcommand(
+      "state", "What a driver has made of a device, for moving it");
+  state->require_subcommand(1);
+  CLI::App* save = state->add_subcommand(
+      "save", "Write the state of a suspended or stopped device to a file");
+  std::string file;
+  save->add_option("file", file, "To be given to `run --restore`")->required();
+  save->add_option("--name", options.name, "Name of the device")->required();
+  save->add_option("--state-dir", options.state_dir,
+                   "As the device's process was started with")
+      ->capture_default_str();
 
   try {
     app.parse(argc, argv);
@@ -108,6 +145,10 @@ int Main(int argc, char** argv) {
   if (app.got_subcommand("detach")) return Report(vduse::DetachFromBus(name));
   if (app.got_subcommand("show")) {
     return Show(name.empty() ? std::nullopt : std::optional(name));
+  }
+  if (app.got_subcommand("profiles")) return ListProfiles();
+  if (app.got_subcommand("state")) {
+    return SaveState(options.state_dir, options.name, file);
   }
   if (verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   if (!mac.empty()) {

@@ -5,9 +5,16 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
+#include "vduse/ring_layout.h"
+
 namespace program {
+
+bool IsQueueSize(uint64_t size) {
+  return size >= 2 && size <= vduse::kMaxQueueSize && std::has_single_bit(size);
+}
 
 absl::StatusOr<net::MacAddress> ParseMac(const std::string& text) {
   const auto bad = [&](const char* why) {

@@ -12,18 +12,27 @@
 
 namespace program {
 
+inline constexpr uint16_t kDefaultMtu = 1500;
+inline constexpr uint16_t kDefaultQueueSize = 256;
+inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
+
 // The command line of `vduse-net run`.
 struct RunOptions {
   std::string name;
   std::string tap;
   std::optional<net::MacAddress> mac;  // random if absent
   std::optional<uint16_t> mtu;         // 1500 if absent
-  uint16_t queue_size = 256;
+  std::optional<uint16_t> queue_size;  // kDefaultQueueSize if absent
+  std::string profile;                 // all that the kernel allows if empty
+  std::string restore;                 // file of a device's state, or empty
   bool attach = false;
   coalesce::Params rx;
   coalesce::Params tx;
-  std::string state_dir = "/run/vduse-net";
+  std::string state_dir = kDefaultStateDir;
 };
+
+// Whether a device can have virtqueues of up to so many entries.
+bool IsQueueSize(uint64_t size);
 
 // "52:54:00:12:34:56". Unicast only.
 absl::StatusOr<net::MacAddress> ParseMac(const std::string& text);

@@ -18,7 +18,9 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
+#include "daemon/control_socket.h"
 #include "daemon/device_setup.h"
+#include "daemon/migration_state.h"
 #include "daemon/sd_notify.h"
 #include "daemon/state_file.h"
 #include "net/features.h"
@@ -31,7 +33,6 @@ namespace {
 using base::Log;
 using base::Severity;
 
-constexpr uint16_t kDefaultMtu = 1500;
 constexpr net::Time kTapRetry = std::chrono::seconds(1);
 // Between two starts of the administration process.
 constexpr net::Time kAdminPause = std::chrono::seconds(1);
@@ -81,6 +82,7 @@ class Runner {
   void RestartAdmin();
   std::optional<ExitCode> Open();
   std::optional<ExitCode> Create();
+  absl::StatusOr<NewDevice> Wanted();
   std::optional<ExitCode> BuildDevice();
   ExitCode Serve();
   ExitCode Dismantle(ExitCode code);
@@ -91,6 +93,7 @@ class Runner {
   void CheckReady();
   void BeginDetach();
   void Save();
+  absl::StatusOr<std::string> Answer(const std::string& request);
 
   const RunOptions& options_;
   AdminProcess admin_;
@@ -99,6 +102,8 @@ class Runner {
 
   SavedState saved_;
   std::optional<SavedState> predecessor_;
+  std::optional<net::DeviceState> restored_;
+  std::optional<ControlSocket> control_socket_;
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
   std::optional<AdminProcess::Event> early_tap_;
@@ -128,16 +133,67 @@ std::optional<ExitCode> Runner::Open() {
   saved_.features = predecessor_  ? predecessor_->features & all
                     : has_control ? all
                                   : net::WithoutControlQueue(all);
-  saved_.mtu =
-      predecessor_ ? predecessor_->mtu : options_.mtu.value_or(kDefaultMtu);
-  saved_.tap_created = predecessor_ && predecessor_->tap_created;
+  if (predecessor_) {
+    saved_.mac = predecessor_->mac;
+    saved_.mtu = predecessor_->mtu;
+    saved_.queue_size = predecessor_->queue_size;
+    saved_.tap_created = predecessor_->tap_created;
+  } else {
+    saved_.mac = options_.mac.value_or(net::MacAddress{});
+    saved_.mtu = options_.mtu.value_or(kDefaultMtu);
+    saved_.queue_size = options_.queue_size.value_or(kDefaultQueueSize);
+  }
   Log(Severity::kInfo, "device '{}' exists and nobody serves it: adopting it",
       options_.name);
   return std::nullopt;
 }
 
+// What a new device is to be, by the command line and the state to restore.
+absl::StatusOr<NewDevice> Runner::Wanted() {
+  NewDevice wanted;
+  wanted.name = options_.name;
+  wanted.queue_size = options_.queue_size.value_or(kDefaultQueueSize);
+  wanted.config.mac = options_.mac ? *options_.mac : RandomMac();
+  wanted.config.mtu = options_.mtu.value_or(kDefaultMtu);
+  wanted.config.status = 0;
+  if (!options_.profile.empty()) {
+    wanted.features = net::FindProfile(options_.profile)->features;
+  }
+  if (options_.restore.empty()) return wanted;
+
+  const absl::StatusOr<std::string> text = ReadFile(options_.restore);
+  if (!text.ok()) return text.status();
+  const absl::StatusOr<MigrationState> state = ParseMigrationState(*text);
+  if (!state.ok()) return state.status();
+  const auto differs = [&](const char* option, const std::string& is,
+                           const std::string& was) {
+    return absl::InvalidArgumentError(
+        fmt::format("--restore {}: its device has {} {}, {} says {}: leave "
+                    "{} out, or give that",
+                    options_.restore, option + 2, was, option, is, option));
+  };
+  if (options_.mac && *options_.mac != state->mac) {
+    return differs("--mac", FormatMac(*options_.mac), FormatMac(state->mac));
+  }
+  if (options_.mtu && *options_.mtu != state->mtu) {
+    return differs("--mtu", std::to_string(*options_.mtu),
+                   std::to_string(state->mtu));
+  }
+  if (options_.queue_size && *options_.queue_size < state->queue_size) {
+    return differs("--queue-size", std::to_string(*options_.queue_size),
+                   std::to_string(state->queue_size));
+  }
+  wanted.config.mac = state->mac;
+  wanted.config.mtu = state->mtu;
+  wanted.queue_size = options_.queue_size.value_or(state->queue_size);
+  restored_ = state->device;
+  return wanted;
+}
+
 // A new device: first the TAP, while no lock can depend on us.
 std::optional<ExitCode> Runner::Create() {
+  const absl::StatusOr<NewDevice> wanted = Wanted();
+  if (!wanted.ok()) return Fail(kExitFailure, wanted.status());
   admin_.OpenTap(options_.tap, options_.mtu);
   absl::StatusOr<AdminProcess::Event> tap = admin_.Next();
   if (!tap.ok()) return Fail(kExitFailure, tap.status());
@@ -147,19 +203,15 @@ std::optional<ExitCode> Runner::Create() {
 
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   if (!control.ok()) return Fail(kExitHost, control.status());
-  NewDevice wanted;
-  wanted.name = options_.name;
-  wanted.queue_size = options_.queue_size;
-  wanted.config.mac = options_.mac ? *options_.mac : RandomMac();
-  wanted.config.mtu = options_.mtu.value_or(kDefaultMtu);
-  wanted.config.status = 0;
-  absl::StatusOr<CreatedDevice> created = CreateNetDevice(*control, wanted);
+  absl::StatusOr<CreatedDevice> created = CreateNetDevice(*control, *wanted);
   if (!created.ok()) return Fail(kExitHost, created.status());
   device_ = std::move(created->device);
   saved_.features = created->features;
-  saved_.mtu = wanted.config.mtu;
+  saved_.mac = wanted->config.mac;
+  saved_.mtu = wanted->config.mtu;
+  saved_.queue_size = wanted->queue_size;
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
-      options_.name, FormatMac(wanted.config.mac), wanted.config.mtu,
+      options_.name, FormatMac(saved_.mac), saved_.mtu,
       net::FeatureNames(saved_.features));
   if (!net::Has(saved_.features, net::kFeatureCtrlVq)) {
     Log(Severity::kWarning, "no control queue: {}", kNoControlQueueText);
@@ -173,8 +225,8 @@ std::optional<ExitCode> Runner::BuildDevice() {
   options.mtu = saved_.mtu;
   options.rx = options_.rx;
   options.tx = options_.tx;
-  options.persist = [this](const coalesce::ParamTable::Snapshot& snapshot) {
-    saved_.coalescing = snapshot;
+  options.persist = [this](const net::DeviceState& device) {
+    saved_.device = device;
     Save();
   };
   auto net = net::NetDevice::Create(*device_, std::move(options));
@@ -183,23 +235,47 @@ std::optional<ExitCode> Runner::BuildDevice() {
   attached_ = !options_.attach;  // the operator's business
   if (adopted_) {
     // The kernel and the control queue are answered before anything else.
-    std::optional<coalesce::ParamTable::Snapshot> coalescing;
-    if (predecessor_) {
-      coalescing = predecessor_->coalescing;
-      saved_.coalescing = predecessor_->coalescing;
-    }
-    net_->Resume(coalescing);
+    std::optional<net::DeviceState> device;
+    if (predecessor_) device = saved_.device = predecessor_->device;
+    net_->Resume(device);
     admin_.OpenTap(options_.tap, options_.mtu);
   } else {
+    if (restored_) {
+      const absl::Status fits = net_->Restore(*restored_);
+      if (!fits.ok()) {
+        return Fail(kExitFailure,
+                    absl::InvalidArgumentError(fmt::format(
+                        "--restore {}: {}", options_.restore, Text(fits))));
+      }
+    }
     OnTap(std::move(*early_tap_));
     early_tap_.reset();
   }
   Save();
+  absl::StatusOr<ControlSocket> socket =
+      ControlSocket::Open(options_.state_dir, options_.name);
+  if (socket.ok()) {
+    control_socket_.emplace(std::move(*socket));
+  } else {
+    Log(Severity::kWarning, "no commands will be answered: {}",
+        Text(socket.status()));
+  }
   if (options_.attach) admin_.Attach(options_.name);
   return std::nullopt;
 }
 
 void Runner::Save() { state_.Write(saved_); }
+
+absl::StatusOr<std::string> Runner::Answer(const std::string& request) {
+  if (request == kRequestState) {
+    return FormatMigrationState({.mac = saved_.mac,
+                                 .mtu = saved_.mtu,
+                                 .queue_size = saved_.queue_size,
+                                 .device = net_->state()});
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("this release does not know the request '{}'", request));
+}
 
 void Runner::OnTap(AdminProcess::Event event) {
   if (!event.status.ok() || !event.tap) {
@@ -332,12 +408,13 @@ ExitCode Runner::Serve() {
       admin_.OpenTap(options_.tap, options_.mtu);
     }
     if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
-    std::array<pollfd, 5> fds = {
+    std::array<pollfd, 6> fds = {
         pollfd{signals_.get(), POLLIN, 0},
         pollfd{admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : device_->poll_fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : net_->ctrl_kick_fd(), POLLIN, 0},
-        pollfd{device_broken_ ? -1 : net_->attention_fd(), POLLIN, 0}};
+        pollfd{device_broken_ ? -1 : net_->attention_fd(), POLLIN, 0},
+        pollfd{control_socket_ ? control_socket_->fd() : -1, POLLIN, 0}};
     timespec timeout = {};
     const std::optional<net::Time> deadline = net::Earlier(
         admin_restart_at_, device_broken_
@@ -360,6 +437,10 @@ ExitCode Runner::Serve() {
       BeginDetach();
     }
     if (fds[0].revents != 0) OnSignal();
+    if (fds[5].revents != 0) {
+      control_socket_->Serve(
+          [this](const std::string& request) { return Answer(request); });
+    }
     if (fds[1].revents != 0) {
       absl::StatusOr<AdminProcess::Event> event = admin_.Next();
       if (event.ok()) {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -20,8 +21,9 @@ namespace {
 
 using coalesce::Params;
 using coalesce::Source;
+using Phase = net::DeviceState::Phase;
 
-constexpr uint64_t kMagic = 0x3174656e65737564;  // "dusenet1"
+constexpr uint64_t kMagic = 0x3274656e65737564;  // "dusenet2"
 
 // FNV-1a: finds torn and damaged slots, which is all it is for.
 uint64_t Checksum(const void* data, size_t size) {
@@ -58,16 +60,22 @@ struct StateFile::Slot {
   uint64_t magic;
   uint64_t generation;
   uint64_t features;
+  uint64_t negotiated;
+  net::MacAddress mac;
   uint16_t mtu;
+  uint16_t queue_size;
   uint8_t tap_created;
+  uint8_t phase;
   uint8_t has_all_rx;
   uint8_t has_all_tx;
-  uint8_t padding[3];
+  uint8_t padding[2];
   SavedParams all_rx;
   SavedParams all_tx;
-  uint32_t queue_count;
-  uint32_t padding2;
+  uint32_t asids[net::kGroups];
+  uint32_t queue_count;     // with parameters
+  uint32_t position_count;  // one more, with a control queue
   Queue queues[kMaxQueues];
+  uint16_t positions[kMaxQueues];
   uint64_t checksum;  // of all before it
 };
 
@@ -112,6 +120,7 @@ absl::StatusOr<StateFile> StateFile::Open(const std::string& dir,
 
 bool StateFile::Valid(const Slot& slot) {
   return slot.magic == kMagic && slot.queue_count <= kMaxQueues &&
+         slot.position_count <= kMaxQueues &&
          slot.checksum == Checksum(&slot, offsetof(Slot, checksum));
 }
 
@@ -129,18 +138,30 @@ const StateFile::Slot* StateFile::Newest() const {
 std::optional<SavedState> StateFile::Read() const {
   const Slot* slot = Newest();
   if (slot == nullptr) return std::nullopt;
+  if (slot->phase > static_cast<uint8_t>(Phase::kRestored)) return std::nullopt;
   SavedState state{.features = slot->features,
+                   .mac = slot->mac,
                    .mtu = slot->mtu,
+                   .queue_size = slot->queue_size,
                    .tap_created = slot->tap_created != 0,
-                   .coalescing = {}};
-  if (slot->has_all_rx != 0) state.coalescing.all_rx = Load(slot->all_rx);
-  if (slot->has_all_tx != 0) state.coalescing.all_tx = Load(slot->all_tx);
+                   .device = {}};
+  net::DeviceState& device = state.device;
+  device.phase = static_cast<Phase>(slot->phase);
+  device.features = slot->negotiated;
+  device.positions.assign(slot->positions,
+                          slot->positions + slot->position_count);
+  for (uint32_t i = 0; i < net::kGroups; ++i) {
+    if (slot->asids[i] >= net::kAddressSpaces) return std::nullopt;
+    device.asids[i] = slot->asids[i];
+  }
+  if (slot->has_all_rx != 0) device.coalescing.all_rx = Load(slot->all_rx);
+  if (slot->has_all_tx != 0) device.coalescing.all_tx = Load(slot->all_tx);
   for (uint32_t i = 0; i < slot->queue_count; ++i) {
     const Slot::Queue& queue = slot->queues[i];
     if (queue.source > static_cast<uint8_t>(Source::kDriverQueue)) {
       return std::nullopt;
     }
-    state.coalescing.queues.push_back(
+    device.coalescing.queues.push_back(
         {.params = Load(queue.params),
          .source = static_cast<Source>(queue.source),
          .enabled = queue.enabled != 0});
@@ -154,17 +175,27 @@ void StateFile::Write(const SavedState& state) {
   next.magic = kMagic;
   next.generation = newest != nullptr ? newest->generation + 1 : 1;
   next.features = state.features;
+  next.mac = state.mac;
   next.mtu = state.mtu;
+  next.queue_size = state.queue_size;
   next.tap_created = state.tap_created ? 1 : 0;
-  if (state.coalescing.all_rx) {
+  const net::DeviceState& device = state.device;
+  next.phase = static_cast<uint8_t>(device.phase);
+  next.negotiated = device.features;
+  std::copy(device.asids.begin(), device.asids.end(), next.asids);
+  for (const uint16_t position : device.positions) {
+    if (next.position_count == kMaxQueues) break;
+    next.positions[next.position_count++] = position;
+  }
+  if (device.coalescing.all_rx) {
     next.has_all_rx = 1;
-    next.all_rx = Save(*state.coalescing.all_rx);
+    next.all_rx = Save(*device.coalescing.all_rx);
   }
-  if (state.coalescing.all_tx) {
+  if (device.coalescing.all_tx) {
     next.has_all_tx = 1;
-    next.all_tx = Save(*state.coalescing.all_tx);
+    next.all_tx = Save(*device.coalescing.all_tx);
   }
-  for (const auto& entry : state.coalescing.queues) {
+  for (const auto& entry : device.coalescing.queues) {
     if (next.queue_count == kMaxQueues) break;
     Slot::Queue& queue = next.queues[next.queue_count++];
     queue.params = Save(entry.params);

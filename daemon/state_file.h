@@ -8,16 +8,19 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "coalesce/param_table.h"
+#include "net/config_space.h"
+#include "net/device_state.h"
 
 namespace program {
 
 // What a successor of a killed process cannot ask the kernel for.
 struct SavedState {
   uint64_t features = 0;  // offered
+  net::MacAddress mac{};
   uint16_t mtu = 0;
+  uint16_t queue_size = 0;  // largest
   bool tap_created = false;
-  coalesce::ParamTable::Snapshot coalescing;
+  net::DeviceState device;
 };
 
 // A small file, mapped, with two slots of which the newer valid one counts:

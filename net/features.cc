@@ -37,9 +37,26 @@ constexpr Dependency kDependencies[] = {
     {kFeatureVqNotfCoal, kFeatureCtrlVq},
 };
 
+// What is here was released: a line is added, none is changed.
+constexpr Profile kProfiles[] = {
+    {"v1", 0x0030'0003'3003'8028,
+     "one queue pair, with control queue and coalescing commands"},
+    {"v1-no-cvq", 0x0000'0003'3001'8028,
+     "one queue pair, without control queue"},
+};
+
 constexpr unsigned kRequired[] = {kFeatureVersion1, kFeatureAccessPlatform};
 
 }  // namespace
+
+std::span<const Profile> Profiles() { return kProfiles; }
+
+const Profile* FindProfile(std::string_view name) {
+  for (const Profile& profile : kProfiles) {
+    if (profile.name == name) return &profile;
+  }
+  return nullptr;
+}
 
 uint64_t WithoutControlQueue(uint64_t features) {
   features &= ~Bit(kFeatureCtrlVq);

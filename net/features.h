@@ -7,7 +7,9 @@
 #define VDUSE_NET_NET_FEATURES_H_
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 
@@ -33,6 +35,18 @@ inline constexpr uint64_t kOfferedFeatures =
     Bit(kFeatureStatus) | Bit(kFeatureMtu) | Bit(kFeatureMrgRxbuf) |
     Bit(kFeatureIndirectDesc) | Bit(kFeatureEventIdx) | Bit(kFeatureCtrlVq) |
     Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal);
+
+// A set of features under a name, which stays what it is for ever: a device
+// of a newer release can offer just what an older one did.
+struct Profile {
+  std::string_view name;
+  uint64_t features;
+  std::string_view text;
+};
+std::span<const Profile> Profiles();
+
+// Null if there is none of that name.
+const Profile* FindProfile(std::string_view name);
 
 // `features` without the control queue and all that depends on it.
 uint64_t WithoutControlQueue(uint64_t features);

@@ -62,12 +62,12 @@ absl::Status NetDevice::Init() {
   if (device_.queue_count() != wanted) {
     return absl::FailedPreconditionError(
         fmt::format("the device has {} virtqueues, {} are needed for {} queue "
-                    "pairs {} a control queue",
+                    "pair(s) {} a control queue",
                     device_.queue_count(), wanted, options_.queue_pairs,
                     ctrl_index_ ? "and" : "without"));
   }
   queues_.assign(wanted, QueueState::kDown);
-  positions_.assign(wanted, 0);
+  state_.positions.assign(wanted, 0);
   attention_ = base::MakeEventfd();
   ctrl_kick_ = base::MakeEventfd();
   if (!attention_ || !ctrl_kick_) return absl::ErrnoToStatus(errno, "eventfd");
@@ -81,24 +81,96 @@ absl::Status NetDevice::Init() {
 
 NetDevice::~NetDevice() { StopDriver(); }
 
-void NetDevice::Resume(const std::optional<ParamTable::Snapshot>& coalescing) {
+void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   adopted_ = true;
+  if (saved) {
+    if (saved->positions.size() == queues_.size()) {
+      state_ = *saved;
+      UseAsids();
+    } else {
+      Log(Severity::kWarning, "the saved state is of another device: not used");
+    }
+  }
   const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
+  const bool negotiated = features.ok() && *features != 0;
+  if (state_.phase == DeviceState::Phase::kSuspended && negotiated) {
+    suspended_ = true;  // a reset would have taken the features away
+    Log(Severity::kInfo, "adopted: the device is suspended");
+    return;
+  }
   // The status cannot be read back. A config interrupt is refused until
   // DRIVER_OK is in force and does no harm after.
-  if (!features.ok() || *features == 0 ||
+  if (!negotiated ||
       device_.InjectConfig() != vduse::InjectResult::kDelivered) {
     Log(Severity::kInfo, "adopted: no driver is active");
     return;
   }
-  if (coalescing && !params_.Restore(*coalescing)) {
-    Log(Severity::kWarning,
-        "the saved coalescing parameters are of another device: not used");
-  }
-  features_ = *features;
+  TakeUpState(*features);
   Log(Severity::kInfo, "adopted: the driver is active, features {}",
       FeatureNames(features_));
   StartDriver(vduse::Virtqueue::Start::kRecovered);
+}
+
+absl::Status NetDevice::Restore(const DeviceState& saved) {
+  if (saved.positions.size() != queues_.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("the state is of a device with {} virtqueues, this one "
+                    "has {}",
+                    saved.positions.size(), queues_.size()));
+  }
+  if (absl::Status fits = CheckNegotiated(options_.features, saved.features);
+      !fits.ok()) {
+    return fits;
+  }
+  coalesce::ParamTable probe = params_;
+  if (!probe.Restore(saved.coalescing)) {
+    return absl::InvalidArgumentError(
+        "the state's coalescing parameters are of another number of queues");
+  }
+  state_ = saved;
+  state_.phase = DeviceState::Phase::kRestored;
+  state_.asids = {};  // of the kernel it came from
+  Persist();
+  return absl::OkStatus();
+}
+
+// The driver is active with `features`: takes up what is known of it.
+void NetDevice::TakeUpState(uint64_t features) {
+  using Phase = DeviceState::Phase;
+  features_ = features;
+  // A VMM that stops its guest resets the device, and later sets it up for
+  // the same driver to go on. A new driver's queues begin at 0.
+  restored_ = state_.phase == Phase::kRestored;
+  const bool known =
+      restored_ || state_.phase == Phase::kRunning || SamePositions();
+  if (known) {
+    if (state_.features != features) {
+      Log(Severity::kWarning,
+          "the driver accepts other features than before: what it had set "
+          "is not used");
+    } else if (!params_.Restore(state_.coalescing)) {
+      Log(Severity::kWarning,
+          "the saved coalescing parameters are of another device: not used");
+    } else if (state_.phase != Phase::kRunning) {
+      Log(Severity::kInfo, "the driver goes on with what it had set before");
+    }
+  }
+  state_.phase = Phase::kRunning;
+  state_.features = features;
+  Persist();
+}
+
+// Whether the queues begin where they stopped, and that is not 0.
+bool NetDevice::SamePositions() {
+  bool all_zero = true;
+  for (uint32_t index = 0; index < queues_.size(); ++index) {
+    const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
+    if (!info.ok() || info->avail_index != state_.positions[index]) {
+      return false;
+    }
+    if (info->avail_index != 0) all_zero = false;
+  }
+  return !all_zero;
 }
 
 absl::Status NetDevice::SetTap(Tap tap) {
@@ -152,6 +224,13 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
           status == 0 ? "reset" : "given up (FAILED)");
     }
     StopDriver();
+    suspended_ = false;
+    if (state_.phase == DeviceState::Phase::kRunning) {
+      state_.coalescing = params_.snapshot();
+      state_.phase = DeviceState::Phase::kStopped;
+    } else if (state_.phase == DeviceState::Phase::kSuspended) {
+      state_.phase = DeviceState::Phase::kStopped;
+    }
     params_.Reset();
     Persist();
     return absl::OkStatus();
@@ -163,7 +242,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
   }
   // ACKNOWLEDGE and DRIVER may be missing: QEMU's vhost-vdpa leaves them out.
   // DRIVER_OK is an edge: what repeats it starts nothing (2.1.1).
-  if (driver_ok_ || !features_ok) return absl::OkStatus();
+  if (driver_ok_ || suspended_ || !features_ok) return absl::OkStatus();
   const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
   if (!features.ok()) return features.status();
   if (absl::Status check = CheckNegotiated(options_.features, *features);
@@ -171,7 +250,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
     return check;
   }
   if (!driver_ok) return absl::OkStatus();
-  features_ = *features;
+  TakeUpState(*features);
   if (life_log_.Allow()) {
     Log(Severity::kInfo, "driver active, features {}", FeatureNames(features_));
   }
@@ -204,7 +283,7 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
 void NetDevice::StopDriver() {
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     if (const auto position = OnQueueState(index); position.ok()) {
-      positions_[index] = *position;
+      state_.positions[index] = *position;
     }
   }
   for (const std::unique_ptr<Worker>& worker : workers_) {
@@ -255,23 +334,32 @@ void NetDevice::LookForReadyQueues(Time now) {
 
 absl::Status NetDevice::StartQueue(uint32_t index,
                                    const vduse::QueueInfo& info) {
-  if (ctrl_index_ && index == *ctrl_index_) return StartCtrlQueue(info);
-  params_.SetEnabled(index, true);
+  // Whoever moves a driver brings its queues' positions along; where not,
+  // they stand in the rings.
+  const vduse::Virtqueue::Start start =
+      restored_ && info.avail_index == 0 ? vduse::Virtqueue::Start::kRecovered
+                                         : start_;
+  if (ctrl_index_ && index == *ctrl_index_) return StartCtrlQueue(info, start);
   absl::Status status;
   worker_of(index).Call([&](QueuePair<Tap>& pair) {
-    status = pair.Start(ParamTable::DirectionOf(index), info, features_, start_,
+    status = pair.Start(ParamTable::DirectionOf(index), info, features_, start,
                         params_.entry(index).params, Now());
   });
-  if (!status.ok()) params_.SetEnabled(index, false);
+  if (status.ok()) {
+    params_.SetEnabled(index, true);
+  } else if (!absl::IsUnavailable(status)) {
+    params_.SetEnabled(index, false);
+  }
   return status;
 }
 
-absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info) {
+absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
+                                       vduse::Virtqueue::Start start) {
   auto ring = vduse::Virtqueue::Create(
       info,
       {.event_idx = Has(features_, kFeatureEventIdx),
        .indirect = Has(features_, kFeatureIndirectDesc)},
-      start_, ctrl_map_);
+      start, ctrl_map_);
   if (!ring.ok()) return ring.status();
   const uint32_t size = ring->size();
   NotifiedQueue queue(device_, *ctrl_index_, std::move(*ring), size);
@@ -280,15 +368,19 @@ absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info) {
   return absl::OkStatus();
 }
 
-void NetDevice::OnIotlbUpdate(uint64_t first, uint64_t last) {
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call(
-        [&](QueuePair<Tap>& pair) { pair.InvalidateIova(first, last); });
+void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
+  if (asid == state_.asids[kDataGroup]) {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->Call(
+          [&](QueuePair<Tap>& pair) { pair.InvalidateIova(first, last); });
+    }
   }
-  ctrl_map_.Drop(first, last);
-  if (ctrl_) {
-    ctrl_->queue().ring().UnmapRings();
-    ctrl_again_ = true;
+  if (asid == state_.asids[kCtrlGroup]) {
+    ctrl_map_.Drop(first, last);
+    if (ctrl_) {
+      ctrl_->queue().ring().UnmapRings();
+      ctrl_again_ = true;
+    }
   }
   // A queue whose rings were out of reach may start now.
   if (driver_ok_) {
@@ -309,7 +401,73 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
       position = pair.Position(ParamTable::DirectionOf(index));
     });
   }
-  return position.value_or(positions_[index]);
+  return position.value_or(state_.positions[index]);
+}
+
+absl::Status NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
+  if (group >= kGroups || asid >= kAddressSpaces) {
+    return absl::OutOfRangeError(fmt::format(
+        "address space {} for virtqueue group {}: there are {} and {}", asid,
+        group, kAddressSpaces, kGroups));
+  }
+  state_.asids[group] = asid;
+  Persist();
+  UseAsids();
+  return absl::OkStatus();
+}
+
+void NetDevice::UseAsids() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call(
+        [&](QueuePair<Tap>& pair) { pair.SetAsid(state_.asids[kDataGroup]); });
+  }
+  if (ctrl_) ctrl_->queue().ring().UnmapRings();
+  ctrl_map_.SetAsid(state_.asids[kCtrlGroup]);
+  ctrl_again_ = ctrl_ != nullptr;
+}
+
+void NetDevice::OnQueueReady(uint32_t index, bool ready) {
+  if (!driver_ok_ || index >= queues_.size()) return;  // DRIVER_OK will look
+  if (ready) {
+    if (queues_[index] == QueueState::kRefused) {
+      queues_[index] = QueueState::kDown;
+    }
+    // The kernel says so once this is answered.
+    look_delay_ = kFirstLook;
+    look_at_ = Now();
+    return;
+  }
+  if (const auto position = OnQueueState(index); position.ok()) {
+    state_.positions[index] = *position;
+  }
+  if (ctrl_index_ && index == *ctrl_index_) {
+    ctrl_.reset();
+    ctrl_again_ = false;
+    ctrl_retry_.reset();
+  } else {
+    worker_of(index).Call([&](QueuePair<Tap>& pair) {
+      pair.Stop(ParamTable::DirectionOf(index));
+    });
+    params_.SetEnabled(index, false);
+    Persist();
+  }
+  queues_[index] = QueueState::kDown;
+}
+
+void NetDevice::OnSuspend() {
+  if (driver_ok_) {
+    const Time now = Now();
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->Call([&](QueuePair<Tap>& pair) { pair.Settle(now); });
+    }
+    if (ctrl_) ctrl_->queue().Settle(now);
+    StopDriver();
+    state_.coalescing = params_.snapshot();
+    state_.phase = DeviceState::Phase::kSuspended;
+    if (life_log_.Allow()) Log(Severity::kInfo, "suspended");
+  }
+  suspended_ = true;
+  Persist();
 }
 
 absl::Status NetDevice::Serve(Time now) {
@@ -420,7 +578,10 @@ void NetDevice::ApplyParams(uint32_t queue) {
 }
 
 void NetDevice::Persist() {
-  if (options_.persist) options_.persist(params_.snapshot());
+  if (state_.phase == DeviceState::Phase::kRunning) {
+    state_.coalescing = params_.snapshot();
+  }
+  if (options_.persist) options_.persist(state_);
 }
 
 std::vector<std::string> NetDevice::Summary() {
@@ -430,6 +591,13 @@ std::vector<std::string> NetDevice::Summary() {
     workers_[i]->Call(
         [&](QueuePair<Tap>& pair) { counters = pair.counters(); });
     Summarize(i, counters, lines);
+  }
+  for (uint32_t queue = 0; queue < params_.queue_count(); ++queue) {
+    const ParamTable::Entry& entry = params_.entry(queue);
+    lines.push_back(
+        fmt::format("{} coalescing: usecs {} packets {}, set by {}",
+                    QueueName(queue, ctrl_index_), entry.params.max_usecs,
+                    entry.params.max_packets, SourceName(entry.source)));
   }
   if (ctrl_) Summarize(*ctrl_, lines);
   return lines;

@@ -16,6 +16,7 @@
 #include "coalesce/param_table.h"
 #include "net/config_space.h"
 #include "net/ctrl_queue.h"
+#include "net/device_state.h"
 #include "net/tap.h"
 #include "net/worker.h"
 #include "vduse/device.h"
@@ -39,7 +40,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     coalesce::Params rx;
     coalesce::Params tx;
     // Called before a change by the driver comes into force.
-    std::function<void(const coalesce::ParamTable::Snapshot&)> persist;
+    std::function<void(const DeviceState&)> persist;
   };
 
   // `device` must outlive the result and have the virtqueues that the
@@ -50,7 +51,15 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
   // For a device that a process before this one served: goes on where it
   // stopped, with what the driver had set. Before the first Serve().
-  void Resume(const std::optional<coalesce::ParamTable::Snapshot>& coalescing);
+  void Resume(const std::optional<DeviceState>& saved);
+
+  // The state of a device elsewhere: the next driver goes on with it, if it
+  // accepts the same features. Before the first Serve().
+  //   InvalidArgument: it does not fit this device.
+  absl::Status Restore(const DeviceState& saved);
+
+  // Of use to another device while no driver is active: see its phase.
+  const DeviceState& state() const { return state_; }
 
   // Gives the pair its packets. Until then its queues wait.
   absl::Status SetTap(Tap tap);
@@ -78,8 +87,11 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
   // vduse::RequestHandler
   absl::Status OnStatus(uint8_t status) override;
-  void OnIotlbUpdate(uint64_t first, uint64_t last) override;
+  void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) override;
   absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override;
+  absl::Status OnGroupAsid(uint32_t group, uint32_t asid) override;
+  void OnQueueReady(uint32_t index, bool ready) override;
+  void OnSuspend() override;
 
   // CommandTarget
   void SetCoalescing(coalesce::Direction direction,
@@ -96,9 +108,13 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
   void StartDriver(vduse::Virtqueue::Start start);
   void StopDriver();
+  void TakeUpState(uint64_t features);
+  bool SamePositions();
+  void UseAsids();
   void LookForReadyQueues(Time now);
   absl::Status StartQueue(uint32_t index, const vduse::QueueInfo& info);
-  absl::Status StartCtrlQueue(const vduse::QueueInfo& info);
+  absl::Status StartCtrlQueue(const vduse::QueueInfo& info,
+                              vduse::Virtqueue::Start start);
   void ServeCtrlQueue(Time now);
   void CheckWorkers();
   void LookForBroken();
@@ -118,12 +134,14 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   base::UniqueFd ctrl_kick_;
   std::vector<std::unique_ptr<Worker>> workers_;
 
+  DeviceState state_;
   uint64_t features_ = 0;  // negotiated, while driver_ok_
   bool driver_ok_ = false;
-  bool adopted_ = false;  // rings may be half done: the first start resumes
+  bool suspended_ = false;  // until the next reset
+  bool restored_ = false;   // the driver has come from elsewhere
+  bool adopted_ = false;    // rings may be half done: the first start resumes
   vduse::Virtqueue::Start start_ = vduse::Virtqueue::Start::kFresh;
   std::vector<QueueState> queues_;
-  std::vector<uint16_t> positions_;  // when they last stopped
 
   std::optional<Time> look_at_;  // for queues that become ready late
   Time look_delay_{};

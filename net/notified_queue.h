@@ -28,6 +28,14 @@ class NotifiedQueue {
     uint64_t flushes = 0;        // times a notification was due
     uint64_t suppressed = 0;     // of those, the driver did not want
     uint64_t notifications = 0;  // sent
+
+    Counters& operator+=(const Counters& more) {
+      packets += more.packets;
+      flushes += more.flushes;
+      suppressed += more.suppressed;
+      notifications += more.notifications;
+      return *this;
+    }
   };
 
   // `early_flush` descriptors completed without a notification bring one
@@ -61,6 +69,13 @@ class NotifiedQueue {
   // Notifies of what is pending: waiting helps nobody.
   void FlushPending(Time now) {
     if (coalescer_.Drain()) Flush(now);
+  }
+
+  // The queue is about to stop: what is pending or owed is sent now, or never.
+  void Settle(Time now) {
+    FlushPending(now);
+    if (owed_) Inject(now);
+    owed_ = false;
   }
 
   // Whatever the driver knew is unknown to us: notifies it in any case.

@@ -102,9 +102,17 @@ class QueuePair {
                      uint64_t features, vduse::Virtqueue::Start start,
                      coalesce::Params params, Time now);
 
-  // Stops both queues. Nothing is written to the rings and nobody is
+  // Stops a queue, or both. Nothing is written to the rings and nobody is
   // notified afterwards.
+  void Stop(Direction direction);
   void Stop();
+
+  // Sends the notifications that are pending or owed: before a Stop() whose
+  // driver will go on.
+  void Settle(Time now);
+
+  // Goes over to another address space. Between steps.
+  void SetAsid(uint32_t asid);
 
   bool running(Direction direction) const;
   void SetParams(Direction direction, coalesce::Params params, Time now);
@@ -141,6 +149,9 @@ class QueuePair {
     std::optional<Time> blocked_since;
   };
   enum class Sent { kDone, kBlocked };
+
+  static void Add(QueuePairCounters& to, const Rx& rx);
+  static void Add(QueuePairCounters& to, const Tx& tx);
 
   bool port_usable() const { return port_.has_value() && !port_lost_; }
 

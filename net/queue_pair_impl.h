@@ -66,13 +66,35 @@ absl::Status QueuePair<Port>::Start(Direction direction,
 }
 
 template <PacketPort Port>
+void QueuePair<Port>::Stop(Direction direction) {
+  if (direction == Direction::kRx) {
+    if (rx_) Add(counters_, *rx_);
+    rx_.reset();
+    staged_bytes_ = 0;
+  } else {
+    if (tx_) Add(counters_, *tx_);
+    tx_.reset();
+  }
+}
+
+template <PacketPort Port>
 void QueuePair<Port>::Stop() {
-  counters_ = counters();
-  rx_.reset();
-  tx_.reset();
-  staged_bytes_ = 0;
+  Stop(Direction::kRx);
+  Stop(Direction::kTx);
   remap_at_.reset();
   map_.DropAll();
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Settle(Time now) {
+  if (rx_) rx_->queue.Settle(now);
+  if (tx_) tx_->queue.Settle(now);
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::SetAsid(uint32_t asid) {
+  InvalidateIova(0, UINT64_MAX);
+  map_.SetAsid(asid);
 }
 
 template <PacketPort Port>
@@ -115,28 +137,23 @@ std::string QueuePair<Port>::BrokenReason(Direction direction) const {
 }
 
 template <PacketPort Port>
+void QueuePair<Port>::Add(QueuePairCounters& to, const Rx& rx) {
+  to.rx_queue += rx.queue.counters();
+  vduse::AddErrors(to.rx_chain_errors, rx.queue.ring().chain_errors());
+  to.rx_bad_chain += rx.chains.rejected();
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Add(QueuePairCounters& to, const Tx& tx) {
+  to.tx_queue += tx.queue.counters();
+  vduse::AddErrors(to.tx_chain_errors, tx.queue.ring().chain_errors());
+}
+
+template <PacketPort Port>
 QueuePairCounters QueuePair<Port>::counters() const {
-  const auto add = [](NotifiedQueue::Counters& to,
-                      const NotifiedQueue::Counters& more) {
-    to.packets += more.packets;
-    to.flushes += more.flushes;
-    to.suppressed += more.suppressed;
-    to.notifications += more.notifications;
-  };
-  const auto add_errors = [](vduse::ChainErrors& to,
-                             const vduse::ChainErrors& more) {
-    for (size_t i = 0; i < to.size(); ++i) to[i] += more[i];
-  };
   QueuePairCounters sum = counters_;
-  if (rx_) {
-    add(sum.rx_queue, rx_->queue.counters());
-    add_errors(sum.rx_chain_errors, rx_->queue.ring().chain_errors());
-    sum.rx_bad_chain += rx_->chains.rejected();
-  }
-  if (tx_) {
-    add(sum.tx_queue, tx_->queue.counters());
-    add_errors(sum.tx_chain_errors, tx_->queue.ring().chain_errors());
-  }
+  if (rx_) Add(sum, *rx_);
+  if (tx_) Add(sum, *tx_);
   return sum;
 }
 

@@ -29,6 +29,10 @@ inline constexpr size_t kChainErrors = 8;
 // Counts by ChainError.
 using ChainErrors = std::array<uint64_t, kChainErrors>;
 
+inline void AddErrors(ChainErrors& to, const ChainErrors& more) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] += more[i];
+}
+
 // A word or two for logs and counters.
 inline std::string_view ChainErrorName(ChainError error) {
   constexpr std::array<std::string_view, kChainErrors> kNames = {

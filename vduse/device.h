@@ -75,9 +75,10 @@ class Device {
                                  std::span<const uint8_t> bytes) = 0;
   virtual InjectResult InjectConfig() = 0;
 
-  // The region that holds `iova`. NotFound if the driver mapped nothing
-  // there; other errors are the kernel's and may pass.
-  virtual absl::StatusOr<IotlbRegion> LookupIotlb(uint64_t iova) = 0;
+  // The region that holds `iova` in the address space `asid`. NotFound if the
+  // driver mapped nothing there; other errors are the kernel's and may pass.
+  virtual absl::StatusOr<IotlbRegion> LookupIotlb(uint32_t asid,
+                                                  uint64_t iova) = 0;
 
   // The next request of the kernel, or nothing if none waits.
   virtual absl::StatusOr<std::optional<vduse_dev_request>> ReadRequest() = 0;

@@ -51,6 +51,12 @@ bool IovaMap::CopyIn(uint64_t iova, void* to, uint64_t size) {
   return true;
 }
 
+void IovaMap::SetAsid(uint32_t asid) {
+  if (asid == asid_) return;
+  DropAll();
+  asid_ = asid;
+}
+
 void IovaMap::Drop(uint64_t first, uint64_t last) {
   std::erase_if(regions_, [&](const Region& region) {
     const bool overlaps = region.start <= last && region.last >= first;
@@ -95,7 +101,7 @@ const IovaMap::Region* IovaMap::Lookup(uint64_t iova) {
 }
 
 const IovaMap::Region* IovaMap::Load(uint64_t iova) {
-  absl::StatusOr<IotlbRegion> found = device_.LookupIotlb(iova);
+  absl::StatusOr<IotlbRegion> found = device_.LookupIotlb(asid_, iova);
   if (!found.ok()) return nullptr;
   if (found->start > iova || found->last < iova) return nullptr;
   if (found->last - found->start >= kMaxRegionBytes) return nullptr;

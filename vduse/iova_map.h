@@ -31,7 +31,7 @@ class IovaMap {
     uint64_t size = 0;        // bytes, at most what was asked for
   };
 
-  // `device` must outlive the map.
+  // `device` must outlive the map. Starts with address space 0.
   explicit IovaMap(Device& device) : device_(device) {}
   IovaMap(const IovaMap&) = delete;
   IovaMap& operator=(const IovaMap&) = delete;
@@ -48,6 +48,10 @@ class IovaMap {
   // Copies `size` bytes from the driver's memory, wherever regions meet.
   // False if any byte cannot be read; `to` may then be partly written.
   [[nodiscard]] bool CopyIn(uint64_t iova, void* to, uint64_t size);
+
+  // Goes over to another address space; what was mapped is forgotten.
+  void SetAsid(uint32_t asid);
+  uint32_t asid() const { return asid_; }
 
   // Forgets what overlaps [first, last], both inclusive.
   void Drop(uint64_t first, uint64_t last);
@@ -80,6 +84,7 @@ class IovaMap {
   static void Unmap(const Region& region);
 
   Device& device_;
+  uint32_t asid_ = 0;
   std::vector<Region> regions_;  // by start, disjoint
   size_t last_hit_ = 0;
   uint64_t poison_seen_ = 0;

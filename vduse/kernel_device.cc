@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -13,6 +14,11 @@ namespace vduse {
 namespace {
 
 constexpr char kControlPath[] = "/dev/vduse/control";
+
+// The newest API version and the kernel features that this program knows.
+constexpr uint64_t kNewestApiVersion = kApiVersionGroups;
+constexpr uint64_t kKnownKernelFeatures =
+    1ULL << kKernelFeatureQueueReady | 1ULL << kKernelFeatureSuspend;
 
 // Bound on what a device may claim to have when its queues are counted.
 constexpr uint32_t kMaxQueues = 1024;
@@ -45,16 +51,20 @@ absl::StatusOr<ControlDevice> ControlDevice::Open() {
   if (ioctl(fd, VDUSE_GET_API_VERSION, &kernel_version) != 0) {
     return Failed(errno, "VDUSE_GET_API_VERSION");
   }
-  // Version 0 is all that a device with one group and one address space
-  // needs, and every kernel accepts it.
-  control.api_version_ = 0;
+  control.api_version_ = std::min(kernel_version, kNewestApiVersion);
   if (ioctl(fd, VDUSE_SET_API_VERSION, &control.api_version_) != 0) {
     return Failed(errno,
-                  fmt::format("VDUSE_SET_API_VERSION 0 (the kernel has {})",
-                              kernel_version));
+                  fmt::format("VDUSE_SET_API_VERSION {} (the kernel has {})",
+                              control.api_version_, kernel_version));
   }
-  if (ioctl(fd, kGetKernelFeatures, &control.kernel_features_) != 0) {
-    control.kernel_features_ = 0;
+  // A kernel that knows none of this has no such ioctl.
+  uint64_t features = 0;
+  if (ioctl(fd, kGetKernelFeatures, &features) == 0) {
+    features &= kKnownKernelFeatures;
+    if (ioctl(fd, kSetKernelFeatures, &features) != 0) {
+      return Failed(errno, fmt::format("VDUSE_SET_FEATURES {:#x}", features));
+    }
+    control.kernel_features_ = features;
   }
   return control;
 }
@@ -66,19 +76,21 @@ absl::Status ControlDevice::Create(const DeviceConfig& config) {
         fmt::format("device name '{}' must have 1 to {} characters and no '/'",
                     config.name, VDUSE_NAME_MAX - 1));
   }
-  std::vector<uint8_t> buffer(offsetof(vduse_dev_config, config) +
-                              config.config_space.size());
-  // The flexible array follows the fixed part directly.
-  vduse_dev_config fixed = {};
+  RawDeviceConfig fixed = {};
+  std::vector<uint8_t> buffer(sizeof(fixed) + config.config_space.size());
   std::memcpy(fixed.name, config.name.data(), config.name.size());
   fixed.device_id = config.device_id;
   fixed.features = config.features;
   fixed.vq_num = config.queue_count;
   fixed.vq_align = 4096;
+  if (has_groups()) {
+    fixed.ngroups = config.groups;
+    fixed.nas = config.address_spaces;
+  }
   fixed.config_size = static_cast<uint32_t>(config.config_space.size());
-  std::memcpy(buffer.data(), &fixed, offsetof(vduse_dev_config, config));
-  std::memcpy(buffer.data() + offsetof(vduse_dev_config, config),
-              config.config_space.data(), config.config_space.size());
+  std::memcpy(buffer.data(), &fixed, sizeof(fixed));
+  std::memcpy(buffer.data() + sizeof(fixed), config.config_space.data(),
+              config.config_space.size());
   if (ioctl(fd_.get(), VDUSE_CREATE_DEV, buffer.data()) != 0) {
     return Failed(errno, fmt::format("VDUSE_CREATE_DEV '{}' with features "
                                      "{:#x}",
@@ -124,10 +136,12 @@ absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Open(
   return device;
 }
 
-absl::Status KernelDevice::SetupQueue(uint32_t index, uint16_t max_size) {
-  vduse_vq_config config = {};
+absl::Status KernelDevice::SetupQueue(uint32_t index, uint16_t max_size,
+                                      uint32_t group) {
+  RawQueueConfig config = {};
   config.index = index;
   config.max_size = max_size;
+  config.group = group;
   if (ioctl(fd_.get(), VDUSE_VQ_SETUP, &config) != 0) {
     return Failed(errno, fmt::format("VDUSE_VQ_SETUP of queue {} with size {}",
                                      index, max_size));
@@ -193,11 +207,16 @@ InjectResult KernelDevice::InjectConfig() {
   return ToInjectResult(ioctl(fd_.get(), VDUSE_DEV_INJECT_CONFIG_IRQ));
 }
 
-absl::StatusOr<IotlbRegion> KernelDevice::LookupIotlb(uint64_t iova) {
-  vduse_iotlb_entry entry = {};
+absl::StatusOr<IotlbRegion> KernelDevice::LookupIotlb(uint32_t asid,
+                                                      uint64_t iova) {
+  RawIotlbEntry entry = {};
   entry.start = iova;
   entry.last = iova;
-  const int fd = ioctl(fd_.get(), VDUSE_IOTLB_GET_FD, &entry);
+  entry.asid = asid;
+  // The older call fills in the first fields, which are the same, and means
+  // address space 0; every kernel has it.
+  const int fd =
+      ioctl(fd_.get(), asid == 0 ? VDUSE_IOTLB_GET_FD : kIotlbGetFd2, &entry);
   if (fd < 0) {
     const int error = errno;
     if (error == EINVAL) {

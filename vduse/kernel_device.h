@@ -22,21 +22,30 @@ struct DeviceConfig {
   uint64_t features = 0;    // offered
   uint16_t queue_size = 0;  // largest, for every queue
   uint32_t queue_count = 0;
+  // Of virtqueues, and address spaces that a group may be given. Where the
+  // API version knows none there is one of each.
+  uint32_t groups = 1;
+  uint32_t address_spaces = 1;
   std::vector<uint8_t> config_space;
 };
 
 // /dev/vduse/control: makes and destroys devices. One thread.
 class ControlDevice {
  public:
-  // Opens the control device and agrees on the API version.
+  // Opens the control device, agrees on the API version and takes all that
+  // the kernel has of the features below.
   //   NotFound, PermissionDenied: with what to do about it.
   static absl::StatusOr<ControlDevice> Open();
 
   // The API version in use: the newest that both sides know.
   uint64_t api_version() const { return api_version_; }
 
-  // The kernel's own VDUSE features (kKernelFeature*); 0 before Linux 7.3.
+  // The kernel's own VDUSE features (kKernelFeature*) that devices made here
+  // have; 0 before Linux 7.3.
   uint64_t kernel_features() const { return kernel_features_; }
+
+  // Whether virtqueues can be in different groups.
+  bool has_groups() const { return api_version_ >= kApiVersionGroups; }
 
   //   AlreadyExists: there is a device of that name.
   //   InvalidArgument: the kernel refuses this combination of features.
@@ -66,8 +75,9 @@ class KernelDevice final : public Device {
   static absl::StatusOr<std::unique_ptr<KernelDevice>> Open(
       const std::string& name);
 
-  // Before the device is attached to the vDPA bus.
-  absl::Status SetupQueue(uint32_t index, uint16_t max_size);
+  // Before the device is attached to the vDPA bus. `group` must be 0 where
+  // the control device has no groups.
+  absl::Status SetupQueue(uint32_t index, uint16_t max_size, uint32_t group);
 
   uint32_t queue_count() const override { return queue_count_; }
   int poll_fd() const override { return fd_.get(); }
@@ -78,7 +88,8 @@ class KernelDevice final : public Device {
   absl::Status SetConfig(uint32_t offset,
                          std::span<const uint8_t> bytes) override;
   InjectResult InjectConfig() override;
-  absl::StatusOr<IotlbRegion> LookupIotlb(uint64_t iova) override;
+  absl::StatusOr<IotlbRegion> LookupIotlb(uint32_t asid,
+                                          uint64_t iova) override;
   absl::StatusOr<std::optional<vduse_dev_request>> ReadRequest() override;
   absl::Status Reply(const vduse_dev_response& response) override;
 

@@ -31,9 +31,11 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       }
       break;
     }
-    case VDUSE_UPDATE_IOTLB:
-      handler.OnIotlbUpdate(request.iova.start, request.iova.last);
+    case VDUSE_UPDATE_IOTLB: {
+      const auto range = PayloadOf<RawIovaRange>(request);
+      handler.OnIotlbUpdate(range.asid, range.start, range.last);
       break;
+    }
     case VDUSE_GET_VQ_STATE: {
       const absl::StatusOr<uint16_t> index =
           handler.OnQueueState(request.vq_state.index);
@@ -45,6 +47,26 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       }
       break;
     }
+    case kRequestSetGroupAsid: {
+      const auto change = PayloadOf<RawGroupAsid>(request);
+      const absl::Status status =
+          handler.OnGroupAsid(change.group, change.asid);
+      if (!status.ok()) {
+        if (refusal_log.Allow()) {
+          Log(Severity::kError, "{}", std::string(status.message()));
+        }
+        response.result = VDUSE_REQ_RESULT_FAILED;
+      }
+      break;
+    }
+    case kRequestSetQueueReady: {
+      const auto queue = PayloadOf<RawQueueReady>(request);
+      handler.OnQueueReady(queue.index, queue.ready != 0);
+      break;
+    }
+    case kRequestSuspend:
+      handler.OnSuspend();
+      break;
     default:
       Log(Severity::kWarning, "request type {} of the kernel is not known",
           request.type);

@@ -22,13 +22,27 @@ class RequestHandler {
   // the write and the driver will not see its bits set.
   virtual absl::Status OnStatus(uint8_t status) = 0;
 
-  // Translations of [first, last], both inclusive, are no longer valid. No
-  // pointer into the range may be in use when this returns.
-  virtual void OnIotlbUpdate(uint64_t first, uint64_t last) = 0;
+  // Translations of [first, last], both inclusive, in the address space
+  // `asid` are no longer valid. No pointer into the range may be in use when
+  // this returns.
+  virtual void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) = 0;
 
   // Index of the next available entry that the queue would take. An error
   // where there is no such queue.
   virtual absl::StatusOr<uint16_t> OnQueueState(uint32_t index) = 0;
+
+  // The virtqueues of a group are to use another address space. An error
+  // where there is no such group or address space.
+  virtual absl::Status OnGroupAsid(uint32_t group, uint32_t asid) = 0;
+
+  // A virtqueue is about to become ready, as soon as this is answered; or to
+  // stop, and then nothing of it may be in use when this returns. Cannot be
+  // refused: the kernel would give the device up.
+  virtual void OnQueueReady(uint32_t index, bool ready) = 0;
+
+  // Nothing may be processed when this returns, nor be left for the driver to
+  // be notified of, until it resets the device.
+  virtual void OnSuspend() = 0;
 };
 
 // Reads and answers every request that waits.

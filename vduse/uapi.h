@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The VDUSE kernel interface: the host's own header, plus what newer kernels
-// added after it.
+// added after it. Their structures are spelt out here, so that one program
+// built on any host serves them all.
 #ifndef VDUSE_NET_VDUSE_UAPI_H_
 #define VDUSE_NET_VDUSE_UAPI_H_
 
@@ -9,7 +10,9 @@
 #include <linux/vduse.h>
 #include <linux/virtio_config.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace vduse {
 
@@ -22,6 +25,82 @@ inline constexpr unsigned long kSetKernelFeatures =
 inline constexpr unsigned kKernelFeatureQueueReady = 0;
 inline constexpr unsigned kKernelFeatureSuspend = 1;
 
+// Linux 7.0, API version 1: virtqueues belong to groups, and each group has
+// one of the device's address spaces.
+inline constexpr uint64_t kApiVersionGroups = 1;
+
+// vduse_dev_config without what follows it.
+struct RawDeviceConfig {
+  char name[VDUSE_NAME_MAX];
+  uint32_t vendor_id;
+  uint32_t device_id;
+  uint64_t features;
+  uint32_t vq_num;
+  uint32_t vq_align;
+  uint32_t ngroups;  // version 1; 0 before
+  uint32_t nas;      // likewise
+  uint32_t reserved[11];
+  uint32_t config_size;
+};
+
+// vduse_vq_config.
+struct RawQueueConfig {
+  uint32_t index;
+  uint16_t max_size;
+  uint16_t reserved1;
+  uint32_t group;  // version 1; 0 before
+  uint16_t reserved2[10];
+};
+
+// vduse_iotlb_entry_v2.
+struct RawIotlbEntry {
+  uint64_t offset;
+  uint64_t start;
+  uint64_t last;
+  uint8_t perm;
+  uint8_t padding[7];
+  uint32_t asid;
+  uint32_t reserved[11];
+};
+inline constexpr unsigned long kIotlbGetFd2 =
+    _IOWR(VDUSE_BASE, 0x1b, RawIotlbEntry);
+
+// Requests after VDUSE_UPDATE_IOTLB, and what comes with them.
+inline constexpr uint32_t kRequestSetGroupAsid = 3;  // version 1
+inline constexpr uint32_t kRequestSetQueueReady = 4;
+inline constexpr uint32_t kRequestSuspend = 5;
+
+// VDUSE_UPDATE_IOTLB. The address space is 0 before version 1: kernels send
+// the rest of a request as zeros.
+struct RawIovaRange {
+  uint64_t start;
+  uint64_t last;
+  uint32_t asid;
+  uint32_t padding;
+};
+struct RawGroupAsid {
+  uint32_t group;
+  uint32_t asid;
+};
+struct RawQueueReady {
+  uint32_t index;
+  uint32_t ready;
+};
+
+// What comes with a request, and the other way round (for tests).
+template <typename T>
+T PayloadOf(const vduse_dev_request& request) {
+  static_assert(sizeof(T) <= sizeof(request.padding));
+  T payload;
+  std::memcpy(&payload, request.padding, sizeof(payload));
+  return payload;
+}
+template <typename T>
+void SetPayload(vduse_dev_request& request, const T& payload) {
+  static_assert(sizeof(T) <= sizeof(request.padding));
+  std::memcpy(request.padding, &payload, sizeof(payload));
+}
+
 static_assert(kGetKernelFeatures == 0x80088104);
 static_assert(kSetKernelFeatures == 0x40088105);
 static_assert(VDUSE_CREATE_DEV == 0x41508102);
@@ -32,6 +111,13 @@ static_assert(VDUSE_VQ_INJECT_IRQ == 0x40048117);
 static_assert(sizeof(vduse_dev_request) == 152);
 static_assert(sizeof(vduse_dev_response) == 152);
 static_assert(sizeof(vduse_dev_config) == 336);
+static_assert(sizeof(RawDeviceConfig) == sizeof(vduse_dev_config));
+static_assert(offsetof(RawDeviceConfig, config_size) ==
+              offsetof(vduse_dev_config, config_size));
+static_assert(sizeof(RawQueueConfig) == sizeof(vduse_vq_config));
+static_assert(offsetof(RawIotlbEntry, perm) ==
+              offsetof(vduse_iotlb_entry, perm));
+static_assert(kIotlbGetFd2 == 0xc050811b);
 
 }  // namespace vduse
 

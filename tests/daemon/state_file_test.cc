@@ -23,10 +23,16 @@ using coalesce::Source;
 SavedState Numbered(uint16_t number) {
   SavedState state;
   state.features = 0xabcdef00ULL + number;
+  state.mac = {2, 0, 0, 0, 0, static_cast<uint8_t>(number)};
   state.mtu = number;
+  state.queue_size = number;
   state.tap_created = true;
-  state.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
-  state.coalescing.queues = {
+  state.device.phase = net::DeviceState::Phase::kSuspended;
+  state.device.features = 0x12345600ULL + number;
+  state.device.asids = {0, 1};
+  state.device.positions = {number, 0, 0xffff};
+  state.device.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
+  state.device.coalescing.queues = {
       {.params = {.max_packets = 1, .max_usecs = UINT32_MAX},
        .source = Source::kDriverQueue,
        .enabled = true},
@@ -38,15 +44,25 @@ SavedState Numbered(uint16_t number) {
 
 void ExpectSame(const SavedState& a, const SavedState& b) {
   EXPECT_EQ(a.features, b.features);
+  EXPECT_EQ(a.mac, b.mac);
   EXPECT_EQ(a.mtu, b.mtu);
+  EXPECT_EQ(a.queue_size, b.queue_size);
+  EXPECT_EQ(a.device.phase, b.device.phase);
+  EXPECT_EQ(a.device.features, b.device.features);
+  EXPECT_EQ(a.device.asids, b.device.asids);
+  EXPECT_EQ(a.device.positions, b.device.positions);
   EXPECT_EQ(a.tap_created, b.tap_created);
-  EXPECT_EQ(a.coalescing.all_rx, b.coalescing.all_rx);
-  EXPECT_EQ(a.coalescing.all_tx, b.coalescing.all_tx);
-  ASSERT_EQ(a.coalescing.queues.size(), b.coalescing.queues.size());
-  for (size_t i = 0; i < a.coalescing.queues.size(); ++i) {
-    EXPECT_EQ(a.coalescing.queues[i].params, b.coalescing.queues[i].params);
-    EXPECT_EQ(a.coalescing.queues[i].source, b.coalescing.queues[i].source);
-    EXPECT_EQ(a.coalescing.queues[i].enabled, b.coalescing.queues[i].enabled);
+  EXPECT_EQ(a.device.coalescing.all_rx, b.device.coalescing.all_rx);
+  EXPECT_EQ(a.device.coalescing.all_tx, b.device.coalescing.all_tx);
+  ASSERT_EQ(a.device.coalescing.queues.size(),
+            b.device.coalescing.queues.size());
+  for (size_t i = 0; i < a.device.coalescing.queues.size(); ++i) {
+    EXPECT_EQ(a.device.coalescing.queues[i].params,
+              b.device.coalescing.queues[i].params);
+    EXPECT_EQ(a.device.coalescing.queues[i].source,
+              b.device.coalescing.queues[i].source);
+    EXPECT_EQ(a.device.coalescing.queues[i].enabled,
+              b.device.coalescing.queues[i].enabled);
   }
 }
 
@@ -200,8 +216,8 @@ TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
 TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
   Open().Write(Numbered(1));
   std::string other = Bytes();
-  ASSERT_EQ(other.substr(0, 8), "dusenet1");
-  other[7] = '2';
+  ASSERT_EQ(other.substr(0, 8), "dusenet2");
+  other[7] = '1';
   SetBytes(other);
   EXPECT_FALSE(Open().Read());
 }
@@ -217,9 +233,11 @@ TEST_F(StateFileTest, NoiseSaysNothing) {
 TEST_F(StateFileTest, Row140_MoreQueuesThanFitAreCutOff) {
   StateFile file = Open();
   SavedState state = Numbered(1);
-  state.coalescing.queues.resize(StateFile::kMaxQueues + 10);
+  state.device.coalescing.queues.resize(StateFile::kMaxQueues + 10);
+  state.device.positions.resize(StateFile::kMaxQueues + 10);
   file.Write(state);
-  EXPECT_EQ(file.Read().value().coalescing.queues.size(),
+  EXPECT_EQ(file.Read().value().device.positions.size(), StateFile::kMaxQueues);
+  EXPECT_EQ(file.Read().value().device.coalescing.queues.size(),
             StateFile::kMaxQueues);
 }
 

@@ -60,6 +60,27 @@ TEST(FeaturesTest, WithoutControlQueueTakesNothingElse) {
   EXPECT_EQ(WithoutControlQueue(kLeast), kLeast);
 }
 
+TEST(FeaturesTest, AProfileStaysWhatItWasReleasedAs) {
+  const auto names = [](const char* profile) {
+    return FeatureNames(FindProfile(profile)->features);
+  };
+  EXPECT_EQ(names("v1"),
+            "MTU MAC MRG_RXBUF STATUS CTRL_VQ INDIRECT_DESC EVENT_IDX "
+            "VERSION_1 ACCESS_PLATFORM VQ_NOTF_COAL NOTF_COAL");
+  EXPECT_EQ(names("v1-no-cvq"),
+            "MTU MAC MRG_RXBUF STATUS INDIRECT_DESC EVENT_IDX VERSION_1 "
+            "ACCESS_PLATFORM");
+  EXPECT_EQ(FindProfile("v0"), nullptr);
+  EXPECT_EQ(FindProfile(""), nullptr);
+}
+
+TEST(FeaturesTest, ThisReleaseCanOfferEveryProfile) {
+  for (const Profile& profile : Profiles()) {
+    EXPECT_EQ(profile.features & ~kOfferedFeatures, 0U) << profile.name;
+    EXPECT_TRUE(CheckNegotiated(profile.features, profile.features).ok());
+  }
+}
+
 TEST(FeaturesTest, NamesAreListedFromTheLowestBit) {
   EXPECT_EQ(FeatureNames(0), "");
   EXPECT_EQ(FeatureNames(Bit(kFeatureNotfCoal) | Bit(kFeatureMtu) | Bit(63)),

@@ -58,7 +58,7 @@ class NetDeviceTest : public testing::Test {
             .mtu = 1500,
             .rx = operator_params,
             .tx = operator_params,
-            .persist = [this](const auto& snapshot) { saved = snapshot; }};
+            .persist = [this](const auto& state) { saved = state; }};
   }
 
   void NewNet() {
@@ -177,7 +177,7 @@ class NetDeviceTest : public testing::Test {
   }
 
   Params operator_params{.max_packets = 0, .max_usecs = 0};
-  std::optional<coalesce::ParamTable::Snapshot> saved;
+  std::optional<DeviceState> saved;
   tests::FakeDevice device{3};
   tests::DriverMemory memory{device};
   tests::DriverQueue rx{

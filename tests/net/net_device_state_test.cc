@@ -53,9 +53,9 @@ TEST_F(NetDeviceStateTest, ParametersAreSavedBeforeTheyAreAcked) {
   ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
   ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
   ASSERT_TRUE(saved);
-  EXPECT_EQ(saved->all_rx, (Params{5, 50}));
-  EXPECT_EQ(saved->queues[kTx].params, (Params{6, 60}));
-  EXPECT_EQ(saved->queues[kTx].source, Source::kDriverQueue);
+  EXPECT_EQ(saved->coalescing.all_rx, (Params{5, 50}));
+  EXPECT_EQ(saved->coalescing.queues[kTx].params, (Params{6, 60}));
+  EXPECT_EQ(saved->coalescing.queues[kTx].source, Source::kDriverQueue);
   EXPECT_EQ(Get(kRx), Reply({5, 50}));
   EXPECT_EQ(Get(kTx), Reply({6, 60}));
 }
@@ -69,7 +69,7 @@ TEST_F(NetDeviceStateTest, AResetBringsTheOperatorsValuesBack) {
   ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
   ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
   ResetAndRestart();
-  EXPECT_FALSE(saved->all_rx);
+  EXPECT_EQ(saved->phase, DeviceState::Phase::kStopped);
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Get(kRx), Reply({3, 33}));
   EXPECT_EQ(Get(kTx), Reply({3, 33}));
@@ -249,7 +249,7 @@ TEST_F(NetDeviceStateTest, AResetEndsAnAdoption) {
 TEST_F(NetDeviceStateTest, Row140_ASnapshotOfAnotherDeviceIsNotUsed) {
   ASSERT_TRUE(Activate());
   ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
-  saved->queues.resize(7);
+  saved->coalescing.queues.resize(7);
   Succeed();
   EXPECT_TRUE(Transmits());
   EXPECT_EQ(Get(kRx), Reply({0, 0}));

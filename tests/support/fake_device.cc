@@ -87,7 +87,8 @@ InjectResult FakeDevice::Inject(uint32_t index) {
   const std::lock_guard lock(mutex_);
   if (broken_) return InjectResult::kBroken;
   Queue* queue = At(index);
-  if (queue == nullptr || (status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) {
+  if (queue == nullptr || suspended_ ||
+      (status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) {
     return InjectResult::kNotYet;
   }
   ++queue->injects;
@@ -109,13 +110,16 @@ absl::Status FakeDevice::SetConfig(uint32_t offset,
 InjectResult FakeDevice::InjectConfig() {
   const std::lock_guard lock(mutex_);
   if (broken_) return InjectResult::kBroken;
-  if ((status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) return InjectResult::kNotYet;
+  if (suspended_ || (status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) {
+    return InjectResult::kNotYet;
+  }
   ++config_injects_;
   changed_.notify_all();
   return InjectResult::kDelivered;
 }
 
-absl::StatusOr<vduse::IotlbRegion> FakeDevice::LookupIotlb(uint64_t iova) {
+absl::StatusOr<vduse::IotlbRegion> FakeDevice::LookupIotlb(uint32_t asid,
+                                                           uint64_t iova) {
   const std::lock_guard lock(mutex_);
   ++lookups_;
   if (failing_lookups_ > 0) {
@@ -123,7 +127,10 @@ absl::StatusOr<vduse::IotlbRegion> FakeDevice::LookupIotlb(uint64_t iova) {
     return lookup_failure_;
   }
   for (const Mapping& mapping : mappings_) {
-    if (!mapping.live || iova < mapping.start || iova > mapping.last) continue;
+    if (!mapping.live || mapping.asid != asid || iova < mapping.start ||
+        iova > mapping.last) {
+      continue;
+    }
     return vduse::IotlbRegion{.fd = Duplicate(mapping.fd.get()),
                               .offset = mapping.offset,
                               .start = mapping.start,
@@ -160,6 +167,12 @@ absl::Status FakeDevice::Reply(const vduse_dev_response& response) {
 }
 
 void FakeDevice::Answered(const vduse_dev_request& request, bool ok) {
+  if (request.type == vduse::kRequestSuspend && ok) suspended_ = true;
+  if (request.type == vduse::kRequestSetQueueReady) {
+    const auto queue = vduse::PayloadOf<vduse::RawQueueReady>(request);
+    if (!ok) BreakLocked();
+    if (ok) queues_.at(queue.index).info.ready = queue.ready != 0;
+  }
   if (request.type != VDUSE_SET_STATUS) return;
   if (request.s.status == 0) {
     Reset();
@@ -172,6 +185,7 @@ void FakeDevice::Answered(const vduse_dev_request& request, bool ok) {
 
 void FakeDevice::Reset() {
   status_ = 0;
+  suspended_ = false;
   held_status_.reset();
   features_ = 0;
   for (Queue& queue : queues_) {
@@ -195,6 +209,7 @@ uint8_t* FakeDevice::AddRegion(uint64_t iova, uint64_t size, Perm perm,
   mappings_.push_back({.start = iova,
                        .last = iova + (size - 1),
                        .perm = perm,
+                       .asid = 0,
                        .offset = file_offset,
                        .fd = std::move(fd),
                        .data = data,
@@ -202,6 +217,11 @@ uint8_t* FakeDevice::AddRegion(uint64_t iova, uint64_t size, Perm perm,
                        .map_size = bytes,
                        .live = true});
   return data;
+}
+
+void FakeDevice::MoveRegion(uint64_t iova, uint32_t asid) {
+  const std::lock_guard lock(mutex_);
+  LiveAt(iova)->asid = asid;
 }
 
 void FakeDevice::RemoveRegion(uint64_t iova) {
@@ -286,7 +306,7 @@ void FakeDevice::SetReady(uint32_t index, bool ready) {
 void FakeDevice::Kick(uint32_t index) {
   const std::lock_guard lock(mutex_);
   Queue& queue = queues_.at(index);
-  if (!queue.info.ready) return;
+  if (!queue.info.ready || suspended_) return;
   if (queue.kick) {
     Must(eventfd_write(queue.kick.get(), 1) == 0, "eventfd_write");
   } else {
@@ -301,11 +321,26 @@ uint32_t FakeDevice::SendStatus(uint8_t status) {
   return SendRaw(request);
 }
 
-uint32_t FakeDevice::SendIotlbUpdate(uint64_t first, uint64_t last) {
+uint32_t FakeDevice::SendIotlbUpdate(uint64_t first, uint64_t last,
+                                     uint32_t asid) {
+  return Send(VDUSE_UPDATE_IOTLB,
+              vduse::RawIovaRange{
+                  .start = first, .last = last, .asid = asid, .padding = 0});
+}
+
+uint32_t FakeDevice::SendGroupAsid(uint32_t group, uint32_t asid) {
+  return Send(vduse::kRequestSetGroupAsid,
+              vduse::RawGroupAsid{.group = group, .asid = asid});
+}
+
+uint32_t FakeDevice::SendQueueReady(uint32_t index, bool ready) {
+  return Send(vduse::kRequestSetQueueReady,
+              vduse::RawQueueReady{.index = index, .ready = ready ? 1U : 0U});
+}
+
+uint32_t FakeDevice::SendSuspend() {
   vduse_dev_request request = {};
-  request.type = VDUSE_UPDATE_IOTLB;
-  request.iova.start = first;
-  request.iova.last = last;
+  request.type = vduse::kRequestSuspend;
   return SendRaw(request);
 }
 
@@ -364,6 +399,10 @@ uint8_t FakeDevice::status() {
 
 void FakeDevice::Break() {
   const std::lock_guard lock(mutex_);
+  BreakLocked();
+}
+
+void FakeDevice::BreakLocked() {
   broken_ = true;
   kernel_end_.Reset();
 }

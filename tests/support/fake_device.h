@@ -28,8 +28,10 @@ enum class Perm { kRead, kWrite, kReadWrite };
 // It keeps the kernel's habits: a status is in force only after the request
 // was answered with OK; until DRIVER_OK is in force nothing can be injected; a
 // reset happens whatever the answer; a kick without an eventfd is remembered
-// once, on a queue that is not ready not at all; answers to requests nobody
-// waits for are NotFound; poll_fd() is readable while requests wait and
+// once, on a queue that is not ready not at all; a queue that is announced is
+// ready after the answer, and a refusal breaks the device; suspended, it takes
+// neither kicks nor notifications until it is reset; answers to requests
+// nobody waits for are NotFound; poll_fd() is readable while requests wait and
 // raises POLLERR once the device is broken.
 //
 // Any thread.
@@ -49,7 +51,8 @@ class FakeDevice : public vduse::Device {
   absl::Status SetConfig(uint32_t offset,
                          std::span<const uint8_t> bytes) override;
   vduse::InjectResult InjectConfig() override;
-  absl::StatusOr<vduse::IotlbRegion> LookupIotlb(uint64_t iova) override;
+  absl::StatusOr<vduse::IotlbRegion> LookupIotlb(uint32_t asid,
+                                                 uint64_t iova) override;
   absl::StatusOr<std::optional<vduse_dev_request>> ReadRequest() override;
   absl::Status Reply(const vduse_dev_response& response) override;
 
@@ -60,6 +63,9 @@ class FakeDevice : public vduse::Device {
   // the life of the object.
   uint8_t* AddRegion(uint64_t iova, uint64_t size, Perm perm = Perm::kReadWrite,
                      uint64_t file_offset = 0);
+
+  // Moves the region that starts at `iova` from address space 0 to another.
+  void MoveRegion(uint64_t iova, uint32_t asid);
 
   // Ends the translation of the region that starts at `iova`. The driver
   // still has the memory. No request is sent: see SendIotlbUpdate().
@@ -88,8 +94,11 @@ class FakeDevice : public vduse::Device {
 
   // Each queues a request and returns its id.
   uint32_t SendStatus(uint8_t status);
-  uint32_t SendIotlbUpdate(uint64_t first, uint64_t last);
+  uint32_t SendIotlbUpdate(uint64_t first, uint64_t last, uint32_t asid = 0);
   uint32_t SendQueueState(uint32_t index);
+  uint32_t SendGroupAsid(uint32_t group, uint32_t asid);
+  uint32_t SendQueueReady(uint32_t index, bool ready);
+  uint32_t SendSuspend();
   uint32_t SendRaw(vduse_dev_request request);
 
   // Whoever asked was killed: its answer will be NotFound.
@@ -118,6 +127,14 @@ class FakeDevice : public vduse::Device {
   std::vector<uint8_t> config();
 
  private:
+  template <typename T>
+  uint32_t Send(uint32_t type, const T& payload) {
+    vduse_dev_request request = {};
+    request.type = type;
+    vduse::SetPayload(request, payload);
+    return SendRaw(request);
+  }
+
   struct Queue {
     vduse::QueueInfo info;
     base::UniqueFd kick;
@@ -128,6 +145,7 @@ class FakeDevice : public vduse::Device {
     uint64_t start;
     uint64_t last;
     Perm perm;
+    uint32_t asid;
     uint64_t offset;
     base::UniqueFd fd;
     uint8_t* data;  // the driver's pointer to `start`
@@ -140,7 +158,7 @@ class FakeDevice : public vduse::Device {
   Queue* At(uint32_t index);
   Mapping* LiveAt(uint64_t start);
   std::span<uint8_t> Resolve(uint64_t iova, uint64_t size);
-  uint32_t Enqueue(vduse_dev_request request);
+  void BreakLocked();
   void Answered(const vduse_dev_request& request, bool ok);
   void Reset();
 
@@ -160,6 +178,7 @@ class FakeDevice : public vduse::Device {
   uint8_t status_ = 0;
   std::optional<uint8_t> held_status_;
   bool hold_status_ = false;
+  bool suspended_ = false;
   bool broken_ = false;
   uint64_t config_injects_ = 0;
   uint64_t lookups_ = 0;

@@ -45,7 +45,7 @@ class IovaMapTest : public testing::Test {
 // Answers every look-up with what the test says.
 class ScriptedDevice : public FakeDevice {
  public:
-  absl::StatusOr<IotlbRegion> LookupIotlb(uint64_t) override {
+  absl::StatusOr<IotlbRegion> LookupIotlb(uint32_t, uint64_t) override {
     return IotlbRegion{.fd = base::UniqueFd(dup(file.get())),
                        .offset = offset,
                        .start = start,

@@ -32,15 +32,24 @@ class Recorder : public RequestHandler {
     if (during_status) during_status();
     return status_answer;
   }
-  void OnIotlbUpdate(uint64_t first, uint64_t last) override {
-    calls.push_back("iotlb " + std::to_string(first) + " " +
-                    std::to_string(last));
+  void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) override {
+    calls.push_back("iotlb " + std::to_string(asid) + ": " +
+                    std::to_string(first) + " " + std::to_string(last));
   }
   absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override {
     calls.push_back("state " + std::to_string(index));
     if (index >= 2) return absl::InvalidArgumentError("no such queue");
     return static_cast<uint16_t>(65530 + index);
   }
+  absl::Status OnGroupAsid(uint32_t group, uint32_t asid) override {
+    calls.push_back("asid " + std::to_string(group) + " " +
+                    std::to_string(asid));
+    return group < 2 ? absl::OkStatus() : absl::OutOfRangeError("no group");
+  }
+  void OnQueueReady(uint32_t index, bool ready) override {
+    calls.push_back((ready ? "ready " : "not ready ") + std::to_string(index));
+  }
+  void OnSuspend() override { calls.emplace_back("suspend"); }
 
   std::vector<std::string> calls;
   absl::Status status_answer;
@@ -68,7 +77,25 @@ TEST_F(SessionTest, EachRequestReachesItsHandlerInOrder) {
   device_.SendQueueState(1);
   EXPECT_TRUE(ServeRequests(device_, handler_).ok());
   EXPECT_THAT(handler_.calls,
-              ElementsAre("status 1", "iotlb 4096 8191", "state 1"));
+              ElementsAre("status 1", "iotlb 0: 4096 8191", "state 1"));
+}
+
+TEST_F(SessionTest, NewerKernelsRequestsReachTheirHandlers) {
+  device_.SendIotlbUpdate(4096, 8191, 1);
+  device_.SendGroupAsid(1, 1);
+  device_.SendQueueReady(1, true);
+  device_.SendQueueReady(0, false);
+  device_.SendSuspend();
+  EXPECT_TRUE(ServeRequests(device_, handler_).ok());
+  EXPECT_THAT(handler_.calls, ElementsAre("iotlb 1: 4096 8191", "asid 1 1",
+                                          "ready 1", "not ready 0", "suspend"));
+}
+
+TEST_F(SessionTest, AnAddressSpaceForNoGroupIsAnsweredFailed) {
+  base::SetMinLogSeverity(static_cast<base::Severity>(99));
+  const uint32_t id = device_.SendGroupAsid(2, 0);
+  ASSERT_TRUE(ServeRequests(device_, handler_).ok());
+  EXPECT_EQ(Result(id), uint32_t{VDUSE_REQ_RESULT_FAILED});
 }
 
 TEST_F(SessionTest, AStatusIsInForceOnlyAfterTheAnswer) {
@@ -94,7 +121,7 @@ TEST_F(SessionTest, ARefusedStatusIsAnsweredFailed) {
 TEST_F(SessionTest, TheWholeAddressSpaceArrivesAsItWasSent) {
   const uint32_t id = device_.SendIotlbUpdate(0, UINT64_MAX);
   ASSERT_TRUE(ServeRequests(device_, handler_).ok());
-  EXPECT_THAT(handler_.calls, ElementsAre("iotlb 0 18446744073709551615"));
+  EXPECT_THAT(handler_.calls, ElementsAre("iotlb 0: 0 18446744073709551615"));
   EXPECT_EQ(Result(id), uint32_t{VDUSE_REQ_RESULT_OK});
 }
 
@@ -116,7 +143,7 @@ TEST_F(SessionTest, Row15_TheStateOfAQueueThatIsNotThereIsAnsweredFailed) {
 }
 
 TEST_F(SessionTest, Row16_ARequestOfAnUnknownTypeIsAnsweredFailed) {
-  for (const uint32_t type : {3U, 4U, 0xffffffffU}) {
+  for (const uint32_t type : {6U, 7U, 0xffffffffU}) {
     vduse_dev_request request = {};
     request.type = type;
     const uint32_t id = device_.SendRaw(request);

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/migration_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+
+#include "base/unique_fd.h"
+#include "daemon/options.h"
+#include "net/features.h"
+#include "vduse/ring_layout.h"
+
+namespace program {
+namespace {
+
+using coalesce::Params;
+using coalesce::ParamTable;
+using coalesce::Source;
+using nlohmann::json;
+
+constexpr char kFormat[] = "vduse-net device state";
+constexpr uint64_t kVersion = 1;
+// Far beyond what a state takes.
+constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr size_t kMaxQueues = 64;
+
+constexpr std::array<std::string_view, 3> kSources = {"operator", "driver-all",
+                                                      "driver-queue"};
+
+json ToJson(const Params& params) {
+  return {{"usecs", params.max_usecs}, {"packets", params.max_packets}};
+}
+
+json ToJson(const std::optional<Params>& params) {
+  return params ? ToJson(*params) : json(nullptr);
+}
+
+// Takes values out of a JSON document without trusting it; remembers the
+// first thing that was wrong.
+class Reader {
+ public:
+  const absl::Status& status() const { return status_; }
+
+  void Fail(const std::string& what) {
+    if (status_.ok()) {
+      status_ = absl::InvalidArgumentError("device state: " + what);
+    }
+  }
+
+  const json& Member(const json& object, const char* name) {
+    static const json kNothing;
+    if (const auto it = object.find(name);
+        object.is_object() && it != object.end()) {
+      return *it;
+    }
+    Fail(fmt::format("'{}' is missing", name));
+    return kNothing;
+  }
+
+  uint64_t Number(const json& object, const char* name, uint64_t limit) {
+    const json& value = Member(object, name);
+    const auto* number = value.get_ptr<const json::number_unsigned_t*>();
+    if (number == nullptr || *number > limit) {
+      Fail(fmt::format("'{}' is not a number from 0 to {}", name, limit));
+      return 0;
+    }
+    return *number;
+  }
+
+  std::string Text(const json& object, const char* name) {
+    const auto* text = Member(object, name).get_ptr<const json::string_t*>();
+    if (text == nullptr) Fail(fmt::format("'{}' is not a text", name));
+    return text != nullptr ? *text : "";
+  }
+
+  bool Flag(const json& object, const char* name) {
+    const auto* flag = Member(object, name).get_ptr<const json::boolean_t*>();
+    if (flag == nullptr) Fail(fmt::format("'{}' is not true or false", name));
+    return flag != nullptr && *flag;
+  }
+
+  Params Parameters(const json& object) {
+    return {.max_packets =
+                static_cast<uint32_t>(Number(object, "packets", UINT32_MAX)),
+            .max_usecs =
+                static_cast<uint32_t>(Number(object, "usecs", UINT32_MAX))};
+  }
+
+  std::optional<Params> MaybeParameters(const json& object, const char* name) {
+    const json& value = Member(object, name);
+    if (value.is_null()) return std::nullopt;
+    return Parameters(value);
+  }
+
+ private:
+  absl::Status status_;
+};
+
+uint64_t ParseFeatures(Reader& reader, const json& document) {
+  const std::string text = reader.Text(document, "features");
+  uint64_t features = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(
+      text.data() + std::min<size_t>(2, text.size()), end, features, 16);
+  if (!text.starts_with("0x") || parsed.ec != std::errc() ||
+      parsed.ptr != end) {
+    reader.Fail(fmt::format("'features' is '{}', not a number like 0x1", text));
+  }
+  return features;
+}
+
+void ParseCoalescing(Reader& reader, const json& document,
+                     ParamTable::Snapshot& coalescing) {
+  coalescing.all_rx = reader.MaybeParameters(document, "all_rx");
+  coalescing.all_tx = reader.MaybeParameters(document, "all_tx");
+  const json& queues = reader.Member(document, "queues");
+  if (!queues.is_array() || queues.size() > kMaxQueues) {
+    reader.Fail(fmt::format("'queues' is not a list of up to {}", kMaxQueues));
+    return;
+  }
+  for (const json& queue : queues) {
+    ParamTable::Entry entry;
+    entry.params = reader.Parameters(queue);
+    entry.enabled = reader.Flag(queue, "enabled");
+    const std::string source = reader.Text(queue, "set_by");
+    bool known = false;
+    for (size_t i = 0; i < kSources.size(); ++i) {
+      if (kSources[i] != source) continue;
+      entry.source = static_cast<Source>(i);
+      known = true;
+    }
+    if (!known) reader.Fail(fmt::format("'set_by' is '{}'", source));
+    coalescing.queues.push_back(entry);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
+  using Phase = net::DeviceState::Phase;
+  const net::DeviceState& device = state.device;
+  if (device.phase == Phase::kRunning) {
+    return absl::FailedPreconditionError(
+        "the driver is active: suspend or stop it first (stop the VM, or "
+        "`vdpa dev del`)");
+  }
+  if (device.phase == Phase::kIdle) {
+    return absl::FailedPreconditionError(
+        "no driver has used the device yet: there is no state to save");
+  }
+  json queues = json::array();
+  for (const ParamTable::Entry& entry : device.coalescing.queues) {
+    json queue = ToJson(entry.params);
+    queue["set_by"] = kSources[static_cast<size_t>(entry.source)];
+    queue["enabled"] = entry.enabled;
+    queues.push_back(std::move(queue));
+  }
+  const json document = {{"format", kFormat},
+                         {"version", kVersion},
+                         {"mac", FormatMac(state.mac)},
+                         {"mtu", state.mtu},
+                         {"queue_size", state.queue_size},
+                         {"features", fmt::format("{:#x}", device.features)},
+                         {"feature_names", net::FeatureNames(device.features)},
+                         {"positions", device.positions},
+                         {"coalescing",
+                          {{"all_rx", ToJson(device.coalescing.all_rx)},
+                           {"all_tx", ToJson(device.coalescing.all_tx)},
+                           {"queues", std::move(queues)}}}};
+  return document.dump(2) + "\n";
+}
+
+absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
+  const json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (document.is_discarded() || !document.is_object()) {
+    return absl::InvalidArgumentError("device state: not JSON, or cut short");
+  }
+  Reader reader;
+  if (reader.Text(document, "format") != kFormat) {
+    reader.Fail(fmt::format("'format' is not '{}'", kFormat));
+  }
+  const uint64_t version = reader.Number(document, "version", UINT64_MAX);
+  if (version != kVersion) {
+    reader.Fail(fmt::format(
+        "it has version {}, and this release knows version {} alone", version,
+        kVersion));
+  }
+  if (!reader.status().ok()) return reader.status();
+
+  MigrationState state;
+  const absl::StatusOr<net::MacAddress> mac =
+      ParseMac(reader.Text(document, "mac"));
+  if (mac.ok()) {
+    state.mac = *mac;
+  } else {
+    reader.Fail(std::string(mac.status().message()));
+  }
+  state.mtu =
+      static_cast<uint16_t>(reader.Number(document, "mtu", net::kMaxMtu));
+  if (state.mtu < net::kMinMtu) {
+    reader.Fail(fmt::format("'mtu' is {}, below {}", state.mtu, net::kMinMtu));
+  }
+  state.queue_size = static_cast<uint16_t>(
+      reader.Number(document, "queue_size", vduse::kMaxQueueSize));
+  if (!IsQueueSize(state.queue_size)) {
+    reader.Fail(fmt::format("'queue_size' is {}, not a power of 2 from 2 on",
+                            state.queue_size));
+  }
+  state.device.phase = net::DeviceState::Phase::kRestored;
+  state.device.features = ParseFeatures(reader, document);
+  const json& positions = reader.Member(document, "positions");
+  if (positions.is_array() && positions.size() <= kMaxQueues) {
+    for (const json& position : positions) {
+      const auto* value = position.get_ptr<const json::number_unsigned_t*>();
+      if (value == nullptr || *value > UINT16_MAX) {
+        reader.Fail("'positions' holds what is not a 16 bit number");
+        break;
+      }
+      state.device.positions.push_back(static_cast<uint16_t>(*value));
+    }
+  } else {
+    reader.Fail(
+        fmt::format("'positions' is not a list of up to {}", kMaxQueues));
+  }
+  ParseCoalescing(reader, reader.Member(document, "coalescing"),
+                  state.device.coalescing);
+  if (!reader.status().ok()) return reader.status();
+  return state;
+}
+
+absl::Status WriteFile(const std::string& path, const std::string& text) {
+  const std::string unfinished = path + ".tmp";
+  base::UniqueFd fd(open(unfinished.c_str(),
+                         O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                         0600));
+  if (!fd) return absl::ErrnoToStatus(errno, "open " + unfinished);
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t n = write(fd.get(), text.data() + done, text.size() - done);
+    if (n < 0) {
+      const int error = errno;
+      unlink(unfinished.c_str());
+      return absl::ErrnoToStatus(error, "write " + unfinished);
+    }
+    done += static_cast<size_t>(n);
+  }
+  if (fsync(fd.get()) != 0 || rename(unfinished.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    unlink(unfinished.c_str());
+    return absl::ErrnoToStatus(error, "write " + path);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  const base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return absl::ErrnoToStatus(errno, "open " + path);
+  std::string text;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t n = read(fd.get(), buffer.data(), buffer.size());
+    if (n < 0) return absl::ErrnoToStatus(errno, "read " + path);
+    if (n == 0) return text;
+    text.append(buffer.data(), static_cast<size_t>(n));
+    if (text.size() > kMaxFileBytes) {
+      return absl::InvalidArgumentError(fmt::format(
+          "{} has more than {} bytes: no device state", path, kMaxFileBytes));
+    }
+  }
+}
+
+}  // namespace program

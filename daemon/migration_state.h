@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_MIGRATION_STATE_H_
+#define VDUSE_NET_DAEMON_MIGRATION_STATE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/config_space.h"
+#include "net/device_state.h"
+
+namespace program {
+
+// What a device must be for a driver to go on with it on another host, or
+// under another kernel: `vduse-net state save`, `vduse-net run --restore`.
+struct MigrationState {
+  net::MacAddress mac{};
+  uint16_t mtu = 0;
+  uint16_t queue_size = 0;  // largest
+  net::DeviceState device;
+};
+
+// What asks a running process for it (see ControlSocket).
+inline constexpr char kRequestState[] = "state";
+
+// As text (JSON), with the version of the format.
+//   FailedPrecondition: the driver is active, or there was none.
+absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state);
+
+// The text is not to be trusted.
+//   InvalidArgument: of another version, or damaged; names what is wrong.
+absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text);
+
+// Writes a file for the owner alone, or leaves what was there.
+absl::Status WriteFile(const std::string& path, const std::string& text);
+absl::StatusOr<std::string> ReadFile(const std::string& path);
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_MIGRATION_STATE_H_

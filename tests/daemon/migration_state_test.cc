@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/migration_state.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+
+#include "net/features.h"
+
+namespace program {
+namespace {
+
+using coalesce::Source;
+using Phase = net::DeviceState::Phase;
+
+MigrationState Sample() {
+  MigrationState state;
+  state.mac = {0x02, 0, 0x5e, 0x10, 0, 1};
+  state.mtu = 1400;
+  state.queue_size = 256;
+  state.device.phase = Phase::kSuspended;
+  state.device.features = net::kOfferedFeatures;
+  state.device.positions = {7, 0xffff, 0};
+  state.device.coalescing.all_rx = {.max_packets = 32, .max_usecs = 20000};
+  state.device.coalescing.queues = {
+      {.params = {.max_packets = 32, .max_usecs = 20000},
+       .source = Source::kDriverAll,
+       .enabled = true},
+      {.params = {.max_packets = UINT32_MAX, .max_usecs = UINT32_MAX},
+       .source = Source::kDriverQueue,
+       .enabled = false}};
+  return state;
+}
+
+std::string SampleText() { return FormatMigrationState(Sample()).value(); }
+
+// The sample with its first `from` replaced.
+std::string With(const std::string& from, const std::string& to) {
+  std::string text = SampleText();
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(MigrationStateTest, WhatWasWrittenIsReadAgain) {
+  const absl::StatusOr<MigrationState> read = ParseMigrationState(SampleText());
+  ASSERT_TRUE(read.ok()) << read.status();
+  const MigrationState wrote = Sample();
+  EXPECT_EQ(read->mac, wrote.mac);
+  EXPECT_EQ(read->mtu, wrote.mtu);
+  EXPECT_EQ(read->queue_size, wrote.queue_size);
+  EXPECT_EQ(read->device.phase, Phase::kRestored);
+  EXPECT_EQ(read->device.features, wrote.device.features);
+  EXPECT_EQ(read->device.positions, wrote.device.positions);
+  const auto& got = read->device.coalescing;
+  const auto& want = wrote.device.coalescing;
+  EXPECT_EQ(got.all_rx, want.all_rx);
+  EXPECT_EQ(got.all_tx, want.all_tx);
+  ASSERT_EQ(got.queues.size(), want.queues.size());
+  for (size_t i = 0; i < want.queues.size(); ++i) {
+    EXPECT_EQ(got.queues[i].params, want.queues[i].params);
+    EXPECT_EQ(got.queues[i].source, want.queues[i].source);
+    EXPECT_EQ(got.queues[i].enabled, want.queues[i].enabled);
+  }
+}
+
+TEST(MigrationStateTest, OnlyADeviceAtRestHasAStateToSave) {
+  MigrationState state = Sample();
+  for (const Phase phase : {Phase::kIdle, Phase::kRunning}) {
+    state.device.phase = phase;
+    EXPECT_EQ(FormatMigrationState(state).status().code(),
+              absl::StatusCode::kFailedPrecondition);
+  }
+  for (const Phase phase :
+       {Phase::kSuspended, Phase::kStopped, Phase::kRestored}) {
+    state.device.phase = phase;
+    EXPECT_TRUE(FormatMigrationState(state).ok());
+  }
+}
+
+TEST(MigrationStateTest, AnotherVersionIsRefusedByItsNumber) {
+  const absl::Status status =
+      ParseMigrationState(With("\"version\": 1", "\"version\": 2")).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(status.message().find("version 2"), std::string::npos) << status;
+}
+
+TEST(MigrationStateTest, WhatIsDamagedIsNamed) {
+  const struct {
+    const char* from;
+    const char* to;
+    const char* named;
+  } cases[] = {
+      {"\"format\"", "\"farmat\"", "'format'"},
+      {"vduse-net device", "another device", "'format'"},
+      {"\"mtu\": 1400", "\"mtu\": 67", "'mtu'"},
+      {"\"mtu\": 1400", "\"mtu\": 65536", "'mtu'"},
+      {"\"mtu\": 1400", "\"mtu\": -1", "'mtu'"},
+      {"\"mtu\": 1400", "\"mtu\": \"1400\"", "'mtu'"},
+      {"\"mtu\": 1400", "\"atu\": 1400", "'mtu'"},
+      {"\"queue_size\": 256", "\"queue_size\": 255", "'queue_size'"},
+      {"\"queue_size\": 256", "\"queue_size\": 65536", "'queue_size'"},
+      {"02:00:5e", "01:00:5e", "multicast"},
+      {"\"features\": \"0x", "\"features\": \"0y", "'features'"},
+      {"\"features\": \"0x", "\"features\": \"0xffffffffffff", "'features'"},
+      {"65535", "65536", "'positions'"},
+      {"65535", "-1", "'positions'"},
+      {"65535", "[]", "'positions'"},
+      {"\"positions\": [", "\"positions\": 5, \"x\": [", "'positions'"},
+      {"driver-all", "driver-some", "'set_by'"},
+      {"20000", "4294967296", "'usecs'"},
+      {"20000", "1.5", "'usecs'"},
+      {"\"enabled\": true", "\"enabled\": 1", "'enabled'"},
+      {"\"coalescing\": {", "\"coalescing\": 1, \"x\": {", "'all_rx'"},
+      {"\"all_tx\": null", "\"all_tx\": 5", "'packets'"},
+  };
+  for (const auto& c : cases) {
+    const absl::Status status =
+        ParseMigrationState(With(c.from, c.to)).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << c.from << " " << c.to;
+    EXPECT_NE(status.message().find(c.named), std::string::npos)
+        << c.to << ": " << status;
+  }
+}
+
+TEST(MigrationStateTest, ATextCutAnywhereIsRefused) {
+  const std::string text = SampleText();
+  for (size_t size = 0; size + 2 < text.size(); ++size) {
+    EXPECT_FALSE(ParseMigrationState(text.substr(0, size)).ok()) << size;
+  }
+}
+
+TEST(MigrationStateTest, ADamagedByteAnywhereIsSurvived) {
+  const std::string text = SampleText();
+  for (size_t at = 0; at < text.size(); ++at) {
+    for (const char byte : {'\0', '\xff', '"', '{', '9', ' '}) {
+      std::string bad = text;
+      bad[at] = byte;
+      (void)ParseMigrationState(bad).ok();
+    }
+  }
+}
+
+TEST(MigrationStateTest, TheListsAreBounded) {
+  std::string many = "1";
+  for (int i = 0; i < 100'000; ++i) many += ",1";
+  EXPECT_FALSE(ParseMigrationState(With("65535", many)).ok());
+  EXPECT_FALSE(ParseMigrationState(std::string(100'000, '[')).ok());
+}
+
+class StateFilesTest : public testing::Test {
+ protected:
+  StateFilesTest() {
+    std::string name = testing::TempDir() + "migration-XXXXXX";
+    EXPECT_NE(mkdtemp(name.data()), nullptr);
+    dir_ = name;
+  }
+  ~StateFilesTest() override { std::filesystem::remove_all(dir_); }
+  std::string dir_;
+};
+
+TEST_F(StateFilesTest, AFileIsForTheOwnerAndReplacesWhatWasThere) {
+  const std::string path = dir_ + "/state";
+  ASSERT_TRUE(WriteFile(path, "old and longer").ok());
+  ASSERT_TRUE(WriteFile(path, "new").ok());
+  EXPECT_EQ(ReadFile(path).value(), "new");
+  struct stat info = {};
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST_F(StateFilesTest, ErrorsNameTheFile) {
+  const std::string path = dir_ + "/no/such/place";
+  EXPECT_NE(ReadFile(path).status().message().find(path), std::string::npos);
+  EXPECT_NE(WriteFile(path, "").message().find(path), std::string::npos);
+}
+
+TEST_F(StateFilesTest, AHugeFileIsNotRead) {
+  const std::string path = dir_ + "/huge";
+  ASSERT_TRUE(WriteFile(path, std::string(3 << 20, 'x')).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadFile(path).status()));
+}
+
+}  // namespace
+}  // namespace program

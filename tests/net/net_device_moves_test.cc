@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What newer kernels ask of a device: queues announced one by one, a suspend,
+// address spaces; and a driver that goes on after a stop, here or elsewhere.
+#include "net/net_device.h"
+#include "tests/net/net_device_fixture.h"
+
+namespace net {
+namespace {
+
+using Phase = DeviceState::Phase;
+
+// Nothing notifies by itself under these within a test.
+constexpr Params kPatient{.max_packets = 1000, .max_usecs = 900'000};
+
+class NetDeviceMovesTest : public NetDeviceTest {
+ protected:
+  uint32_t Answer(uint32_t id) {
+    EXPECT_TRUE(net->Serve(Now()).ok());
+    return device.ReplyTo(id)->result;
+  }
+  uint16_t Position(uint32_t queue) {
+    const uint32_t id = device.SendQueueState(queue);
+    EXPECT_EQ(Answer(id), uint32_t{VDUSE_REQ_RESULT_OK});
+    return device.ReplyTo(id)->vq_state.split.avail_index;
+  }
+  Bytes Get(uint8_t queue) { return Command({6, 3, queue, 0, 0, 0}, 9); }
+  static Bytes Reply(Params params) {
+    Bytes bytes = SetAll(0, params);
+    bytes.erase(bytes.begin(), bytes.begin() + 2);
+    bytes.push_back(0);
+    return bytes;
+  }
+  // The driver sets its queues up anew, each where the device left it.
+  void SetUpAtPositions(const std::vector<uint16_t>& positions) {
+    rx.Restart(positions[kRx]);
+    tx.Restart(positions[kTx]);
+    ctrl.Restart(positions[kCtrl]);
+  }
+};
+
+TEST_F(NetDeviceMovesTest, AQueueAnnouncedAfterDriverOkIsStarted) {
+  device.SetReady(kTx, false);
+  ASSERT_TRUE(Activate());
+  while (net->deadline()) {  // until it no longer looks by itself
+    ASSERT_TRUE(net->Serve(*net->deadline()).ok());
+  }
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, true)), VDUSE_REQ_RESULT_OK);
+  EXPECT_TRUE(Transmits());
+}
+
+TEST_F(NetDeviceMovesTest, AQueueThatIsTakenAwayStopsAndTheOthersGoOn) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, false)), VDUSE_REQ_RESULT_OK);
+  const uint16_t used = tx.used_idx();
+  OfferTx(1);
+  EXPECT_TRUE(Receives());
+  EXPECT_EQ(tx.used_idx(), used);
+  EXPECT_EQ(Position(kTx), static_cast<uint16_t>(kBase + 1));
+  EXPECT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{1}) << "it is not enabled";
+  // It comes back where it was, at what a new queue has.
+  tx.Restart(Position(kTx));
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, true)), VDUSE_REQ_RESULT_OK);
+  EXPECT_TRUE(Transmits());
+  EXPECT_EQ(Get(kTx), Reply({0, 0}));
+}
+
+TEST_F(NetDeviceMovesTest, AnnouncementsForNoQueueAndBeforeDriverOkAreTaken) {
+  EXPECT_EQ(Answer(device.SendQueueReady(kRx, true)), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(Answer(device.SendQueueReady(kRx, false)), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(Answer(device.SendQueueReady(kRx, true)), VDUSE_REQ_RESULT_OK);
+  ASSERT_TRUE(Activate());
+  EXPECT_TRUE(Receives());
+  net->OnQueueReady(UINT32_MAX, true);
+  net->OnQueueReady(3, false);
+  EXPECT_TRUE(Transmits());
+}
+
+TEST_F(NetDeviceMovesTest, TheControlQueueMayComeAndGo) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  EXPECT_EQ(Answer(device.SendQueueReady(kCtrl, false)), VDUSE_REQ_RESULT_OK);
+  OfferCommand(SetAll(1, {6, 60}));
+  ASSERT_TRUE(net->Serve(Now()).ok());
+  EXPECT_FALSE(ctrl.TakeUsed());
+  ctrl.Restart(Position(kCtrl));
+  EXPECT_EQ(Answer(device.SendQueueReady(kCtrl, true)), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(Command(SetAll(1, {7, 70})), Bytes{0});
+  EXPECT_EQ(Get(kRx), Reply({7, 70}));
+}
+
+TEST_F(NetDeviceMovesTest, ASuspendLeavesNoNotificationOwed) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_TRUE(Pump([&] { return device.injects(kTx) > 0; }));
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
+  const uint64_t before = device.injects(kTx);
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(device.injects(kTx), before) << "withheld";
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(device.injects(kTx), before + 1);
+  EXPECT_FALSE(net->deadline()) << "nothing is left to be done";
+}
+
+TEST_F(NetDeviceMovesTest, ASuspendedDeviceDoesNothingAndKnowsItsPositions) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  const uint16_t used = tx.used_idx();
+  OfferTx(1);
+  OfferCommand(SetAll(0, kPatient));
+  net->SetLink(false);
+  net->SetLink(true);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(tx.used_idx(), used);
+  EXPECT_FALSE(ctrl.TakeUsed());
+  EXPECT_EQ(Position(kTx), static_cast<uint16_t>(kBase + 1));
+  // Neither a second suspend nor a repeated DRIVER_OK changes that.
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  EXPECT_TRUE(Status(kDriverOk));
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, true)), VDUSE_REQ_RESULT_OK);
+  ASSERT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(tx.used_idx(), used);
+}
+
+TEST_F(NetDeviceMovesTest, AResetEndsASuspend) {
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions({0, 0, 0});
+  ASSERT_TRUE(Activate());
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+}
+
+TEST_F(NetDeviceMovesTest, ADriverThatGoesOnWhereItStoppedFindsWhatItSet) {
+  for (const bool suspend : {true, false}) {
+    ASSERT_TRUE(Activate());
+    ASSERT_TRUE(Transmits());
+    ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+    ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+    if (suspend) {
+      EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+    }
+    ASSERT_TRUE(Status(0));
+    ASSERT_TRUE(Status(0));  // VMMs reset more than once
+    SetUpAtPositions(net->state().positions);
+    ASSERT_TRUE(Activate());
+    EXPECT_EQ(Get(kRx), Reply({5, 50}));
+    EXPECT_EQ(Get(kTx), Reply({6, 60}));
+    EXPECT_TRUE(Transmits());
+    ASSERT_TRUE(Status(0));
+    SetUpAtPositions({0, 0, 0});
+  }
+}
+
+TEST_F(NetDeviceMovesTest, ANewDriverFindsNothingOfTheLast) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions({0, 0, 0});
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({0, 0}));
+}
+
+TEST_F(NetDeviceMovesTest, AStateIsRestoredOnAnotherDevice) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+  ASSERT_TRUE(Status(0));
+  const DeviceState state = net->state();
+  EXPECT_EQ(state.phase, Phase::kStopped);
+  NewNet();
+  ASSERT_TRUE(net->Restore(state).ok());
+  NewTap();
+  EXPECT_EQ(Position(kTx), static_cast<uint16_t>(kBase + 1));
+  EXPECT_EQ(saved->phase, Phase::kRestored) << "a crash now loses nothing";
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions({0, 0, 0});  // not even the same rings
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({5, 50}));
+  EXPECT_EQ(Get(kTx), Reply({6, 60}));
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+  // It was for one driver.
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions({0, 0, 0});
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({0, 0}));
+}
+
+TEST_F(NetDeviceMovesTest, ARestoredStateIsNotForADriverWithOtherFeatures) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  ASSERT_TRUE(Status(0));
+  const DeviceState state = net->state();
+  NewNet();
+  ASSERT_TRUE(net->Restore(state).ok());
+  NewTap();
+  SetUpAtPositions({0, 0, 0});
+  ASSERT_TRUE(
+      Activate(kOfferedFeatures & ~Bit(kFeatureEventIdx) & ~Bit(kFeatureMtu)));
+  EXPECT_EQ(Get(kRx), Reply({0, 0}));
+}
+
+TEST_F(NetDeviceMovesTest, AStateThatDoesNotFitIsRefusedWithTheReason) {
+  DeviceState state;
+  state.features = kOfferedFeatures;
+  state.positions = {0, 0, 0};
+  state.coalescing.queues.resize(2);
+  ASSERT_TRUE(net->Restore(state).ok());
+  DeviceState more = state;
+  more.features |= Bit(22);
+  EXPECT_NE(net->Restore(more).message().find("bit_22"), std::string::npos);
+  DeviceState queues = state;
+  queues.positions.resize(5);
+  EXPECT_NE(net->Restore(queues).message().find("5 virtqueues"),
+            std::string::npos);
+  DeviceState params = state;
+  params.coalescing.queues.resize(4);
+  EXPECT_TRUE(absl::IsInvalidArgument(net->Restore(params)));
+}
+
+TEST_F(NetDeviceMovesTest, ASuccessorOfASuspendedDevicesProcessKeepsItSo) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  NewNet();
+  net->Resume(saved);
+  NewTap();
+  EXPECT_FALSE(net->driver_ok());
+  EXPECT_EQ(Position(kTx), static_cast<uint16_t>(kBase + 1));
+  OfferTx(1);
+  ASSERT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(tx.used_idx(), static_cast<uint16_t>(kBase + 1));
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions(saved->positions);
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({5, 50}));
+}
+
+// The control queue's memory in an address space of its own.
+class NetDeviceAsidTest : public NetDeviceMovesTest {
+ protected:
+  // The driver's memory is one: all of it moves.
+  void MoveAll(uint32_t asid) {
+    device.MoveRegion(tests::DriverMemory::kStart, asid);
+  }
+};
+
+TEST_F(NetDeviceAsidTest, AGroupsQueuesAreFoundInItsAddressSpace) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  MoveAll(1);
+  EXPECT_EQ(Answer(device.SendGroupAsid(kCtrlGroup, 1)), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(Command(SetAll(1, {6, 60})), Bytes{0});
+  EXPECT_EQ(Answer(device.SendGroupAsid(kDataGroup, 1)), VDUSE_REQ_RESULT_OK);
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+}
+
+TEST_F(NetDeviceAsidTest, AnUpdateConcernsItsAddressSpaceAlone) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  const uint64_t lookups = device.lookups();
+  EXPECT_EQ(Answer(device.SendIotlbUpdate(0, UINT64_MAX, 1)),
+            VDUSE_REQ_RESULT_OK);
+  ASSERT_TRUE(Transmits());
+  EXPECT_EQ(device.lookups(), lookups) << "nothing had to be looked up anew";
+  EXPECT_EQ(Answer(device.SendIotlbUpdate(0, UINT64_MAX, 0)),
+            VDUSE_REQ_RESULT_OK);
+  ASSERT_TRUE(Transmits());
+  EXPECT_GT(device.lookups(), lookups);
+}
+
+TEST_F(NetDeviceAsidTest, WhatIsNotThereIsRefusedAndChangesNothing) {
+  ASSERT_TRUE(Activate());
+  for (const auto& [group, asid] :
+       {std::pair{2U, 0U}, {UINT32_MAX, 0U}, {0U, 2U}, {1U, UINT32_MAX}}) {
+    EXPECT_EQ(Answer(device.SendGroupAsid(group, asid)),
+              VDUSE_REQ_RESULT_FAILED);
+  }
+  EXPECT_TRUE(Transmits());
+}
+
+TEST_F(NetDeviceAsidTest, TheAddressSpaceOutlivesAResetAndTheProcess) {
+  EXPECT_EQ(Answer(device.SendGroupAsid(kCtrlGroup, 1)), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(Answer(device.SendGroupAsid(kDataGroup, 1)), VDUSE_REQ_RESULT_OK);
+  MoveAll(1);
+  ResetAndRestart();
+  NewNet();
+  net->Resume(saved);
+  NewTap();
+  ASSERT_TRUE(Activate());
+  EXPECT_TRUE(Transmits());
+  EXPECT_EQ(Command(SetAll(1, {6, 60})), Bytes{0});
+}
+
+}  // namespace
+}  // namespace net
