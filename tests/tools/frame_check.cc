@@ -4,6 +4,7 @@
 // they come out of another unchanged, each once and in order.
 //   frame_check --from IF[@NETNS] --to IF[@NETNS] --count N [--seed S]
 //               [--window W] [--min 60] [--max 1514] [--idle-ms M]
+// With the same IF twice it is a loop: what leaves by it has to come back.
 // One process holds both ends, so at most --window frames are under way: no
 // queue in between can overflow. Every byte behind the addresses follows from
 // the seed and the frame's number, and all of them are compared.
@@ -48,9 +49,12 @@ int64_t NowMs() {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
+enum class Use { kSend, kReceive };
+
 // A packet socket bound to "IF" or, in another network namespace,
-// "IF@NETNS". The socket stays in the namespace it was made in.
-Port OpenPort(const std::string& where) {
+// "IF@NETNS". The socket stays in the namespace it was made in. One that only
+// sends has no protocol: the kernel keeps no copies for it.
+Port OpenPort(const std::string& where, Use use) {
   const size_t at = where.find('@');
   const std::string name = where.substr(0, at);
   const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -62,17 +66,24 @@ Port OpenPort(const std::string& where) {
     close(there);
   }
   Port port{};
-  port.fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                   htons(kEtherType));
+  const uint16_t protocol = use == Use::kReceive ? htons(kEtherType) : 0;
+  port.fd =
+      socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
   if (port.fd < 0) DieErrno("packet socket");
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
-  address.sll_protocol = htons(kEtherType);
+  address.sll_protocol = protocol;
   address.sll_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
   if (address.sll_ifindex == 0) Die("no interface {}", where);
   if (bind(port.fd, reinterpret_cast<const sockaddr*>(&address),
            sizeof(address)) != 0) {
     DieErrno("bind to " + where);
+  }
+  // In a loop it is the same interface that sends.
+  const int ignore = 1;
+  if (setsockopt(port.fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &ignore,
+                 sizeof(ignore)) != 0) {
+    DieErrno("PACKET_IGNORE_OUTGOING");
   }
   const int buffer = 32 << 20;
   if (setsockopt(port.fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer,
@@ -182,8 +193,8 @@ int Main(int argc, char** argv) {
   const uint64_t count = flags.Number("--count");
   const uint64_t window = flags.Number("--window", 128);
   const auto idle_ms = static_cast<int64_t>(flags.Number("--idle-ms", 3000));
-  const Port from = OpenPort(flags.Text("--from"));
-  const Port to = OpenPort(flags.Text("--to"));
+  const Port from = OpenPort(flags.Text("--from"), Use::kSend);
+  const Port to = OpenPort(flags.Text("--to"), Use::kReceive);
   const FrameSource source(from, to, flags);
 
   Figures figures;

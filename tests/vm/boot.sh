@@ -8,14 +8,16 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 usage: boot.sh --build DIR --module open|stock --scenario FILE
-               [--timeout SECONDS] [--log FILE] [--env K=V]... [--no-checks]
+               [--kernel 6.12|7.3] [--timeout SECONDS] [--log FILE]
+               [--env K=V]... [--no-checks]
 
   --build DIR      build folder, holds daemon/vduse-net and tests/tools/
   --module         vduse without the control-queue gate, or the stock module
   --scenario FILE  one of tests/vm/scenarios/
+  --kernel SERIES  see kernel.sh                       (default: 6.12)
   --timeout N      seconds for the whole run           (default: 300)
   --log FILE       everything that was printed
-                   (default: DIR/vm-logs/SCENARIO.MODULE.log)
+                   (default: DIR/vm-logs/SCENARIO.MODULE.KERNEL.log)
   --env K=V        a variable for the scenario
   --no-checks      the scenario need not check anything (the demo)
   --verbose        show every line, not the results alone
@@ -30,7 +32,7 @@ die() {
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-build='' module='' scenario='' log='' timeout=300
+build='' module='' scenario='' log='' timeout=300 series=6.12
 env=() need_checks=1 verbose=0
 while (($# > 0)); do
   case $1 in
@@ -44,6 +46,7 @@ while (($# > 0)); do
     --build) build=$2 ;;
     --module) module=$2 ;;
     --scenario) scenario=$2 ;;
+    --kernel) series=$2 ;;
     --timeout) timeout=$2 ;;
     --log) log=$2 ;;
     --env) env+=(--env "$2") ;;
@@ -61,12 +64,29 @@ for tool in qemu-system-x86_64 cpio ldd objcopy; do
     die "'$tool' is missing: run scripts/install-deps.sh"
 done
 
-name=$(basename "$scenario" .sh).$module
+name=$(basename "$scenario" .sh).$module.$series
 : "${log:=$build/vm-logs/$name.log}"
 mkdir -p "$(dirname "$log")"
 : >"$log"
 
-kernel=$("$here/kernel.sh") || die "no kernel to boot, see above"
+kernel=$("$here/kernel.sh" "$series") || die "no kernel to boot, see above"
+# What a scenario needs beyond the initramfs it says itself.
+needs=$(sed -n 's/^# Needs: //p' "$scenario")
+disk=() guest_kernel=() memory=2048
+case $needs in
+  '') ;;
+  userland)
+    image=$("$here/userland.sh") || die "no disk with QEMU, see above"
+    # The guest's kernel is the same whatever the VM's own. As a disk it is
+    # read much sooner than in the initramfs.
+    inner=$("$here/kernel.sh" 6.12) || die "no kernel for the guest, see above"
+    guest_kernel=(--guest-kernel "$inner")
+    disk=(-drive "file=$image,if=virtio,format=raw,readonly=on"
+      -drive "file=$inner/vmlinux,if=virtio,format=raw,readonly=on")
+    memory=3072
+    ;;
+  *) die "$scenario needs '$needs', which nobody knows" ;;
+esac
 work=$(mktemp -d "${TMPDIR:-/tmp}/vm.XXXXXX")
 qemu=
 cleanup() {
@@ -77,20 +97,24 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
 "$here/image.sh" --build "$build" --kernel "$kernel" --module "$module" \
-  --scenario "$scenario" --output "$work/initrd" "${env[@]}" ||
+  --scenario "$scenario" --output "$work/initrd" --env "KERNEL=$series" \
+  --env "NEEDS=$needs" "${guest_kernel[@]}" \
+  "${env[@]}" ||
   die "no initramfs, see above"
 
 # A /dev/kvm may be there and fail in the middle of a boot: it is for those
 # who know that theirs works.
 accel=${VDUSE_NET_ACCEL:-tcg,thread=multi}
+# In emulation `rep movsb` goes byte by byte: the kernel shall copy otherwise.
+cpu=max,-erms,-fsrm
 
 SECONDS=0
 start=${EPOCHREALTIME/./}
 # The results come out of QEMU's standard output, kernel messages go to a
 # file, QEMU's own complaints to another.
-exec 4< <(exec qemu-system-x86_64 -machine q35 -accel "$accel" -cpu max \
-  -smp 2 -m "${VDUSE_NET_VM_MEMORY:-2048}" -no-reboot -nodefaults \
-  -display none -monitor none -serial "file:$work/console" \
+exec 4< <(exec qemu-system-x86_64 -machine q35 -accel "$accel" -cpu "$cpu" \
+  -smp 2 -m "${VDUSE_NET_VM_MEMORY:-$memory}" -no-reboot -nodefaults \
+  "${disk[@]}" -display none -monitor none -serial "file:$work/console" \
   -chardev file,id=results,path=/dev/stdout -device virtio-serial-pci \
   -device virtserialport,chardev=results,name=results \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd" -append \

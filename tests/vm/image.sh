@@ -10,7 +10,8 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 usage: image.sh --build DIR --kernel CACHE_DIR --module open|stock
-                --scenario FILE --output FILE [--env K=V]...
+                --scenario FILE --output FILE [--guest-kernel CACHE_DIR]
+                [--env K=V]...
 USAGE
 }
 
@@ -20,7 +21,7 @@ die() {
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-build='' kernel='' module='' scenario='' output='' env=()
+build='' kernel='' guest_kernel='' module='' scenario='' output='' env=()
 while (($# > 0)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
@@ -30,6 +31,7 @@ while (($# > 0)); do
   case $1 in
     --build) build=$2 ;;
     --kernel) kernel=$2 ;;
+    --guest-kernel) guest_kernel=$2 ;;
     --module) module=$2 ;;
     --scenario) scenario=$2 ;;
     --output) output=$2 ;;
@@ -44,14 +46,24 @@ done
   die "--module is 'open' or 'stock', not '$module'"
 [[ -f $scenario ]] || die "no such scenario: $scenario"
 
-stage=$(mktemp -d "${TMPDIR:-/tmp}/vm-image.XXXXXX")
-trap 'rm -rf "$stage"' EXIT
-mkdir -p "$stage"/{bin,busybox,dev,etc,lib/modules,proc,root,run,sys,tmp} \
-  "$stage"/{lib64,usr,var}
-ln -s /run "$stage/var/run"
-ln -s /bin "$stage/sbin"
-ln -s /bin "$stage/usr/bin"
-ln -s /bin "$stage/usr/sbin"
+stages=$(mktemp -d "${TMPDIR:-/tmp}/vm-image.XXXXXX")
+trap 'rm -rf "$stages"' EXIT
+
+# begin NAME: an empty root file system.
+begin() {
+  stage=$stages/$1
+  mkdir -p "$stage"/{bin,busybox,dev,etc,lib/modules,proc,root,run,sys,tmp} \
+    "$stage"/{lib64,usr,var}
+  ln -s /run "$stage/var/run"
+  ln -s /bin "$stage/sbin"
+  ln -s /bin "$stage/usr/bin"
+  ln -s /bin "$stage/usr/sbin"
+}
+# pack: the root file system as an archive.
+pack() {
+  (cd "$stage" && find . -print0 | sort -z |
+    cpio --quiet --null -o -H newc -R 0:0)
+}
 
 # copy_stripped FROM TO: a copy without debug information.
 copy_stripped() {
@@ -75,16 +87,42 @@ add() {
 }
 
 PATH=$PATH:/usr/sbin:/sbin
-for tool in busybox bash timeout ip vdpa ethtool iperf3 ping; do
-  path=$(command -v "$tool") ||
-    die "'$tool' is missing: run scripts/install-deps.sh"
-  add "$path"
-done
-for tool in udp_flow frame_check coalesce_storm; do
-  [[ -x $build/tests/tools/$tool ]] ||
-    die "no $build/tests/tools/$tool: build first (cmake --build $build)"
-  add "$build/tests/tools/$tool"
-done
+# add_tools NAME...: of this machine. add_own NAME...: of the build.
+add_tools() {
+  local tool path
+  for tool in "$@"; do
+    path=$(command -v "$tool") ||
+      die "'$tool' is missing: run scripts/install-deps.sh"
+    add "$path"
+  done
+}
+add_own() {
+  local tool
+  for tool in "$@"; do
+    [[ -x $build/tests/tools/$tool ]] ||
+      die "no $build/tests/tools/$tool: build first (cmake --build $build)"
+    add "$build/tests/tools/$tool"
+  done
+}
+
+if [[ " ${env[*]} " == *" NEEDS=userland "* ]]; then
+  begin guest
+  add_tools busybox bash timeout ip ethtool iperf3 ping
+  add_own udp_flow
+  cp "$guest_kernel"/modules/{failover,net_failover,virtio_net}.ko \
+    "$stage/lib/modules/"
+  cp "$here/guest/inner-init" "$stage/init"
+  chmod 755 "$stage/init"
+  pack >"$stages/guest.initrd"
+fi
+
+begin vm
+add_tools busybox bash timeout ip vdpa ethtool iperf3 ping
+add_own udp_flow frame_check coalesce_storm
+if [[ -f $stages/guest.initrd ]]; then
+  cp "$stages/guest.initrd" "$stage/tmp/"
+  cp "$here/guest/qemu.sh" "$stage/"
+fi
 # start_device says it plainly if a scenario needs what is not here.
 if [[ -x $build/daemon/vduse-net ]]; then add "$build/daemon/vduse-net"; fi
 
@@ -106,5 +144,4 @@ chmod 755 "$stage/init"
   done
 } >"$stage/etc/scenario.env"
 
-(cd "$stage" && find . -print0 | sort -z |
-  cpio --quiet --null -o -H newc -R 0:0) >"$output"
+pack >"$output"

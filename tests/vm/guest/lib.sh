@@ -294,12 +294,12 @@ measure_flow() {
   else
     to=$TAP_IP send=("${IN_CONSUMER[@]}")
   fi
-  : >/tmp/flow.err
+  : >/tmp/flow.received
   "${receive[@]}" udp_flow recv --port "$port" --count "$count" \
-    --idle-ms 500 >/tmp/flow.received 2>/tmp/flow.err &
+    --idle-ms 500 >/tmp/flow.received 2>&1 &
   receiver=$!
-  wait_for 5 file_has listening /tmp/flow.err ||
-    die flow "the receiver does not listen: $(</tmp/flow.err)"
+  wait_for 5 file_has listening /tmp/flow.received ||
+    die flow "the receiver does not listen: $(</tmp/flow.received)"
   irq_reset
   "${send[@]}" udp_flow send --to "$to" --port "$port" --count "$count" \
     --interval-usecs "$interval" --size 64 >/tmp/flow.sent 2>&1
@@ -311,7 +311,8 @@ measure_flow() {
   ELAPSED_US=$(field elapsed_us "$(</tmp/flow.sent)")
   RECEIVED=$(field received "$(</tmp/flow.received)")
   LOST=$((SENT - RECEIVED))
-  say "flow $direction: $(</tmp/flow.sent); $(</tmp/flow.received); irqs=$IRQS"
+  say "flow $direction: $(</tmp/flow.sent);" \
+    "$(tail -n 1 /tmp/flow.received); irqs=$IRQS"
 }
 
 # within_bound USECS FRAMES: IRQS is at most 1.1 x (packets / frames +

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every consumer on every kernel with either module: one VM per cell, one
+# table at the end. What a kernel or a VMM cannot do, its scenario checks for
+# being said.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: matrix.sh --build DIR [--row NAME]... [--column NAME]...
+  rows:    virtio-vdpa generic netdev dpdk   (default: all)
+  columns: 6.12-open 6.12-stock 7.3-open 7.3-stock
+USAGE
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build='' rows=() columns=()
+while (($# > 0)); do
+  case $1 in
+    --build) build=${2:-} ;;
+    --row) rows+=("${2:-}") ;;
+    --column) columns+=("${2:-}") ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  (($# > 1)) || { usage >&2; exit 2; }
+  shift 2
+done
+[[ -d $build ]] || { echo "matrix.sh: no build folder '$build'" >&2; exit 2; }
+((${#rows[@]})) || rows=(virtio-vdpa generic netdev dpdk)
+((${#columns[@]})) || columns=(6.12-open 6.12-stock 7.3-open 7.3-stock)
+
+# shellcheck disable=SC2016  # backticks for Markdown
+declare -A titles=(
+  [virtio-vdpa]='host netdev, `virtio_vdpa`'
+  [generic]='QEMU 10, `vhost-vdpa-device-pci`'
+  [netdev]='QEMU 10, `-netdev vhost-vdpa`'
+  [dpdk]="DPDK 22.11, virtio-user"
+  [6.12-open]='6.12, gate lifted' [6.12-stock]='6.12, stock'
+  [7.3-open]='7.3, gate lifted' [7.3-stock]='7.3, stock'
+)
+
+# scenario ROW MODULE
+scenario() {
+  case $1 in
+    virtio-vdpa) if [[ $2 == open ]]; then echo basic; else echo stock; fi ;;
+    generic | netdev) echo "qemu_$1" ;;
+    dpdk) echo dpdk ;;
+    *) echo "matrix.sh: no row '$1'" >&2; return 1 ;;
+  esac
+}
+
+declare -A cells
+failed=0
+for row in "${rows[@]}"; do
+  for column in "${columns[@]}"; do
+    series=${column%-*} module=${column#*-}
+    name=$(scenario "$row" "$module")
+    log=$build/vm-logs/matrix.$row.$column.log
+    echo "=== $row, $column: $name.sh"
+    start=$SECONDS
+    # The long form of a scenario runs on one kernel, others are shorter.
+    shorter=()
+    [[ $column == 6.12-open ]] ||
+      shorter=(--env BOOTS=2 --env COUNT=3000 --env FRAMES=20000 --env ROUNDS=3)
+    if "$here/boot.sh" --build "$build" --kernel "$series" --module "$module" \
+      --timeout 400 --scenario "$here/scenarios/$name.sh" --log "$log" \
+      "${shorter[@]}"; then
+      cells[$row,$column]="yes, $(grep -c 'CHECK ok' "$log") checks"
+    else
+      cells[$row,$column]="NO, $(grep -c 'CHECK FAIL' "$log") failed"
+      failed=$((failed + 1))
+    fi
+    echo "=== $row, $column: $((SECONDS - start)) s"
+  done
+done
+
+# The table, as it stands in the README.
+line='|'
+rule='|---'
+for column in "${columns[@]}"; do
+  line+=" | ${titles[$column]}"
+  rule+='|---'
+done
+printf '%s |\n%s|\n' "$line" "$rule"
+for row in "${rows[@]}"; do
+  line="| ${titles[$row]}"
+  for column in "${columns[@]}"; do line+=" | ${cells[$row,$column]}"; done
+  printf '%s |\n' "$line"
+done
+exit $((failed > 0))

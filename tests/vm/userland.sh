@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Puts a disk image into the cache folder and prints its file name. It holds
+# consumers of the device that this distribution's release does not have, or
+# that are too big for an initramfs; the VM mounts it at /userland:
+#   bin/qemu-system-x86_64  QEMU 10, which knows vhost-vdpa-device-pci
+#   bin/dpdk-testpmd        DPDK, with its virtio-user driver loaded
+#   lib, exec, firmware     what these two start
+# Nothing is installed. An image that is complete is used as it is; remove it
+# to have the newest packages.
+set -euo pipefail
+
+usage() { echo "usage: userland.sh"; }
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/vm/debs.sh
+. "$here/debs.sh"
+
+programs=(/usr/bin/qemu-system-x86_64 /usr/bin/dpdk-testpmd)
+# PC machines without a display, a guest kernel loaded directly.
+firmware=(
+  seabios/bios-256k.bin qemu/kvmvapic.bin qemu/linuxboot_dma.bin qemu/pvh.bin
+  qemu/qboot.rom
+)
+# What testpmd loads for a virtio-user port.
+drivers=(librte_bus_vdev librte_mempool_ring librte_net_virtio)
+
+die() {
+  printf 'userland.sh: %s\n' "$*" >&2
+  exit 1
+}
+note() { printf 'userland.sh: %s\n' "$*" >&2; }
+
+case ${1:-} in
+  '') ;;
+  -h | --help) usage; exit 0 ;;
+  *) usage >&2; die "unknown argument '$1'" ;;
+esac
+
+PATH=$PATH:/usr/sbin:/sbin
+for tool in apt-get apt-cache dpkg-deb flock mke2fs objcopy; do
+  command -v "$tool" >/dev/null ||
+    die "'$tool' is missing: run scripts/install-deps.sh"
+done
+
+base=$(debs_cache) || exit 1
+cache=$base/userland
+stamp=$(cat "${BASH_SOURCE[0]}" "$here/debs.sh" | cksum)
+complete() {
+  [[ -f $cache/stamp && $(<"$cache/stamp") == "$stamp" ]]
+}
+if complete; then
+  echo "$cache/disk"
+  exit 0
+fi
+# One at a time; whoever waited finds the image complete.
+exec 9>"$base/lock"
+flock -w 600 9 || die "waited 10 minutes for another run holding $base/lock"
+if complete; then
+  echo "$cache/disk"
+  exit 0
+fi
+
+work=$(mktemp -d "$base/tmp.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"/{x,out} "$work"/disk/{bin,exec,lib,firmware}
+
+# --- The packages -----------------------------------------------------------
+
+# fetch NAME PACKAGE SUITE...: unpacks a package with all that it needs.
+fetch() {
+  local name=$1 package=$2
+  shift 2
+  debs_open "$work/apt-$name" "$@" || die "no package lists, see above"
+  debs_version "$work/apt-$name" "$package" >"$work/out/$name.version"
+  [[ -s $work/out/$name.version ]] ||
+    die "apt knows no package $package: see that the mirror has $*"
+  note "fetching $package $(<"$work/out/$name.version")"
+  debs_fetch_all "$work/apt-$name" "$work/debs-$name" "$package" ||
+    die "cannot download $package, see above"
+  debs_unpack "$work/debs-$name" "$work/x" || die "cannot unpack $package"
+  rm -rf "$work/debs-$name"
+}
+# The newer suite comes last: where both bring a library, it stays.
+fetch dpdk dpdk-dev bookworm
+fetch qemu qemu-system-x86 bookworm bookworm-backports
+
+# --- What is kept of them ---------------------------------------------------
+
+loader=/lib64/ld-linux-x86-64.so.2
+plugins=()
+for driver in "${drivers[@]}"; do
+  # By the name that the others need it by, or it would be loaded twice.
+  found=$(cd "$work/x" &&
+    find usr/lib -path "*/pmds-*/$driver.so.*" | sort | head -n 1)
+  [[ -n $found ]] || die "dpdk-dev brought no $driver.so"
+  plugins+=("/$found")
+done
+
+# keep FROM TO: a copy without debug information.
+keep() {
+  local from
+  from=$(readlink -f "$work/x$1")
+  # An absolute link was meant from the packages' root.
+  [[ $from == "$work/x/"* ]] || from=$(readlink -f "$work/x$from")
+  [[ -f $from ]] || die "the packages have no $1"
+  objcopy --strip-debug "$from" "$work/disk/$2" 2>/dev/null ||
+    cp "$from" "$work/disk/$2"
+  chmod 755 "$work/disk/$2"
+}
+
+mkdir -p "$work"/x/{dev,proc}
+for file in "${programs[@]}" "${plugins[@]}"; do
+  debs_chroot "$work/x" "$loader" --list "$file" >"$work/libraries" ||
+    die "cannot list the libraries of $file"
+  if grep 'not found' "$work/libraries" >&2; then
+    die "$file: libraries are missing, see above"
+  fi
+  sed -n 's|.*=> \(/[^ ]*\) .*|\1|p' "$work/libraries" >>"$work/all"
+done
+while read -r file; do
+  keep "$file" "lib/${file##*/}"
+done < <(sort -u "$work/all")
+keep "$loader" "lib/${loader##*/}"
+for file in "${programs[@]}"; do
+  keep "$file" "exec/${file##*/}"
+done
+load=()
+for file in "${plugins[@]}"; do
+  keep "$file" "lib/${file##*/}"
+  load+=(-d "/userland/lib/${file##*/}")
+done
+for file in "${firmware[@]}"; do
+  cp -L "$work/x/usr/share/$file" "$work/disk/firmware/" ||
+    die "QEMU's packages have no $file"
+done
+
+# wrapper PROGRAM [ARGS...]: starts it with the libraries it came with.
+wrapper() {
+  local file=$work/disk/bin/$1
+  cat >"$file" <<WRAPPER
+#!/bin/bash
+exec /userland/lib/${loader##*/} --library-path /userland/lib \\
+  /userland/exec/$1 ${*:2} "\$@"
+WRAPPER
+  chmod 755 "$file"
+}
+wrapper qemu-system-x86_64 -L /userland/firmware
+wrapper dpdk-testpmd "${load[@]}"
+
+# --- The image --------------------------------------------------------------
+
+size=$(($(du -sm "$work/disk" | cut -f 1) * 11 / 10 + 16))
+mke2fs -q -t ext4 -O ^has_journal -m 0 -E root_owner=0:0 -d "$work/disk" \
+  "$work/out/disk" "${size}M" >/dev/null || die "cannot make the disk image"
+
+echo "$stamp" >"$work/out/stamp"
+chmod 755 "$work/out"
+rm -rf "$cache"
+mv "$work/out" "$cache"
+note "kept in $cache: $(du -sh "$cache" | cut -f 1)"
+echo "$cache/disk"
