@@ -97,6 +97,11 @@ absl::StatusOr<std::string> ControlSocket::Ask(const std::string& dir,
   const std::string path = PathOf(dir, name);
   const absl::StatusOr<sockaddr_un> to = AddressOf(path);
   if (!to.ok()) return to.status();
+  const absl::Status nobody = absl::NotFoundError(
+      fmt::format("nobody serves a device '{}' here (no process at {}): name "
+                  "it with --name, its --state-dir as it was started",
+                  name, path));
+  if (access(path.c_str(), F_OK) != 0 && errno == ENOENT) return nobody;
   // The answer has to find its way back across network namespaces, which a
   // file's name does.
   const std::string own = fmt::format("{}.{}", path, getpid());
@@ -105,12 +110,7 @@ absl::StatusOr<std::string> ControlSocket::Ask(const std::string& dir,
   const ControlSocket owner(own, std::move(*fd));
   if (sendto(owner.fd(), request.data(), request.size(), MSG_NOSIGNAL,
              reinterpret_cast<const sockaddr*>(&*to), sizeof(*to)) < 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) {
-      return absl::NotFoundError(fmt::format(
-          "nobody serves a device '{}' here (no process at {}): name it with "
-          "--name, its --state-dir as it was started",
-          name, path));
-    }
+    if (errno == ENOENT || errno == ECONNREFUSED) return nobody;
     return absl::ErrnoToStatus(errno, "send to " + path);
   }
   pollfd wait = {.fd = owner.fd(), .events = POLLIN, .revents = 0};

@@ -112,15 +112,15 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
 }
 
 absl::Status NetDevice::Restore(const DeviceState& saved) {
+  if (absl::Status fits = CheckNegotiated(options_.features, saved.features);
+      !fits.ok()) {
+    return fits;
+  }
   if (saved.positions.size() != queues_.size()) {
     return absl::InvalidArgumentError(
         fmt::format("the state is of a device with {} virtqueues, this one "
                     "has {}",
                     saved.positions.size(), queues_.size()));
-  }
-  if (absl::Status fits = CheckNegotiated(options_.features, saved.features);
-      !fits.ok()) {
-    return fits;
   }
   coalesce::ParamTable probe = params_;
   if (!probe.Restore(saved.coalescing)) {
@@ -314,6 +314,7 @@ void NetDevice::LookForReadyQueues(Time now) {
     const absl::Status started = StartQueue(index, *info);
     if (started.ok()) {
       queues_[index] = QueueState::kRunning;
+      Log(Severity::kDebug, "{} started", QueueName(index, ctrl_index_));
       continue;
     }
     if ((look_delay_ == kFirstLook || !absl::IsUnavailable(started)) &&
@@ -409,6 +410,10 @@ absl::Status NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
     return absl::OutOfRangeError(fmt::format(
         "address space {} for virtqueue group {}: there are {} and {}", asid,
         group, kAddressSpaces, kGroups));
+  }
+  if (asid != state_.asids[group] && life_log_.Allow()) {
+    Log(Severity::kInfo, "{} in address space {} from now on",
+        group == kCtrlGroup ? "control queue" : "data queues", asid);
   }
   state_.asids[group] = asid;
   Persist();

@@ -82,7 +82,9 @@ launch_guest() {
   : >/tmp/guest.console
   tail -f /tmp/guest.console 2>/dev/null | sed 's/^/guest| /' >&3 &
   CONSOLE_PID=$!
-  qemu-system-x86_64 -machine q35,memory-backend=m -accel kvm -cpu qemu64 -smp 1 -m 256 \
+  # On one CPU: code that the guest's kernel patches on one and runs on another
+  # is more than the emulation of this VM's CPUs can take.
+  taskset 2 qemu-system-x86_64 -machine q35,memory-backend=m -accel kvm -cpu qemu64 -smp 1 -m 256 \
     -object "memory-backend-memfd,id=m,size=256M,share=${GUEST_SHARE:-on}" \
     -nodefaults -display none -serial file:/tmp/guest.console \
     -chardev pipe,id=monitor,path=/tmp/monitor -mon chardev=monitor \

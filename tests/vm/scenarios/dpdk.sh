@@ -8,7 +8,8 @@
 
 FRAMES=${FRAMES:-1000000}
 WINDOW=${WINDOW:-128}
-CONSUMER=none  # there is no netdev
+# shellcheck disable=SC2034  # for lib.sh: there is no netdev
+CONSUMER=none
 
 mkfifo /tmp/testpmd.in
 exec 20<>/tmp/testpmd.in
