@@ -295,6 +295,8 @@ void NetDevice::StopDriver() {
   ctrl_map_.DropAll();
   std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
   look_at_.reset();
+  config_retry_.reset();
+  config_owed_ = false;  // the next driver reads the space at its start
   driver_ok_ = false;
   features_ = 0;
   adopted_ = false;

@@ -331,12 +331,12 @@ figures() {
 # makes the sender late and its packets come in bunches: such a run says
 # nothing and is measured again, a little slower.
 flow_off() {
-  local attempt
+  local attempt interval=$INTERVAL_US
   for attempt in 1 2 3 4 5; do
-    measure_flow "$1" "$COUNT" "$INTERVAL_US"
-    figures "wanted>=$((COUNT / 2)) interval_us=$INTERVAL_US runs=$attempt"
+    measure_flow "$1" "$COUNT" "$interval"
+    figures "wanted>=$((COUNT / 2)) interval_us=$interval runs=$attempt"
     ((SENT == COUNT && LOST == 0 && IRQS * 2 >= SENT)) && return 0
-    ((INTERVAL_US < 1300)) && INTERVAL_US=$((INTERVAL_US + 100))
+    ((interval < 1300)) && interval=$((interval + 100))
   done
   return 1
 }
