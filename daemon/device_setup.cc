@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-#include "net/device_state.h"
+#include "daemon/migration_state.h"
 #include "net/features.h"
 
 namespace program {
@@ -34,6 +34,47 @@ vduse::DeviceConfig ToConfig(const NewDevice& wanted, uint64_t features) {
 }
 
 }  // namespace
+
+absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
+  NewDevice wanted;
+  wanted.name = options.name;
+  wanted.queue_size = options.queue_size.value_or(kDefaultQueueSize);
+  wanted.config.mac = options.mac ? *options.mac : RandomMac();
+  wanted.config.mtu = options.mtu.value_or(kDefaultMtu);
+  wanted.config.status = 0;
+  if (!options.profile.empty()) {
+    wanted.features = net::FindProfile(options.profile)->features;
+  }
+  if (options.restore.empty()) return wanted;
+
+  const absl::StatusOr<std::string> text = ReadFile(options.restore);
+  if (!text.ok()) return text.status();
+  const absl::StatusOr<MigrationState> state = ParseMigrationState(*text);
+  if (!state.ok()) return state.status();
+  const auto differs = [&](const char* option, const std::string& is,
+                           const std::string& was) {
+    return absl::InvalidArgumentError(
+        fmt::format("--restore {}: its device has {} {}, {} says {}: leave "
+                    "{} out, or give that",
+                    options.restore, option + 2, was, option, is, option));
+  };
+  if (options.mac && *options.mac != state->mac) {
+    return differs("--mac", FormatMac(*options.mac), FormatMac(state->mac));
+  }
+  if (options.mtu && *options.mtu != state->mtu) {
+    return differs("--mtu", std::to_string(*options.mtu),
+                   std::to_string(state->mtu));
+  }
+  if (options.queue_size && *options.queue_size < state->queue_size) {
+    return differs("--queue-size", std::to_string(*options.queue_size),
+                   std::to_string(state->queue_size));
+  }
+  wanted.config.mac = state->mac;
+  wanted.config.mtu = state->mtu;
+  wanted.queue_size = options.queue_size.value_or(state->queue_size);
+  wanted.restored = state->device;
+  return wanted;
+}
 
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted) {

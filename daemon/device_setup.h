@@ -9,7 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "daemon/options.h"
 #include "net/config_space.h"
+#include "net/device_state.h"
 #include "vduse/kernel_device.h"
 
 namespace program {
@@ -20,12 +22,18 @@ struct NewDevice {
   uint16_t queue_size = 0;
   // Just these, or an error. If absent, all that the kernel allows.
   std::optional<uint64_t> features;
+  // What its first driver is to go on with.
+  std::optional<net::DeviceState> restored;
 };
 
 struct CreatedDevice {
   std::unique_ptr<vduse::KernelDevice> device;
   uint64_t features = 0;  // offered
 };
+
+// What `run` is to make, by its options and the state they name.
+//   InvalidArgument: that state is no good, or the options contradict it.
+absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options);
 
 // Makes a network device with one queue pair.
 //   AlreadyExists: there is a device of that name.

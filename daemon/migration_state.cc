@@ -157,6 +157,12 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
     return absl::FailedPreconditionError(
         "no driver has used the device yet: there is no state to save");
   }
+  if (state.mac == net::MacAddress{}) {
+    return absl::FailedPreconditionError(
+        "the device's MAC address is not known: this process took the device "
+        "over without the state file of the one that made it, and was given "
+        "no --mac");
+  }
   json queues = json::array();
   for (const ParamTable::Entry& entry : device.coalescing.queues) {
     json queue = ToJson(entry.params);

@@ -82,7 +82,6 @@ class Runner {
   void RestartAdmin();
   std::optional<ExitCode> Open();
   std::optional<ExitCode> Create();
-  absl::StatusOr<NewDevice> Wanted();
   std::optional<ExitCode> BuildDevice();
   ExitCode Serve();
   ExitCode Dismantle(ExitCode code);
@@ -102,7 +101,7 @@ class Runner {
 
   SavedState saved_;
   std::optional<SavedState> predecessor_;
-  std::optional<net::DeviceState> restored_;
+  std::optional<net::DeviceState> restored_;  // of --restore
   std::optional<ControlSocket> control_socket_;
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
@@ -148,51 +147,9 @@ std::optional<ExitCode> Runner::Open() {
   return std::nullopt;
 }
 
-// What a new device is to be, by the command line and the state to restore.
-absl::StatusOr<NewDevice> Runner::Wanted() {
-  NewDevice wanted;
-  wanted.name = options_.name;
-  wanted.queue_size = options_.queue_size.value_or(kDefaultQueueSize);
-  wanted.config.mac = options_.mac ? *options_.mac : RandomMac();
-  wanted.config.mtu = options_.mtu.value_or(kDefaultMtu);
-  wanted.config.status = 0;
-  if (!options_.profile.empty()) {
-    wanted.features = net::FindProfile(options_.profile)->features;
-  }
-  if (options_.restore.empty()) return wanted;
-
-  const absl::StatusOr<std::string> text = ReadFile(options_.restore);
-  if (!text.ok()) return text.status();
-  const absl::StatusOr<MigrationState> state = ParseMigrationState(*text);
-  if (!state.ok()) return state.status();
-  const auto differs = [&](const char* option, const std::string& is,
-                           const std::string& was) {
-    return absl::InvalidArgumentError(
-        fmt::format("--restore {}: its device has {} {}, {} says {}: leave "
-                    "{} out, or give that",
-                    options_.restore, option + 2, was, option, is, option));
-  };
-  if (options_.mac && *options_.mac != state->mac) {
-    return differs("--mac", FormatMac(*options_.mac), FormatMac(state->mac));
-  }
-  if (options_.mtu && *options_.mtu != state->mtu) {
-    return differs("--mtu", std::to_string(*options_.mtu),
-                   std::to_string(state->mtu));
-  }
-  if (options_.queue_size && *options_.queue_size < state->queue_size) {
-    return differs("--queue-size", std::to_string(*options_.queue_size),
-                   std::to_string(state->queue_size));
-  }
-  wanted.config.mac = state->mac;
-  wanted.config.mtu = state->mtu;
-  wanted.queue_size = options_.queue_size.value_or(state->queue_size);
-  restored_ = state->device;
-  return wanted;
-}
-
 // A new device: first the TAP, while no lock can depend on us.
 std::optional<ExitCode> Runner::Create() {
-  const absl::StatusOr<NewDevice> wanted = Wanted();
+  const absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
   if (!wanted.ok()) return Fail(kExitFailure, wanted.status());
   admin_.OpenTap(options_.tap, options_.mtu);
   absl::StatusOr<AdminProcess::Event> tap = admin_.Next();
@@ -207,6 +164,7 @@ std::optional<ExitCode> Runner::Create() {
   if (!created.ok()) return Fail(kExitHost, created.status());
   device_ = std::move(created->device);
   saved_.features = created->features;
+  restored_ = wanted->restored;
   saved_.mac = wanted->config.mac;
   saved_.mtu = wanted->config.mtu;
   saved_.queue_size = wanted->queue_size;

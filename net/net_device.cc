@@ -81,98 +81,6 @@ absl::Status NetDevice::Init() {
 
 NetDevice::~NetDevice() { StopDriver(); }
 
-void NetDevice::Resume(const std::optional<DeviceState>& saved) {
-  adopted_ = true;
-  if (saved) {
-    if (saved->positions.size() == queues_.size()) {
-      state_ = *saved;
-      UseAsids();
-    } else {
-      Log(Severity::kWarning, "the saved state is of another device: not used");
-    }
-  }
-  const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
-  const bool negotiated = features.ok() && *features != 0;
-  if (state_.phase == DeviceState::Phase::kSuspended && negotiated) {
-    suspended_ = true;  // a reset would have taken the features away
-    Log(Severity::kInfo, "adopted: the device is suspended");
-    return;
-  }
-  // The status cannot be read back. A config interrupt is refused until
-  // DRIVER_OK is in force and does no harm after.
-  if (!negotiated ||
-      device_.InjectConfig() != vduse::InjectResult::kDelivered) {
-    Log(Severity::kInfo, "adopted: no driver is active");
-    return;
-  }
-  TakeUpState(*features);
-  Log(Severity::kInfo, "adopted: the driver is active, features {}",
-      FeatureNames(features_));
-  StartDriver(vduse::Virtqueue::Start::kRecovered);
-}
-
-absl::Status NetDevice::Restore(const DeviceState& saved) {
-  if (absl::Status fits = CheckNegotiated(options_.features, saved.features);
-      !fits.ok()) {
-    return fits;
-  }
-  if (saved.positions.size() != queues_.size()) {
-    return absl::InvalidArgumentError(
-        fmt::format("the state is of a device with {} virtqueues, this one "
-                    "has {}",
-                    saved.positions.size(), queues_.size()));
-  }
-  coalesce::ParamTable probe = params_;
-  if (!probe.Restore(saved.coalescing)) {
-    return absl::InvalidArgumentError(
-        "the state's coalescing parameters are of another number of queues");
-  }
-  state_ = saved;
-  state_.phase = DeviceState::Phase::kRestored;
-  state_.asids = {};  // of the kernel it came from
-  Persist();
-  return absl::OkStatus();
-}
-
-// The driver is active with `features`: takes up what is known of it.
-void NetDevice::TakeUpState(uint64_t features) {
-  using Phase = DeviceState::Phase;
-  features_ = features;
-  // A VMM that stops its guest resets the device, and later sets it up for
-  // the same driver to go on. A new driver's queues begin at 0.
-  restored_ = state_.phase == Phase::kRestored;
-  const bool known =
-      restored_ || state_.phase == Phase::kRunning || SamePositions();
-  if (known) {
-    if (state_.features != features) {
-      Log(Severity::kWarning,
-          "the driver accepts other features than before: what it had set "
-          "is not used");
-    } else if (!params_.Restore(state_.coalescing)) {
-      Log(Severity::kWarning,
-          "the saved coalescing parameters are of another device: not used");
-    } else if (state_.phase != Phase::kRunning) {
-      Log(Severity::kInfo, "the driver goes on with what it had set before");
-    }
-  }
-  state_.phase = Phase::kRunning;
-  state_.features = features;
-  Persist();
-}
-
-// Whether the queues begin where they stopped, and that is not 0.
-bool NetDevice::SamePositions() {
-  bool all_zero = true;
-  for (uint32_t index = 0; index < queues_.size(); ++index) {
-    const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
-    if (!info.ok() || info->avail_index != state_.positions[index]) {
-      return false;
-    }
-    if (info->avail_index != 0) all_zero = false;
-  }
-  return !all_zero;
-}
-
 absl::Status NetDevice::SetTap(Tap tap) {
   // One pair for now, and so one queue of the TAP.
   absl::Status status = workers_.front()->SetTap(std::move(tap));
@@ -224,7 +132,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
           status == 0 ? "reset" : "given up (FAILED)");
     }
     StopDriver();
-    suspended_ = false;
+    if (status == 0) suspended_ = false;
     if (state_.phase == DeviceState::Phase::kRunning) {
       state_.coalescing = params_.snapshot();
       state_.phase = DeviceState::Phase::kStopped;
@@ -310,6 +218,11 @@ void NetDevice::LookForReadyQueues(Time now) {
     if (queues_[index] != QueueState::kDown) continue;
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
     if (!info.ok() || !info->ready) {
+      // What it had in another driver's life is of no account.
+      if (info.ok() && start_ == vduse::Virtqueue::Start::kFresh &&
+          !restored_) {
+        state_.positions[index] = info->avail_index;
+      }
       all_known = false;
       continue;
     }
@@ -407,32 +320,6 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
   return position.value_or(state_.positions[index]);
 }
 
-absl::Status NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
-  if (group >= kGroups || asid >= kAddressSpaces) {
-    return absl::OutOfRangeError(fmt::format(
-        "address space {} for virtqueue group {}: there are {} and {}", asid,
-        group, kAddressSpaces, kGroups));
-  }
-  if (asid != state_.asids[group] && life_log_.Allow()) {
-    Log(Severity::kInfo, "{} in address space {} from now on",
-        group == kCtrlGroup ? "control queue" : "data queues", asid);
-  }
-  state_.asids[group] = asid;
-  Persist();
-  UseAsids();
-  return absl::OkStatus();
-}
-
-void NetDevice::UseAsids() {
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call(
-        [&](QueuePair<Tap>& pair) { pair.SetAsid(state_.asids[kDataGroup]); });
-  }
-  if (ctrl_) ctrl_->queue().ring().UnmapRings();
-  ctrl_map_.SetAsid(state_.asids[kCtrlGroup]);
-  ctrl_again_ = ctrl_ != nullptr;
-}
-
 void NetDevice::OnQueueReady(uint32_t index, bool ready) {
   if (!driver_ok_ || index >= queues_.size()) return;  // DRIVER_OK will look
   if (ready) {
@@ -459,22 +346,6 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
     Persist();
   }
   queues_[index] = QueueState::kDown;
-}
-
-void NetDevice::OnSuspend() {
-  if (driver_ok_) {
-    const Time now = Now();
-    for (const std::unique_ptr<Worker>& worker : workers_) {
-      worker->Call([&](QueuePair<Tap>& pair) { pair.Settle(now); });
-    }
-    if (ctrl_) ctrl_->queue().Settle(now);
-    StopDriver();
-    state_.coalescing = params_.snapshot();
-    state_.phase = DeviceState::Phase::kSuspended;
-    if (life_log_.Allow()) Log(Severity::kInfo, "suspended");
-  }
-  suspended_ = true;
-  Persist();
 }
 
 absl::Status NetDevice::Serve(Time now) {
@@ -582,13 +453,6 @@ void NetDevice::ApplyParams(uint32_t queue) {
     pair.SetParams(ParamTable::DirectionOf(queue), params_.entry(queue).params,
                    Now());
   });
-}
-
-void NetDevice::Persist() {
-  if (state_.phase == DeviceState::Phase::kRunning) {
-    state_.coalescing = params_.snapshot();
-  }
-  if (options_.persist) options_.persist(state_);
 }
 
 std::vector<std::string> NetDevice::Summary() {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -11,18 +10,13 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/temp_dir.h"
+
 namespace program {
 namespace {
 
 class ControlSocketTest : public testing::Test {
  protected:
-  ControlSocketTest() {
-    std::string name = testing::TempDir() + "control-XXXXXX";
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    dir_ = name;
-  }
-  ~ControlSocketTest() override { std::filesystem::remove_all(dir_); }
-
   // Asks while the socket is served.
   absl::StatusOr<std::string> Ask(const std::string& request) {
     absl::StatusOr<ControlSocket> socket = ControlSocket::Open(dir_, "dev0");
@@ -46,7 +40,8 @@ class ControlSocketTest : public testing::Test {
     return answer;
   }
 
-  std::string dir_;
+  const tests::TempDir temp_;
+  const std::string& dir_ = temp_.path();
 };
 
 TEST_F(ControlSocketTest, ARequestIsAnswered) {

@@ -2,13 +2,14 @@
 #include "daemon/migration_state.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
 
+#include "daemon/device_setup.h"
 #include "net/features.h"
+#include "tests/support/temp_dir.h"
 
 namespace program {
 namespace {
@@ -79,6 +80,13 @@ TEST(MigrationStateTest, OnlyADeviceAtRestHasAStateToSave) {
     state.device.phase = phase;
     EXPECT_TRUE(FormatMigrationState(state).ok());
   }
+}
+
+TEST(MigrationStateTest, ADeviceOfUnknownAddressIsNotSaved) {
+  MigrationState state = Sample();
+  state.mac = {};
+  EXPECT_NE(FormatMigrationState(state).status().message().find("--mac"),
+            std::string::npos);
 }
 
 TEST(MigrationStateTest, AnotherVersionIsRefusedByItsNumber) {
@@ -153,13 +161,8 @@ TEST(MigrationStateTest, TheListsAreBounded) {
 
 class StateFilesTest : public testing::Test {
  protected:
-  StateFilesTest() {
-    std::string name = testing::TempDir() + "migration-XXXXXX";
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    dir_ = name;
-  }
-  ~StateFilesTest() override { std::filesystem::remove_all(dir_); }
-  std::string dir_;
+  const tests::TempDir temp_;
+  const std::string& dir_ = temp_.path();
 };
 
 TEST_F(StateFilesTest, AFileIsForTheOwnerAndReplacesWhatWasThere) {
@@ -177,6 +180,41 @@ TEST_F(StateFilesTest, ErrorsNameTheFile) {
   const std::string path = dir_ + "/no/such/place";
   EXPECT_NE(ReadFile(path).status().message().find(path), std::string::npos);
   EXPECT_NE(WriteFile(path, "").message().find(path), std::string::npos);
+}
+
+TEST_F(StateFilesTest, ADeviceIsPlannedAfterTheState) {
+  RunOptions options;
+  options.restore = dir_ + "/state";
+  ASSERT_TRUE(WriteFile(options.restore, SampleText()).ok());
+  const absl::StatusOr<NewDevice> planned = PlanDevice(options);
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_EQ(planned->config.mac, Sample().mac);
+  EXPECT_EQ(planned->config.mtu, Sample().mtu);
+  EXPECT_EQ(planned->queue_size, Sample().queue_size);
+  ASSERT_TRUE(planned->restored);
+  EXPECT_EQ(planned->restored->positions, Sample().device.positions);
+}
+
+TEST_F(StateFilesTest, OptionsThatContradictTheStateAreNamed) {
+  RunOptions options;
+  options.restore = dir_ + "/state";
+  ASSERT_TRUE(WriteFile(options.restore, SampleText()).ok());
+  const auto refused = [](const RunOptions& changed, const char* named) {
+    const absl::Status status = PlanDevice(changed).status();
+    return absl::IsInvalidArgument(status) &&
+           status.message().find(named) != std::string::npos;
+  };
+  RunOptions mac = options;
+  mac.mac = net::MacAddress{2, 2, 2, 2, 2, 2};
+  EXPECT_TRUE(refused(mac, "--mac"));
+  RunOptions mtu = options;
+  mtu.mtu = 1500;
+  EXPECT_TRUE(refused(mtu, "--mtu"));
+  RunOptions queue_size = options;
+  queue_size.queue_size = 128;
+  EXPECT_TRUE(refused(queue_size, "--queue-size"));
+  queue_size.queue_size = 512;
+  EXPECT_TRUE(PlanDevice(queue_size).ok()) << "more room is as good";
 }
 
 TEST_F(StateFilesTest, AHugeFileIsNotRead) {

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include <iterator>
 #include <optional>
 #include <string>
+
+#include "tests/support/temp_dir.h"
 
 namespace program {
 namespace {
@@ -68,14 +69,6 @@ void ExpectSame(const SavedState& a, const SavedState& b) {
 
 class StateFileTest : public testing::Test {
  protected:
-  StateFileTest() {
-    std::string name = testing::TempDir() + "vduse-net-state-XXXXXX";
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    root_ = name;
-    dir_ = name + "/run";
-  }
-  ~StateFileTest() override { std::filesystem::remove_all(root_); }
-
   StateFile Open() {
     absl::StatusOr<StateFile> file = StateFile::Open(dir_, "dev0");
     EXPECT_TRUE(file.ok()) << file.status();
@@ -96,8 +89,9 @@ class StateFileTest : public testing::Test {
     file << bytes;
   }
 
-  std::string root_;
-  std::string dir_;
+  const tests::TempDir temp_;
+  const std::string& root_ = temp_.path();
+  const std::string dir_ = root_ + "/run";
 };
 
 TEST_F(StateFileTest, ANewFileSaysNothing) {

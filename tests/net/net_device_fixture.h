@@ -166,6 +166,15 @@ class NetDeviceTest : public testing::Test {
     return bytes;
   }
 
+  // VQ_GET, and what it answers.
+  Bytes Get(uint8_t queue) { return Command({6, 3, queue, 0, 0, 0}, 9); }
+  static Bytes Reply(Params params) {
+    Bytes bytes = SetAll(0, params);
+    bytes.erase(bytes.begin(), bytes.begin() + 2);
+    bytes.push_back(0);
+    return bytes;
+  }
+
   uint16_t LinkStatus() {
     const std::vector<uint8_t> config = device.config();
     return static_cast<uint16_t>(config[6] | config[7] << 8);

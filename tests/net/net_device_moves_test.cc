@@ -24,13 +24,6 @@ class NetDeviceMovesTest : public NetDeviceTest {
     EXPECT_EQ(Answer(id), uint32_t{VDUSE_REQ_RESULT_OK});
     return device.ReplyTo(id)->vq_state.split.avail_index;
   }
-  Bytes Get(uint8_t queue) { return Command({6, 3, queue, 0, 0, 0}, 9); }
-  static Bytes Reply(Params params) {
-    Bytes bytes = SetAll(0, params);
-    bytes.erase(bytes.begin(), bytes.begin() + 2);
-    bytes.push_back(0);
-    return bytes;
-  }
   // The driver sets its queues up anew, each where the device left it.
   void SetUpAtPositions(const std::vector<uint16_t>& positions) {
     rx.Restart(positions[kRx]);
@@ -65,6 +58,16 @@ TEST_F(NetDeviceMovesTest, AQueueThatIsTakenAwayStopsAndTheOthersGoOn) {
   EXPECT_EQ(Answer(device.SendQueueReady(kTx, true)), VDUSE_REQ_RESULT_OK);
   EXPECT_TRUE(Transmits());
   EXPECT_EQ(Get(kTx), Reply({0, 0}));
+}
+
+TEST_F(NetDeviceMovesTest, AQueueThatNeverRanIsWhereTheDriverPutIt) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions({0, 77, 0});
+  device.SetReady(kTx, false);
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Position(kTx), 77);
 }
 
 TEST_F(NetDeviceMovesTest, AnnouncementsForNoQueueAndBeforeDriverOkAreTaken) {

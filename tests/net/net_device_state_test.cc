@@ -22,14 +22,6 @@ class NetDeviceStateTest : public NetDeviceTest {
     return device.injects(kTx);
   }
 
-  Bytes Get(uint8_t queue) { return Command({6, 3, queue, 0, 0, 0}, 9); }
-  static Bytes Reply(Params params) {
-    Bytes bytes = SetAll(0, params);
-    bytes.erase(bytes.begin(), bytes.begin() + 2);
-    bytes.push_back(0);
-    return bytes;
-  }
-
   // The process dies and another takes its place.
   void Succeed() {
     NewNet();

@@ -110,14 +110,19 @@ debs_unpack() {
   done
 }
 
-# debs_chroot ROOT COMMAND...: runs a command in a root file system, which
-# has /dev and /proc meanwhile. Needs no root where users may have name spaces
-# of their own.
+# debs_chroot ROOT COMMAND...: runs a command in a root file system. With /dev
+# and /proc, where mounts are allowed, as they are to any user with name spaces
+# of his own; root without them gets a /dev/null, which is enough.
 debs_chroot() {
   local as_root=()
   ((EUID == 0)) || as_root=(--map-root-user)
-  # shellcheck disable=SC2016  # for the shell inside
-  unshare "${as_root[@]}" --mount --propagation private bash -c '
-    mount --rbind /dev "$1/dev" && mount --rbind /proc "$1/proc" &&
-      root=$1 && shift && exec chroot "$root" "$@"' bash "$@" </dev/null
+  if unshare "${as_root[@]}" --mount true 2>/dev/null; then
+    # shellcheck disable=SC2016  # for the shell inside
+    unshare "${as_root[@]}" --mount --propagation private bash -c '
+      mount --rbind /dev "$1/dev" && mount --rbind /proc "$1/proc" &&
+        root=$1 && shift && exec chroot "$root" "$@"' bash "$@" </dev/null
+  else
+    [[ -e $1/dev/null ]] || mknod -m 666 "$1/dev/null" c 1 3 || return 1
+    chroot "$@" </dev/null
+  fi
 }

@@ -372,3 +372,16 @@ iperf() {
   echo "${line:-no receiver line}"
   [[ -n $line ]]
 }
+
+# some_tcp [ARGS...]: a client run that moved something.
+some_tcp() { iperf -t 3 "$@" && ((MBITS > 0)); }
+
+# --- ethtool -----------------------------------------------------------------
+
+# The device offers no coalescing commands, and the consumer's ethtool says so.
+ethtool_refused() {
+  local text status=0
+  text=$(c ethtool -C "$CONSUMER" rx-usecs 100 2>&1) || status=$?
+  echo "status=$status ${text##*$'\n'}"
+  ((status != 0)) && [[ $text == *"Operation not supported"* ]]
+}

@@ -101,7 +101,6 @@ check config-ctrl-vq shows 'CTRL_VQ'
 check ping ping -n -q -c 20 -i 0.05 -W 1 "$CONSUMER_IP"
 
 iperf_server
-some_tcp() { iperf -t 3 "$@" && ((MBITS > 0)); }
 some_udp() { iperf -t 3 -u -b 10M -l 1400 "$@" && ((MBITS > 0 && LOSS <= 1)); }
 check iperf-tcp-rx some_tcp
 check iperf-tcp-tx some_tcp -R

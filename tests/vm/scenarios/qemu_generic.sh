@@ -33,7 +33,6 @@ check ctrl-vq has_bit 17 "$OPEN"
 check link-up guest_link_up
 check ping wait_for 5 ping_once
 iperf_server
-some_tcp() { iperf -t 3 "$@" && ((MBITS > 0)); }
 check iperf-tcp-rx some_tcp
 check iperf-tcp-tx some_tcp -R
 
@@ -93,13 +92,7 @@ if ((OPEN)); then
   }
   check adaptive-rx adaptive
 else
-  refused() {
-    local text status=0
-    text=$(c ethtool -C "$CONSUMER" rx-usecs 100 2>&1) || status=$?
-    echo "status=$status ${text##*$'\n'}"
-    ((status != 0)) && [[ $text == *"Operation not supported"* ]]
-  }
-  check ethtool-refused refused
+  check ethtool-refused ethtool_refused
   stop_guest
   check stop-device stopped
   start_for_guest "${operator[@]}"

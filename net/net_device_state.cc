@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a NetDevice keeps beyond a driver's life, a suspend, and the process.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "net/features.h"
+#include "net/net_device.h"
+
+namespace net {
+
+using base::Log;
+using base::Severity;
+
+void NetDevice::Resume(const std::optional<DeviceState>& saved) {
+  adopted_ = true;
+  if (saved) {
+    if (saved->positions.size() == queues_.size()) {
+      state_ = *saved;
+      UseAsids();
+    } else {
+      Log(Severity::kWarning, "the saved state is of another device: not used");
+    }
+  }
+  const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
+  const bool negotiated = features.ok() && *features != 0;
+  if (state_.phase == DeviceState::Phase::kSuspended && negotiated) {
+    suspended_ = true;  // a reset would have taken the features away
+    Log(Severity::kInfo, "adopted: the device is suspended");
+    return;
+  }
+  // The status cannot be read back. A config interrupt is refused until
+  // DRIVER_OK is in force and does no harm after.
+  if (!negotiated ||
+      device_.InjectConfig() != vduse::InjectResult::kDelivered) {
+    Log(Severity::kInfo, "adopted: no driver is active");
+    return;
+  }
+  TakeUpState(*features);
+  Log(Severity::kInfo, "adopted: the driver is active, features {}",
+      FeatureNames(features_));
+  StartDriver(vduse::Virtqueue::Start::kRecovered);
+}
+
+absl::Status NetDevice::Restore(const DeviceState& saved) {
+  if (absl::Status fits = CheckNegotiated(options_.features, saved.features);
+      !fits.ok()) {
+    return fits;
+  }
+  if (saved.positions.size() != queues_.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("the state is of a device with {} virtqueues, this one "
+                    "has {}",
+                    saved.positions.size(), queues_.size()));
+  }
+  coalesce::ParamTable probe = params_;
+  if (!probe.Restore(saved.coalescing)) {
+    return absl::InvalidArgumentError(
+        "the state's coalescing parameters are of another number of queues");
+  }
+  state_ = saved;
+  state_.phase = DeviceState::Phase::kRestored;
+  state_.asids = {};  // of the kernel it came from
+  Persist();
+  return absl::OkStatus();
+}
+
+// The driver is active with `features`: takes up what is known of it.
+void NetDevice::TakeUpState(uint64_t features) {
+  using Phase = DeviceState::Phase;
+  features_ = features;
+  // A VMM that stops its guest resets the device, and later sets it up for
+  // the same driver to go on. A new driver's queues begin at 0.
+  restored_ = state_.phase == Phase::kRestored;
+  const bool known =
+      restored_ || state_.phase == Phase::kRunning || SamePositions();
+  if (known) {
+    // A driver may do this in a loop.
+    const bool say = life_log_.Allow();
+    if (state_.features != features) {
+      if (say) {
+        Log(Severity::kWarning,
+            "the driver accepts other features than before: what it had set "
+            "is not used");
+      }
+    } else if (!params_.Restore(state_.coalescing)) {
+      if (say) {
+        Log(Severity::kWarning,
+            "the saved coalescing parameters are of another device: not used");
+      }
+    } else if (say && state_.phase != Phase::kRunning) {
+      Log(Severity::kInfo, "the driver goes on with what it had set before");
+    }
+  }
+  state_.phase = Phase::kRunning;
+  state_.features = features;
+  Persist();
+}
+
+// Whether the queues begin where they stopped, and that is not 0.
+bool NetDevice::SamePositions() {
+  bool all_zero = true;
+  for (uint32_t index = 0; index < queues_.size(); ++index) {
+    const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
+    if (!info.ok() || info->avail_index != state_.positions[index]) {
+      return false;
+    }
+    if (info->avail_index != 0) all_zero = false;
+  }
+  return !all_zero;
+}
+
+absl::Status NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
+  if (group >= kGroups || asid >= kAddressSpaces) {
+    return absl::OutOfRangeError(fmt::format(
+        "address space {} for virtqueue group {}: there are {} and {}", asid,
+        group, kAddressSpaces, kGroups));
+  }
+  if (asid != state_.asids[group] && life_log_.Allow()) {
+    Log(Severity::kInfo, "{} in address space {} from now on",
+        group == kCtrlGroup ? "control queue" : "data queues", asid);
+  }
+  state_.asids[group] = asid;
+  Persist();
+  UseAsids();
+  return absl::OkStatus();
+}
+
+void NetDevice::UseAsids() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call(
+        [&](QueuePair<Tap>& pair) { pair.SetAsid(state_.asids[kDataGroup]); });
+  }
+  if (ctrl_) ctrl_->queue().ring().UnmapRings();
+  ctrl_map_.SetAsid(state_.asids[kCtrlGroup]);
+  ctrl_again_ = ctrl_ != nullptr;
+}
+
+void NetDevice::OnSuspend() {
+  if (driver_ok_) {
+    const Time now = Now();
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->Call([&](QueuePair<Tap>& pair) { pair.Settle(now); });
+    }
+    if (ctrl_) ctrl_->queue().Settle(now);
+    StopDriver();
+    state_.coalescing = params_.snapshot();
+    state_.phase = DeviceState::Phase::kSuspended;
+    if (life_log_.Allow()) Log(Severity::kInfo, "suspended");
+  }
+  suspended_ = true;
+  Persist();
+}
+
+void NetDevice::Persist() {
+  if (state_.phase == DeviceState::Phase::kRunning) {
+    state_.coalescing = params_.snapshot();
+  }
+  if (options_.persist) options_.persist(state_);
+}
+
+}  // namespace net
