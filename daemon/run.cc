@@ -26,6 +26,7 @@
 #include "net/features.h"
 #include "net/net_device.h"
 #include "vduse/sigbus_guard.h"
+#include "vduse/vdpa_bus.h"
 
 namespace program {
 namespace {
@@ -36,6 +37,8 @@ using base::Severity;
 constexpr net::Time kTapRetry = std::chrono::seconds(1);
 // Between two starts of the administration process.
 constexpr net::Time kAdminPause = std::chrono::seconds(1);
+// How long a detach takes before it is worth a word.
+constexpr net::Time kDetachNotice = std::chrono::seconds(2);
 
 std::string Text(const absl::Status& status) {
   return std::string(status.message());
@@ -91,6 +94,7 @@ class Runner {
   void OnSignal();
   void CheckReady();
   void BeginDetach();
+  void SayWhatDetachWaitsFor();
   void Save();
   absl::StatusOr<std::string> Answer(const std::string& request);
 
@@ -111,6 +115,8 @@ class Runner {
   std::optional<net::Time> tap_retry_at_;
   base::UniqueFd tap_copy_;  // for a new administration process
   std::optional<net::Time> admin_restart_at_;
+  std::optional<net::Time> detach_notice_at_;
+  std::string vhost_device_;  // looked up before: the kernel removes its name
   net::Time admin_started_ = net::Now();
   bool attached_ = false;
   bool device_broken_ = false;
@@ -347,7 +353,22 @@ void Runner::BeginDetach() {
   phase_ = Phase::kDetaching;
   Log(Severity::kInfo, "detaching '{}'", options_.name);
   SdNotify("STOPPING=1");
+  vhost_device_ = vduse::VhostDeviceOf(options_.name);
   admin_.Detach(options_.name);
+  detach_notice_at_ = net::Now() + kDetachNotice;
+}
+
+// Where vhost_vdpa has bound the kernel waits until nobody has it open.
+void Runner::SayWhatDetachWaitsFor() {
+  detach_notice_at_.reset();
+  Log(Severity::kWarning,
+      "'{}' is not detached yet and is served meanwhile: the kernel waits {}",
+      options_.name,
+      vhost_device_.empty()
+          ? "for its driver"
+          : fmt::format("until whoever has {} open, a VMM as a rule, "
+                        "has closed it: end that first",
+                        vhost_device_));
 }
 
 ExitCode Runner::Serve() {
@@ -366,6 +387,9 @@ ExitCode Runner::Serve() {
       admin_.OpenTap(options_.tap, options_.mtu);
     }
     if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
+    if (detach_notice_at_ && net::Now() >= *detach_notice_at_) {
+      SayWhatDetachWaitsFor();
+    }
     std::array<pollfd, 6> fds = {
         pollfd{signals_.get(), POLLIN, 0},
         pollfd{admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0},
@@ -374,10 +398,12 @@ ExitCode Runner::Serve() {
         pollfd{device_broken_ ? -1 : net_->attention_fd(), POLLIN, 0},
         pollfd{control_socket_ ? control_socket_->fd() : -1, POLLIN, 0}};
     timespec timeout = {};
-    const std::optional<net::Time> deadline = net::Earlier(
-        admin_restart_at_, device_broken_
-                               ? std::nullopt
-                               : net::Earlier(net_->deadline(), tap_retry_at_));
+    std::optional<net::Time> deadline =
+        net::Earlier(admin_restart_at_, detach_notice_at_);
+    if (!device_broken_) {
+      deadline =
+          net::Earlier(deadline, net::Earlier(net_->deadline(), tap_retry_at_));
+    }
     if (deadline) {
       const net::Time rest =
           std::max(*deadline - net::Now(), net::Time::zero());

@@ -234,8 +234,11 @@ void NetDevice::LookForReadyQueues(Time now) {
     }
     if ((look_delay_ == kFirstLook || !absl::IsUnavailable(started)) &&
         life_log_.Allow()) {
-      Log(Severity::kError, "{} not started: {}", QueueName(index, ctrl_index_),
-          std::string(started.message()));
+      Log(Severity::kError, "{} not started: {}{}",
+          QueueName(index, ctrl_index_), std::string(started.message()),
+          absl::IsUnavailable(started)
+              ? " (a VMM has to share its memory; QEMU: share=on)"
+              : "");
     }
     if (absl::IsUnavailable(started)) {
       all_known = false;

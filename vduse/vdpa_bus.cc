@@ -9,8 +9,10 @@
 #include <netlink/netlink.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <system_error>
 
 namespace vduse {
 namespace {
@@ -191,6 +193,19 @@ absl::StatusOr<std::vector<BusDevice>> ListBus(
         fmt::format("'{}' is not attached to the vDPA bus", *name));
   }
   return devices;
+}
+
+std::string VhostDeviceOf(const std::string& name) {
+  // The device may go meanwhile.
+  std::error_code error;
+  std::filesystem::directory_iterator entry("/sys/bus/vdpa/devices/" + name,
+                                            error);
+  for (; !error && entry != std::filesystem::directory_iterator();
+       entry.increment(error)) {
+    const std::string file = entry->path().filename();
+    if (file.starts_with("vhost-vdpa-")) return "/dev/" + file;
+  }
+  return "";
 }
 
 absl::StatusOr<bool> HasVduseManagementDevice() {

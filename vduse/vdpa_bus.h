@@ -39,6 +39,10 @@ struct BusDevice {
 absl::StatusOr<std::vector<BusDevice>> ListBus(
     const std::optional<std::string>& name);
 
+// "/dev/vhost-vdpa-N" of an attached device; empty if vhost_vdpa has not bound
+// it. Never waits.
+std::string VhostDeviceOf(const std::string& name);
+
 // Whether the kernel has VDUSE's management device on the bus.
 absl::StatusOr<bool> HasVduseManagementDevice();
 
