@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "tests/support/driver_host.h"
 #include "vduse/device.h"
 
 namespace tests {
@@ -35,7 +36,7 @@ enum class Perm { kRead, kWrite, kReadWrite };
 // raises POLLERR once the device is broken.
 //
 // Any thread.
-class FakeDevice : public vduse::Device {
+class FakeDevice : public vduse::Device, public DriverHost {
  public:
   explicit FakeDevice(uint32_t queue_count = 1, size_t config_bytes = 64);
   FakeDevice(const FakeDevice&) = delete;
@@ -76,7 +77,7 @@ class FakeDevice : public vduse::Device {
 
   // Reads or writes the driver's memory by address, across regions and even
   // where the device may not. A failure of the test where nothing is.
-  std::vector<uint8_t> Peek(uint64_t iova, uint64_t size);
+  std::vector<uint8_t> Peek(uint64_t iova, uint64_t size) override;
   void Poke(uint64_t iova, std::span<const uint8_t> bytes);
 
   // The next `count` look-ups fail with `status`.
@@ -86,9 +87,9 @@ class FakeDevice : public vduse::Device {
   // --- What the driver sets up ---
 
   void SetFeatures(uint64_t features);
-  void SetQueue(uint32_t index, const vduse::QueueInfo& info);
+  void SetQueue(uint32_t index, const vduse::QueueInfo& info) override;
   void SetReady(uint32_t index, bool ready);
-  void Kick(uint32_t index);
+  void Kick(uint32_t index) override;
 
   // --- Requests of the kernel ---
 

@@ -39,9 +39,6 @@ void Link(std::span<Desc> chain, Next next) {
 
 }  // namespace
 
-DriverMemory::DriverMemory(FakeDevice& device, uint64_t start, uint64_t size)
-    : data_(device.AddRegion(start, size)), start_(start), size_(size) {}
-
 uint64_t DriverMemory::Allocate(uint64_t size, uint64_t align) {
   size = std::max<uint64_t>(RoundUp(size, 64), 64);
   std::vector<uint64_t>& same_size = free_[size];
@@ -64,9 +61,9 @@ void DriverMemory::Free(uint64_t iova, uint64_t size) {
   free_[std::max<uint64_t>(RoundUp(size, 64), 64)].push_back(iova);
 }
 
-DriverQueue::DriverQueue(FakeDevice& device, DriverMemory& memory,
+DriverQueue::DriverQueue(DriverHost& host, DriverMemory& memory,
                          Options options)
-    : device_(device), memory_(memory), options_(options) {
+    : host_(host), memory_(memory), options_(options) {
   const uint32_t entries = options.size;
   info_.size = entries;
   info_.desc_addr = memory.Allocate(vduse::DescBytes(entries));
@@ -96,7 +93,7 @@ void DriverQueue::Restart(uint16_t base) {
   StoreUsed(vduse::kUsedIdx, base);
   info_.avail_index = base;
   info_.ready = true;
-  device_.SetQueue(options_.index, info_);
+  host_.SetQueue(options_.index, info_);
 }
 
 ChainBuilder DriverQueue::Chain() { return ChainBuilder(*this); }
@@ -154,7 +151,13 @@ std::optional<UsedEntry> DriverQueue::TakeUsed() {
   for (const Buffer& part : built.writable) {
     const uint64_t rest = elem.len - entry.bytes.size();
     if (rest == 0) break;
-    const auto bytes = device_.Peek(part.iova, std::min(part.size, rest));
+    const uint64_t size = std::min(part.size, rest);
+    if (memory_.Holds(part.iova, size)) {
+      const uint8_t* bytes = memory_.At(part.iova);
+      entry.bytes.insert(entry.bytes.end(), bytes, bytes + size);
+      continue;
+    }
+    const auto bytes = host_.Peek(part.iova, size);
     entry.bytes.insert(entry.bytes.end(), bytes.begin(), bytes.end());
   }
   Retire(it->first);

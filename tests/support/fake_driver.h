@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/driver_host.h"
 #include "tests/support/fake_device.h"
 #include "vduse/device.h"
 #include "vduse/ring_layout.h"
@@ -38,7 +39,12 @@ class DriverMemory {
 
   // Adds the region [start, start + size) to `device`.
   explicit DriverMemory(FakeDevice& device, uint64_t start = kStart,
-                        uint64_t size = 4 << 20);
+                        uint64_t size = 4 << 20)
+      : DriverMemory(device.AddRegion(start, size), start, size) {}
+
+  // For a region that is there already: the driver finds it at `data`.
+  DriverMemory(uint8_t* data, uint64_t start, uint64_t size)
+      : data_(data), start_(start), size_(size) {}
 
   // Bytes at a multiple of `align`, which is a power of 2. Fails the test and
   // ends the program when there is no room.
@@ -47,6 +53,10 @@ class DriverMemory {
 
   // The driver's own pointer.
   uint8_t* At(uint64_t iova) { return data_ + (iova - start_); }
+  bool Holds(uint64_t iova, uint64_t size) const {
+    return iova >= start_ && iova - start_ <= size_ &&
+           size <= size_ - (iova - start_);
+  }
 
  private:
   uint8_t* data_;
@@ -77,8 +87,8 @@ class DriverQueue {
     bool event_idx = false;
   };
 
-  // Places the rings in `memory` and tells `device` that the queue is ready.
-  DriverQueue(FakeDevice& device, DriverMemory& memory, Options options);
+  // Places the rings in `memory` and tells `host` that the queue is ready.
+  DriverQueue(DriverHost& host, DriverMemory& memory, Options options);
 
   // After a reset: empty rings from `base` on, and ready again.
   void Restart(uint16_t base);
@@ -94,7 +104,7 @@ class DriverQueue {
   // that no builder made counts as having `writable` writable bytes.
   void OfferHead(uint16_t head, uint64_t writable = 0);
 
-  void Kick() { device_.Kick(options_.index); }
+  void Kick() { host_.Kick(options_.index); }
   // Kicks if the device asked for it since the last call (2.7.10), and says
   // so.
   bool KickIfWanted();
@@ -149,7 +159,7 @@ class DriverQueue {
   uint16_t TakeDescriptor();
   void Retire(uint16_t head);
 
-  FakeDevice& device_;
+  DriverHost& host_;
   DriverMemory& memory_;
   Options options_;
   vduse::QueueInfo info_;

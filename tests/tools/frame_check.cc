@@ -10,16 +10,10 @@
 // the seed and the frame's number, and all of them are compared.
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -30,75 +24,18 @@
 #include <string>
 
 #include "tests/tools/flags.h"
+#include "tests/tools/packet_port.h"
 
 namespace tools {
 namespace {
 
-constexpr uint16_t kEtherType = 0x88b5;  // Local experimental.
 constexpr size_t kHeaderBytes = ETH_HLEN + sizeof(uint64_t);
 using Frame = std::array<uint8_t, 16384>;
-
-struct Port {
-  int fd;
-  std::array<uint8_t, ETH_ALEN> mac;
-};
 
 int64_t NowMs() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
-}
-
-enum class Use { kSend, kReceive };
-
-// A packet socket bound to "IF" or, in another network namespace,
-// "IF@NETNS". The socket stays in the namespace it was made in. One that only
-// sends has no protocol: the kernel keeps no copies for it.
-Port OpenPort(const std::string& where, Use use) {
-  const size_t at = where.find('@');
-  const std::string name = where.substr(0, at);
-  const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-  if (home < 0) DieErrno("/proc/self/ns/net");
-  if (at != std::string::npos) {
-    const std::string path = "/run/netns/" + where.substr(at + 1);
-    const int there = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (there < 0 || setns(there, CLONE_NEWNET) != 0) DieErrno(path);
-    close(there);
-  }
-  Port port{};
-  const uint16_t protocol = use == Use::kReceive ? htons(kEtherType) : 0;
-  port.fd =
-      socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-  if (port.fd < 0) DieErrno("packet socket");
-  sockaddr_ll address{};
-  address.sll_family = AF_PACKET;
-  address.sll_protocol = protocol;
-  address.sll_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
-  if (address.sll_ifindex == 0) Die("no interface {}", where);
-  if (bind(port.fd, reinterpret_cast<const sockaddr*>(&address),
-           sizeof(address)) != 0) {
-    DieErrno("bind to " + where);
-  }
-  // In a loop it is the same interface that sends.
-  const int ignore = 1;
-  if (setsockopt(port.fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &ignore,
-                 sizeof(ignore)) != 0) {
-    DieErrno("PACKET_IGNORE_OUTGOING");
-  }
-  const int buffer = 32 << 20;
-  if (setsockopt(port.fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer,
-                 sizeof(buffer)) != 0) {
-    DieErrno("SO_RCVBUFFORCE");
-  }
-  ifreq request{};
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (ioctl(port.fd, SIOCGIFHWADDR, &request) != 0) {
-    DieErrno("address of " + where);
-  }
-  std::memcpy(port.mac.data(), request.ifr_hwaddr.sa_data, ETH_ALEN);
-  if (setns(home, CLONE_NEWNET) != 0) DieErrno("setns");
-  close(home);
-  return port;
 }
 
 // SplitMix64.
@@ -111,7 +48,7 @@ uint64_t Mix(uint64_t x) {
 
 class FrameSource {
  public:
-  FrameSource(const Port& from, const Port& to, const Flags& flags)
+  FrameSource(const PacketPort& from, const PacketPort& to, const Flags& flags)
       : from_(from.mac),
         to_(to.mac),
         seed_(flags.Number("--seed", 1)),
@@ -156,7 +93,7 @@ struct Figures {
 };
 
 // Takes what has arrived; `next` is the number that is due.
-void Drain(const Port& to, const FrameSource& source, Figures& figures,
+void Drain(const PacketPort& to, const FrameSource& source, Figures& figures,
            uint64_t& next) {
   static Frame got;
   static Frame expected;
@@ -193,8 +130,10 @@ int Main(int argc, char** argv) {
   const uint64_t count = flags.Number("--count");
   const uint64_t window = flags.Number("--window", 128);
   const auto idle_ms = static_cast<int64_t>(flags.Number("--idle-ms", 3000));
-  const Port from = OpenPort(flags.Text("--from"), Use::kSend);
-  const Port to = OpenPort(flags.Text("--to"), Use::kReceive);
+  const PacketPort from =
+      PacketPort::Open(flags.Text("--from"), PacketPort::Use::kSend);
+  const PacketPort to =
+      PacketPort::Open(flags.Text("--to"), PacketPort::Use::kReceive);
   const FrameSource source(from, to, flags);
 
   Figures figures;

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_TESTS_SUPPORT_DRIVER_HOST_H_
+#define VDUSE_NET_TESTS_SUPPORT_DRIVER_HOST_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "vduse/device.h"
+
+namespace tests {
+
+// What stands between a driver's queues and the device: a fake of the kernel,
+// or a real one.
+class DriverHost {
+ public:
+  virtual ~DriverHost() = default;
+
+  // Tells the device where a queue is.
+  virtual void SetQueue(uint32_t index, const vduse::QueueInfo& info) = 0;
+
+  virtual void Kick(uint32_t index) = 0;
+
+  // The driver's memory in address space 0, across regions. A failure of the
+  // test where nothing is.
+  virtual std::vector<uint8_t> Peek(uint64_t iova, uint64_t size) = 0;
+};
+
+}  // namespace tests
+
+#endif  // VDUSE_NET_TESTS_SUPPORT_DRIVER_HOST_H_
