@@ -8,7 +8,7 @@
 #   tests/run.sh --quick   format, release build, unit tests
 set -euo pipefail
 
-FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+FUZZ_SECONDS=${FUZZ_SECONDS:-30}
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -90,6 +90,7 @@ step unit unit release
 if [[ $quick == no ]]; then
   # The VM first: nothing else should run beside it.
   step vm ctest --test-dir build/release -L vm --output-on-failure
+  step matrix ctest --test-dir build/release -L matrix --verbose
   step build-asan-ubsan build asan-ubsan
   step unit-asan-ubsan unit asan-ubsan
   step build-tsan build tsan "${threaded[@]}"

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Puts a disk image into the cache folder and prints its file name. It holds
-# consumers of the device that this distribution's release does not have, or
-# that are too big for an initramfs; the VM mounts it at /userland:
-#   bin/qemu-system-x86_64  QEMU 10, which knows vhost-vdpa-device-pci
-#   bin/dpdk-testpmd        DPDK, with its virtio-user driver loaded
-#   lib, exec, firmware     what these two start
+# Puts consumers of the device that this distribution's release does not have,
+# or that are too big for an initramfs, into the cache folder and prints the
+# folder's name:
+#   disk                    an image that the VM mounts at /userland
+#     bin/qemu-system-x86_64  QEMU 10, which knows vhost-vdpa-device-pci
+#     bin/dpdk-testpmd        DPDK, with its virtio-user driver loaded
+#     lib, exec, firmware     what these two start
+#   tree                    the same as files
+#   qemu-system-x86_64      the same QEMU, to be started on this machine
 # Nothing is installed. An image that is complete is used as it is; remove it
 # to have the newest packages.
 set -euo pipefail
@@ -51,20 +54,20 @@ complete() {
   [[ -f $cache/stamp && $(<"$cache/stamp") == "$stamp" ]]
 }
 if complete; then
-  echo "$cache/disk"
+  echo "$cache"
   exit 0
 fi
 # One at a time; whoever waited finds the image complete.
 exec 9>"$base/lock"
 flock -w 600 9 || die "waited 10 minutes for another run holding $base/lock"
 if complete; then
-  echo "$cache/disk"
+  echo "$cache"
   exit 0
 fi
 
 work=$(mktemp -d "$base/tmp.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/{x,out} "$work"/disk/{bin,exec,lib,firmware}
+mkdir -p "$work"/x "$work"/out/tree/{bin,exec,lib,firmware}
 
 # --- The packages -----------------------------------------------------------
 
@@ -105,9 +108,9 @@ keep() {
   # An absolute link was meant from the packages' root.
   [[ $from == "$work/x/"* ]] || from=$(readlink -f "$work/x$from")
   [[ -f $from ]] || die "the packages have no $1"
-  objcopy --strip-debug "$from" "$work/disk/$2" 2>/dev/null ||
-    cp "$from" "$work/disk/$2"
-  chmod 755 "$work/disk/$2"
+  objcopy --strip-debug "$from" "$work/out/tree/$2" 2>/dev/null ||
+    cp "$from" "$work/out/tree/$2"
+  chmod 755 "$work/out/tree/$2"
 }
 
 mkdir -p "$work"/x/{dev,proc}
@@ -132,13 +135,13 @@ for file in "${plugins[@]}"; do
   load+=(-d "/userland/lib/${file##*/}")
 done
 for file in "${firmware[@]}"; do
-  cp -L "$work/x/usr/share/$file" "$work/disk/firmware/" ||
+  cp -L "$work/x/usr/share/$file" "$work/out/tree/firmware/" ||
     die "QEMU's packages have no $file"
 done
 
 # wrapper PROGRAM [ARGS...]: starts it with the libraries it came with.
 wrapper() {
-  local file=$work/disk/bin/$1
+  local file=$work/out/tree/bin/$1
   cat >"$file" <<WRAPPER
 #!/bin/bash
 exec /userland/lib/${loader##*/} --library-path /userland/lib \\
@@ -149,10 +152,18 @@ WRAPPER
 wrapper qemu-system-x86_64 -L /userland/firmware
 wrapper dpdk-testpmd "${load[@]}"
 
+cat >"$work/out/qemu-system-x86_64" <<WRAPPER
+#!/bin/bash
+tree=\$(dirname "\${BASH_SOURCE[0]}")/tree
+exec "\$tree/lib/${loader##*/}" --library-path "\$tree/lib" \\
+  "\$tree/exec/qemu-system-x86_64" -L "\$tree/firmware" "\$@"
+WRAPPER
+chmod 755 "$work/out/qemu-system-x86_64"
+
 # --- The image --------------------------------------------------------------
 
-size=$(($(du -sm "$work/disk" | cut -f 1) * 11 / 10 + 16))
-mke2fs -q -t ext4 -O ^has_journal -m 0 -E root_owner=0:0 -d "$work/disk" \
+size=$(($(du -sm "$work/out/tree" | cut -f 1) * 11 / 10 + 16))
+mke2fs -q -t ext4 -O ^has_journal -m 0 -E root_owner=0:0 -d "$work/out/tree" \
   "$work/out/disk" "${size}M" >/dev/null || die "cannot make the disk image"
 
 echo "$stamp" >"$work/out/stamp"
@@ -160,4 +171,4 @@ chmod 755 "$work/out"
 rm -rf "$cache"
 mv "$work/out" "$cache"
 note "kept in $cache: $(du -sh "$cache" | cut -f 1)"
-echo "$cache/disk"
+echo "$cache"

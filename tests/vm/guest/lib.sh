@@ -374,7 +374,7 @@ iperf() {
 }
 
 # some_tcp [ARGS...]: a client run that moved something.
-some_tcp() { iperf -t 3 "$@" && ((MBITS > 0)); }
+some_tcp() { iperf -t "${TCP_SECONDS:-3}" "$@" && ((MBITS > 0)); }
 
 # --- ethtool -----------------------------------------------------------------
 

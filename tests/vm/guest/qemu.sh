@@ -35,6 +35,8 @@ guest_shell() {
     esac
   done
   echo "the guest does not answer: $2"
+  monitor 'info status' >&3
+  tail -n 30 /tmp/qemu.log >&3
   return 124
 }
 
@@ -61,11 +63,19 @@ start_for_guest() {
 # launch_guest generic|netdev [QEMU ARGS...]
 launch_guest() {
   local form=$1 port path device=()
+  # Kicks by MMIO that meet an interrupt stop the guest with "KVM internal
+  # error" on newer kernels: the emulated CPU says that the interrupt was being
+  # delivered. x2apic makes fewer such accesses, too.
+  local kicks=modern-pio-notify=on
   shift
   case $form in
-    generic) device=(-device "vhost-vdpa-device-pci,vhostdev=$VHOST") ;;
-    netdev) device=(-netdev "type=vhost-vdpa,vhostdev=$VHOST,id=n0"
-      -device "virtio-net-pci,netdev=n0,romfile=") ;;
+    generic)
+      device=(-device "vhost-vdpa-device-pci,vhostdev=$VHOST,$kicks")
+      ;;
+    netdev)
+      device=(-netdev "type=vhost-vdpa,vhostdev=$VHOST,id=n0"
+        -device "virtio-net-pci,netdev=n0,romfile=,$kicks")
+      ;;
     *) die guest "no form '$form'" ;;
   esac
   for port in 0 1; do
@@ -84,7 +94,8 @@ launch_guest() {
   CONSOLE_PID=$!
   # On one CPU: code that the guest's kernel patches on one and runs on another
   # is more than the emulation of this VM's CPUs can take.
-  taskset 2 qemu-system-x86_64 -machine q35,memory-backend=m -accel kvm -cpu qemu64 -smp 1 -m 256 \
+  taskset 2 qemu-system-x86_64 -machine q35,memory-backend=m -accel kvm \
+    -cpu qemu64,+x2apic,+tsc-deadline -smp 1 -m 256 \
     -object "memory-backend-memfd,id=m,size=256M,share=${GUEST_SHARE:-on}" \
     -nodefaults -display none -serial file:/tmp/guest.console \
     -chardev pipe,id=monitor,path=/tmp/monitor -mon chardev=monitor \
@@ -143,12 +154,14 @@ guest_gone() {
   kill "$CONSOLE_PID" 2>/dev/null
 }
 
-# monitor COMMAND: for QEMU's monitor, which must be done within 5 s.
+# monitor COMMAND: for QEMU's monitor, which must be done within 5 s. Prints
+# what it says.
 monitor() {
   local line
   printf '%s\ninfo version\n' "$1" >&24
   while IFS= read -r -t 5 -u 25 line; do
     [[ $line != [0-9]*.[0-9]*.[0-9]* ]] || return 0
+    printf '%s\n' "$line"
   done
   echo "QEMU's monitor does not answer: $1"
   return 1

@@ -63,10 +63,14 @@ if ((OPEN)); then
     (($(grep -cE '^[rt]x-usecs:[[:space:]]*20000$' /tmp/shown) == 2))
   }
   check ethtool-c shown
-  # A VMM that stops its guest resets the device; the driver knows nothing.
+  # A VMM that stops its guest suspends the device, or resets it; the driver
+  # knows nothing. This is when its state can be saved.
   stop_and_continue() {
     monitor stop || return 1
     nap 0.5
+    vduse-net state save /tmp/state.json --name "$NAME" || return 1
+    [[ $KERNEL == 6.12 ]] || logged 'suspended$' ||
+      { echo "not suspended"; return 1; }
     monitor cont || return 1
     wait_for 5 ping_once || { echo "no ping after cont"; return 1; }
     flow_coalesced rx 20000 32 "$FACTOR" "$rx_off"

@@ -13,28 +13,33 @@ FACTOR=${FACTOR:-10}
 BOOTS=${BOOTS:-10}
 
 start_for_guest
-# Every boot: a ping and some TCP within a second of the link.
+# Every boot: a ping and a whole iperf3 run within a second of the link. The
+# last guest stays.
 boots() {
-  local boot start ping worst_ping=0 worst_tcp=0
+  local boot start ping tcp worst_ping=0 worst_tcp=0
   for ((boot = 1; boot <= BOOTS; boot++)); do
     start_guest netdev
-    c iperf3 -s -D || { echo "boot $boot: no iperf3"; return 1; }
+    iperf_server
+    # The first iperf3 of a fresh guest takes more than a second even with
+    # itself, in this emulation.
+    c iperf3 -c 127.0.0.1 -n 64K >/dev/null ||
+      { echo "boot $boot: no iperf3"; return 1; }
     guest_link_up || { echo "boot $boot: no interface"; return 1; }
     now; start=$NOW
     wait_for 1 ping_once || { echo "boot $boot: no ping in 1 s"; return 1; }
     now; ping=$(((NOW - start) / 1000))
-    ((ping > worst_ping)) && worst_ping=$ping
     iperf -n 64K || { echo "boot $boot: no TCP"; return 1; }
-    now
-    (((NOW - start) / 1000 > worst_tcp)) && worst_tcp=$(((NOW - start) / 1000))
-    stop_guest
-    progress "boot $boot of $BOOTS: ping after $ping ms"
+    now; tcp=$(((NOW - start) / 1000))
+    ((boot == BOOTS)) || stop_guest
+    progress "boot $boot of $BOOTS: ping after $ping ms, iperf3 after $tcp ms"
+    ((ping > worst_ping)) && worst_ping=$ping
+    ((tcp > worst_tcp)) && worst_tcp=$tcp
   done
-  echo "boots=$BOOTS worst_ping_ms=$worst_ping worst_tcp_ms=$worst_tcp"
+  echo "boots=$BOOTS worst_ping_ms=$worst_ping worst_iperf3_ms=$worst_tcp"
+  ((worst_tcp <= 1000))
 }
 check boots boots
 
-start_guest netdev
 no_bits() {
   local bits
   bits=$(c cat "/sys/class/net/$CONSUMER/device/features") || return 1
@@ -43,9 +48,6 @@ no_bits() {
 }
 check no-bits no_bits
 check ethtool-refused ethtool_refused
-guest_link_up
-check ping wait_for 5 ping_once
-iperf_server
 check iperf-tcp-rx some_tcp
 check iperf-tcp-tx some_tcp -R
 check rx-off flow_off rx
