@@ -12,8 +12,11 @@ ParamTable::Entry ParamTable::DefaultFor(uint32_t queue) const {
   const bool rx = DirectionOf(queue) == Direction::kRx;
   const std::optional<Params>& all = rx ? all_rx_ : all_tx_;
   if (all) return {.params = *all, .source = Source::kDriverAll};
-  return {.params = rx ? operator_rx_ : operator_tx_,
-          .source = Source::kOperator};
+  return {.params = OperatorParams(queue), .source = Source::kOperator};
+}
+
+Params ParamTable::OperatorParams(uint32_t queue) const {
+  return DirectionOf(queue) == Direction::kRx ? operator_rx_ : operator_tx_;
 }
 
 void ParamTable::SetAll(Direction direction, Params params) {
@@ -59,7 +62,17 @@ bool ParamTable::Restore(const Snapshot& snapshot) {
   if (snapshot.queues.size() != entries_.size()) return false;
   all_rx_ = snapshot.all_rx;
   all_tx_ = snapshot.all_tx;
-  entries_ = snapshot.queues;
+  for (uint32_t queue = 0; queue < queue_count(); ++queue) {
+    const Entry& saved = snapshot.queues[queue];
+    // The operator's values are the ones given now.
+    if (saved.source != Source::kOperator) {
+      entries_[queue] = saved;
+    } else {
+      entries_[queue] = {.params = OperatorParams(queue),
+                         .source = Source::kOperator,
+                         .enabled = saved.enabled};
+    }
+  }
   return true;
 }
 

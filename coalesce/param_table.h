@@ -84,6 +84,7 @@ class ParamTable {
 
  private:
   Entry DefaultFor(uint32_t queue) const;
+  Params OperatorParams(uint32_t queue) const;
 
   Params operator_rx_;
   Params operator_tx_;

@@ -150,6 +150,10 @@ std::optional<ExitCode> Runner::Open() {
   }
   Log(Severity::kInfo, "device '{}' exists and nobody serves it: adopting it",
       options_.name);
+  if (!options_.restore.empty() || !options_.profile.empty()) {
+    Log(Severity::kWarning,
+        "--restore and --profile are for a new device: not used");
+  }
   return std::nullopt;
 }
 

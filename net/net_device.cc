@@ -172,6 +172,7 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
   start_ = start;
   adopted_ = false;
   broken_ = false;
+  begun_.assign(queues_.size(), std::nullopt);
   // Every reset drops the kick eventfds.
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     const int fd =
@@ -219,8 +220,8 @@ void NetDevice::LookForReadyQueues(Time now) {
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
     if (!info.ok() || !info->ready) {
       // What it had in another driver's life is of no account.
-      if (info.ok() && start_ == vduse::Virtqueue::Start::kFresh &&
-          !restored_) {
+      if (info.ok() && !begun_[index] &&
+          start_ == vduse::Virtqueue::Start::kFresh && !restored_) {
         state_.positions[index] = info->avail_index;
       }
       all_known = false;
@@ -229,6 +230,7 @@ void NetDevice::LookForReadyQueues(Time now) {
     const absl::Status started = StartQueue(index, *info);
     if (started.ok()) {
       queues_[index] = QueueState::kRunning;
+      begun_[index] = info->avail_index;
       Log(Severity::kDebug, "{} started", QueueName(index, ctrl_index_));
       continue;
     }
@@ -251,18 +253,26 @@ void NetDevice::LookForReadyQueues(Time now) {
   look_delay_ *= 2;
 }
 
-absl::Status NetDevice::StartQueue(uint32_t index,
-                                   const vduse::QueueInfo& info) {
+absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
+  // One that was taken away and comes back goes on where it stopped.
+  const bool again = begun_[index] == info.avail_index;
+  if (again) info.avail_index = state_.positions[index];
   // Whoever moves a driver brings its queues' positions along; where not,
   // they stand in the rings.
   const vduse::Virtqueue::Start start =
       restored_ && info.avail_index == 0 ? vduse::Virtqueue::Start::kRecovered
                                          : start_;
-  if (ctrl_index_ && index == *ctrl_index_) return StartCtrlQueue(info, start);
+  // What it completed last it may not have notified of.
+  const bool owe =
+      again || goes_on_ || start == vduse::Virtqueue::Start::kRecovered;
+  if (ctrl_index_ && index == *ctrl_index_) {
+    return StartCtrlQueue(info, start, owe);
+  }
   absl::Status status;
   worker_of(index).Call([&](QueuePair<Tap>& pair) {
     status = pair.Start(ParamTable::DirectionOf(index), info, features_, start,
                         params_.entry(index).params, Now());
+    if (status.ok() && owe) pair.Owe(ParamTable::DirectionOf(index));
   });
   if (status.ok()) {
     params_.SetEnabled(index, true);
@@ -273,7 +283,8 @@ absl::Status NetDevice::StartQueue(uint32_t index,
 }
 
 absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
-                                       vduse::Virtqueue::Start start) {
+                                       vduse::Virtqueue::Start start,
+                                       bool owe) {
   auto ring = vduse::Virtqueue::Create(
       info,
       {.event_idx = Has(features_, kFeatureEventIdx),
@@ -282,6 +293,7 @@ absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
   if (!ring.ok()) return ring.status();
   const uint32_t size = ring->size();
   NotifiedQueue queue(device_, *ctrl_index_, std::move(*ring), size);
+  if (owe) queue.Owe();
   ctrl_ = std::make_unique<CtrlQueue>(std::move(queue), features_, *this);
   ctrl_again_ = true;  // look once: a kick may have come before us
   return absl::OkStatus();
@@ -356,7 +368,10 @@ absl::Status NetDevice::Serve(Time now) {
       !status.ok()) {
     return status;
   }
-  base::ClearEventfd(ctrl_kick_.get());
+  // A kick for a control queue that is not there: it may be ready by now.
+  if (base::ClearEventfd(ctrl_kick_.get()) && driver_ok_ && !ctrl_) {
+    look_at_ = now;
+  }
   ServeCtrlQueue(now);
   CheckWorkers();
   if (driver_ok_ && look_at_ && now >= *look_at_) LookForReadyQueues(now);

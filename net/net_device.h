@@ -112,9 +112,9 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool SamePositions();
   void UseAsids();
   void LookForReadyQueues(Time now);
-  absl::Status StartQueue(uint32_t index, const vduse::QueueInfo& info);
+  absl::Status StartQueue(uint32_t index, vduse::QueueInfo info);
   absl::Status StartCtrlQueue(const vduse::QueueInfo& info,
-                              vduse::Virtqueue::Start start);
+                              vduse::Virtqueue::Start start, bool owe);
   void ServeCtrlQueue(Time now);
   void CheckWorkers();
   void LookForBroken();
@@ -139,9 +139,13 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool driver_ok_ = false;
   bool suspended_ = false;  // until the next reset
   bool restored_ = false;   // the driver has come from elsewhere
+  bool goes_on_ = false;    // it was there before: completions may be unsaid
   bool adopted_ = false;    // rings may be half done: the first start resumes
   vduse::Virtqueue::Start start_ = vduse::Virtqueue::Start::kFresh;
   std::vector<QueueState> queues_;
+  // Where the driver had each queue begin, once it has run in this life. The
+  // kernel goes on to say so after the queue was taken away.
+  std::vector<std::optional<uint16_t>> begun_;
 
   std::optional<Time> look_at_;  // for queues that become ready late
   Time look_delay_{};

@@ -37,6 +37,11 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
     Log(Severity::kInfo, "adopted: no driver is active");
     return;
   }
+  // The predecessor died over a reset that the kernel has not got yet: it will
+  // ask again.
+  if (state_.phase == DeviceState::Phase::kStopped) {
+    state_.phase = DeviceState::Phase::kRunning;
+  }
   TakeUpState(*features);
   Log(Severity::kInfo, "adopted: the driver is active, features {}",
       FeatureNames(features_));
@@ -44,6 +49,11 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
 }
 
 absl::Status NetDevice::Restore(const DeviceState& saved) {
+  if (const uint64_t extra = saved.features & ~options_.features; extra != 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("the driver it is of uses what is not offered here: {}",
+                    FeatureNames(extra)));
+  }
   if (absl::Status fits = CheckNegotiated(options_.features, saved.features);
       !fits.ok()) {
     return fits;
@@ -75,6 +85,7 @@ void NetDevice::TakeUpState(uint64_t features) {
   restored_ = state_.phase == Phase::kRestored;
   const bool known =
       restored_ || state_.phase == Phase::kRunning || SamePositions();
+  goes_on_ = known;
   if (known) {
     // A driver may do this in a loop.
     const bool say = life_log_.Allow();

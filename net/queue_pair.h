@@ -107,6 +107,10 @@ class QueuePair {
   void Stop(Direction direction);
   void Stop();
 
+  // Notifies of a queue that runs in any case: its driver may wait for what was
+  // completed before.
+  void Owe(Direction direction);
+
   // Sends the notifications that are pending or owed: before a Stop() whose
   // driver will go on.
   void Settle(Time now);

@@ -92,6 +92,12 @@ void QueuePair<Port>::Settle(Time now) {
 }
 
 template <PacketPort Port>
+void QueuePair<Port>::Owe(Direction direction) {
+  if (direction == Direction::kRx && rx_) rx_->queue.Owe();
+  if (direction == Direction::kTx && tx_) tx_->queue.Owe();
+}
+
+template <PacketPort Port>
 void QueuePair<Port>::SetAsid(uint32_t asid) {
   InvalidateIova(0, UINT64_MAX);
   map_.SetAsid(asid);

@@ -136,10 +136,11 @@ TEST_F(ParamTableTest, ASuccessorGoesOnWithTheSnapshot) {
   table.SetAll(Direction::kRx, kA);
   EXPECT_TRUE(table.SetQueue(2, kB));
   table.SetEnabled(3, false);
-  ParamTable successor(2, {}, {});
+  const Params other{.max_packets = 5, .max_usecs = 55};
+  ParamTable successor(2, other, other);
   ASSERT_TRUE(successor.Restore(table.snapshot()));
   EXPECT_EQ(successor.Get(0), kA);
-  EXPECT_EQ(successor.Get(1), kOperatorTx);
+  EXPECT_EQ(successor.Get(1), other) << "its own operator's";
   EXPECT_EQ(successor.Get(2), kB);
   EXPECT_FALSE(successor.Get(3));
   successor.SetEnabled(2, false);

@@ -265,6 +265,25 @@ TEST_F(VhostVdpaTest, RxAloneOfAPair) {
   for (int i = 0; i < 200; ++i) ASSERT_NO_FATAL_FAILURE(ExpectReceives());
 }
 
+TEST_F(VhostVdpaTest, AQueueTakenAwayGoesOnWhereItStopped) {
+  if (!IsNewKernel()) return;  // The device does not hear of it.
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (int round = 0; round < 20; ++round) {
+    SCOPED_TRACE(round);
+    for (int i = 0; i < 5; ++i) ASSERT_NO_FATAL_FAILURE(ExpectWorks());
+    vhost->Enable(kTx, false);
+    const Bytes frame = NextFrame();
+    OfferTx(frame);
+    tx->Kick();
+    ASSERT_EQ(FromTap(20), Bytes());
+    ASSERT_NO_FATAL_FAILURE(ExpectReceives());
+    vhost->Enable(kTx);
+    ASSERT_EQ(FromTap(), frame);
+    ASSERT_TRUE(Used(*tx));
+    ASSERT_EQ(FromTap(20), Bytes()) << "sent twice";
+  }
+}
+
 TEST_F(VhostVdpaTest, BuffersMayCrossRegionsOfSeveralFiles) {
   // Each page is a region of its own; the device may only read the first two
   // and only write the next two.

@@ -126,7 +126,7 @@ exec 4< <(exec "$emulator" -machine q35 -accel "$accel" -cpu "$cpu" \
 tsc=reliable ipv6.disable=1" </dev/null 2>"$work/qemu")
 qemu=$!
 
-checks=0 failures=0 finished=0 timed_out=0
+checks=0 failures=0 finished=0 timed_out=0 broken=0
 while ((SECONDS < timeout)); do
   line=
   if IFS= read -r -t $((timeout - SECONDS)) -u 4 line; then
@@ -142,6 +142,7 @@ while ((SECONDS < timeout)); do
     'CHECK FAIL '*) failures=$((failures + 1)) ;;
     DONE) finished=1 ;;
     'PROGRESS '* | 'ROW '*) ;;
+    *"KVM internal error"*) broken=1; printf '%s\n' "$line"; break ;;
     *) ((verbose)) || continue ;;
   esac
   [[ $line == DONE ]] || printf '%s\n' "$line"
@@ -153,8 +154,8 @@ fail() {
   printf 'CHECK FAIL %s: %s\n' "$1" "$2" | tee -a "$log"
 }
 
-if ((SECONDS >= timeout)) && kill -0 "$qemu" 2>/dev/null; then
-  timed_out=1
+if ((broken || SECONDS >= timeout)) && kill -0 "$qemu" 2>/dev/null; then
+  ((broken)) || timed_out=1
   kill -KILL "$qemu"
 fi
 qemu_status=0

@@ -35,6 +35,7 @@ try hang 1 'CHECK FAIL timeout: not finished after 8 s' --module open \
   --timeout 8
 try warning 1 'CHECK FAIL kernel: ' --module open
 try panic 1 'CHECK FAIL kernel: ' --module open
+VDUSE_NET_VM_ATTEMPT=2 try emulator 1 'once more' --module open
 try nothing 1 'CHECK FAIL checks: the scenario checked nothing' --module open
 try nothing 0 '0 ok' --module open --no-checks
 

@@ -76,6 +76,15 @@ for row in "${rows[@]}"; do
   done
 done
 
+for row in "${rows[@]}"; do
+  for column in "${columns[@]}"; do
+    [[ ${cells[$row,$column]} == NO* ]] || continue
+    echo "=== $row, $column:"
+    sed -n '/CHECK FAIL/s/^ *[0-9.]* //p' \
+      "$build/vm-logs/matrix.$row.$column.log" | tail -n 5
+  done
+done
+
 # The table, as it stands in the README.
 line='|'
 rule='|---'

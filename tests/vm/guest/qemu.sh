@@ -88,9 +88,11 @@ launch_guest() {
   mkfifo /tmp/monitor.in /tmp/monitor.out
   exec 20<>/tmp/cmd0.in 21<>/tmp/cmd0.out 22<>/tmp/cmd1.in 23<>/tmp/cmd1.out \
     24<>/tmp/monitor.in 25<>/tmp/monitor.out
-  # The guest's console is shown as it grows.
+  # The guest's console, and what QEMU says, are shown as they grow.
   : >/tmp/guest.console
-  tail -f /tmp/guest.console 2>/dev/null | sed 's/^/guest| /' >&3 &
+  : >/tmp/qemu.log
+  tail -q -f /tmp/guest.console /tmp/qemu.log 2>/dev/null |
+    sed -u 's/^/guest| /' >&3 &
   CONSOLE_PID=$!
   # On one CPU: code that the guest's kernel patches on one and runs on another
   # is more than the emulation of this VM's CPUs can take.

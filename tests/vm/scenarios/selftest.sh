@@ -13,6 +13,11 @@ case ${MODE:-ok} in
     echo '<4>INFO: task made_up:1 blocked for more than 20 seconds.' >/dev/kmsg
     ;;
   panic) pass first "and then the kernel dies"; echo c >/proc/sysrq-trigger ;;
+  emulator)
+    pass first "and then a guest inside fails"
+    say "KVM internal error"
+    nap 1000
+    ;;
   nothing) ;;
   ok)
     check mgmtdev grep vduse <(vdpa mgmtdev show)

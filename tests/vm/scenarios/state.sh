@@ -42,7 +42,7 @@ else
   run=(vduse-net run --name "$NAME" --tap "$TAP" --restore "$FILE")
   check other-mac refused "leave --mac out" "${run[@]}" \
     --mac 02:00:00:00:00:99
-  check other-profile refused "what was not offered" "${run[@]}" \
+  check other-profile refused "what is not offered here" "${run[@]}" \
     --profile v1-no-cvq
   sed 's/"version": 1/"version": 2/' "$FILE" >/tmp/version2
   check other-version refused "version 2" vduse-net run --name "$NAME" \
