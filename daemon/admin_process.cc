@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/status_text.h"
 #include "daemon/link_watch.h"
 #include "vduse/vdpa_bus.h"
 
@@ -176,7 +177,7 @@ class Admin {
     answer.code = static_cast<int32_t>(status.code());
     answer.tap_created = tap_ && tap_->created() ? 1 : 0;
     answer.link_up = link_up_ ? 1 : 0;
-    CopyText(answer.text, std::string(status.message()));
+    CopyText(answer.text, base::Text(status));
     SendAnswer(socket_.get(), answer, fd);
   }
 

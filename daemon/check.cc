@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/status_text.h"
 #include "daemon/device_setup.h"
 #include "vduse/kernel_device.h"
 #include "vduse/vdpa_bus.h"
@@ -22,10 +23,6 @@ void Line(Verdict verdict, const std::string& what, const std::string& text) {
                      : verdict == Verdict::kMissing ? "MISSING"
                                                     : "note";
   fmt::print("{:<8} {:<16} {}\n", mark, what, text);
-}
-
-std::string Text(const absl::Status& status) {
-  return std::string(status.message());
 }
 
 bool DriverLoaded(const std::string& driver) {
@@ -62,7 +59,7 @@ ExitCode Check() {
   } else {
     Line(Verdict::kMissing, "vdpa",
          bus.ok() ? "the bus has no management device vduse: modprobe vduse"
-                  : Text(bus.status()));
+                  : base::Text(bus.status()));
     possible = false;
   }
   CheckConsumer("virtio_vdpa", "virtio_vdpa", "a netdev on this host");
@@ -70,7 +67,7 @@ ExitCode Check() {
 
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   if (!control.ok()) {
-    Line(Verdict::kMissing, "vduse", Text(control.status()));
+    Line(Verdict::kMissing, "vduse", base::Text(control.status()));
     return kExitHost;
   }
   Line(Verdict::kOk, "vduse",
@@ -79,7 +76,7 @@ ExitCode Check() {
   const absl::StatusOr<bool> allowed = ControlQueueAllowed(*control);
   if (!allowed.ok()) {
     Line(Verdict::kMissing, "device",
-         Text(allowed.status()) + " (needs CAP_NET_ADMIN)");
+         base::Text(allowed.status()) + " (needs CAP_NET_ADMIN)");
     return kExitHost;
   }
   if (!possible) return kExitHost;

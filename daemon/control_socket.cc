@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/status_text.h"
+
 namespace program {
 namespace {
 
@@ -84,8 +86,7 @@ void ControlSocket::Serve(const Handler& handler) {
     const absl::StatusOr<std::string> result =
         handler(std::string(buffer.data(), static_cast<size_t>(n)));
     const std::string answer =
-        result.ok() ? kOk + *result
-                    : kError + std::string(result.status().message());
+        result.ok() ? kOk + *result : kError + base::Text(result.status());
     sendto(fd_.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
            reinterpret_cast<const sockaddr*>(&from), from_size);
   }

@@ -2,6 +2,8 @@
 #ifndef VDUSE_NET_DAEMON_EXIT_CODES_H_
 #define VDUSE_NET_DAEMON_EXIT_CODES_H_
 
+#include "absl/status/status.h"
+
 namespace program {
 
 // What the program tells its caller; documented in README.md.
@@ -13,6 +15,9 @@ enum ExitCode : int {
   kExitBroken = 4,           // the kernel has given the device up
   kExitNoControlQueue = 10,  // `check`: it runs, but without a control queue
 };
+
+// Says on the log what went wrong. Returns `code`.
+ExitCode Fail(ExitCode code, const absl::Status& status);
 
 }  // namespace program
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/status_text.h"
 #include "daemon/check.h"
 #include "daemon/control_socket.h"
 #include "daemon/exit_codes.h"
@@ -69,9 +70,7 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
 }
 
 ExitCode Report(const absl::Status& status) {
-  if (status.ok()) return kExitOk;
-  base::Log(base::Severity::kError, "{}", std::string(status.message()));
-  return kExitFailure;
+  return status.ok() ? kExitOk : Fail(kExitFailure, status);
 }
 
 ExitCode Show(const std::optional<std::string>& name) {
@@ -155,7 +154,7 @@ int Main(int argc, char** argv) {
     absl::StatusOr<net::MacAddress> parsed = ParseMac(mac);
     if (!parsed.ok()) {
       base::Log(base::Severity::kError, "--mac: {}",
-                std::string(parsed.status().message()));
+                base::Text(parsed.status()));
       return kExitUsage;
     }
     options.mac = *parsed;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/status_text.h"
 #include "base/unique_fd.h"
 #include "daemon/options.h"
 #include "net/features.h"
@@ -208,7 +209,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
   if (mac.ok()) {
     state.mac = *mac;
   } else {
-    reader.Fail(std::string(mac.status().message()));
+    reader.Fail(base::Text(mac.status()));
   }
   state.mtu =
       static_cast<uint16_t>(reader.Number(document, "mtu", net::kMaxMtu));

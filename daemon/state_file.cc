@@ -83,39 +83,47 @@ struct StateFile::Layout {
   Slot slots[2];
 };
 
-StateFile::StateFile(std::string path, Layout* map)
-    : path_(std::move(path)), map_(map) {}
-
 StateFile::StateFile(StateFile&& other) noexcept
-    : path_(std::move(other.path_)), map_(std::exchange(other.map_, nullptr)) {}
+    : dir_(std::move(other.dir_)),
+      name_(std::move(other.name_)),
+      map_(std::exchange(other.map_, nullptr)) {}
 
-StateFile::~StateFile() {
+StateFile::~StateFile() { Unmap(); }
+
+void StateFile::Unmap() {
   if (map_ != nullptr) munmap(map_, sizeof(Layout));
+  map_ = nullptr;
 }
 
 absl::StatusOr<StateFile> StateFile::Open(const std::string& dir,
                                           const std::string& name) {
-  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
+  StateFile file(dir, name + ".state");
+  if (absl::Status status = file.Reopen(); !status.ok()) return status;
+  return file;
+}
+
+absl::Status StateFile::Reopen() {
+  if (mkdir(dir_.c_str(), 0700) != 0 && errno != EEXIST) {
     return absl::ErrnoToStatus(
-        errno, fmt::format("mkdir {} (choose another --state-dir)", dir));
+        errno, fmt::format("mkdir {} (choose another --state-dir)", dir_));
   }
-  const base::UniqueFd dir_fd(
-      open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!dir_fd) return absl::ErrnoToStatus(errno, "open " + dir);
-  const std::string file = name + ".state";
-  std::string path = dir + "/" + file;
-  const base::UniqueFd fd(openat(dir_fd.get(), file.c_str(),
+  const base::UniqueFd dir(
+      open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir) return absl::ErrnoToStatus(errno, "open " + dir_);
+  const base::UniqueFd fd(openat(dir.get(), name_.c_str(),
                                  O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
                                  0600));
-  if (!fd) return absl::ErrnoToStatus(errno, "open " + path);
+  if (!fd) return absl::ErrnoToStatus(errno, "open " + path());
   // A file cut short is filled up with zeros, which no slot accepts.
   if (ftruncate(fd.get(), sizeof(Layout)) != 0) {
-    return absl::ErrnoToStatus(errno, "ftruncate " + path);
+    return absl::ErrnoToStatus(errno, "ftruncate " + path());
   }
   void* map = mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED,
                    fd.get(), 0);
-  if (map == MAP_FAILED) return absl::ErrnoToStatus(errno, "mmap " + path);
-  return StateFile(std::move(path), static_cast<Layout*>(map));
+  if (map == MAP_FAILED) return absl::ErrnoToStatus(errno, "mmap " + path());
+  Unmap();
+  map_ = static_cast<Layout*>(map);
+  return absl::OkStatus();
 }
 
 bool StateFile::Valid(const Slot& slot) {
@@ -208,6 +216,6 @@ void StateFile::Write(const SavedState& state) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-void StateFile::Remove() { unlink(path_.c_str()); }
+void StateFile::Remove() { unlink(path().c_str()); }
 
 }  // namespace program

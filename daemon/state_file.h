@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +38,10 @@ class StateFile {
   StateFile& operator=(StateFile&&) = delete;
   ~StateFile();
 
+  // Opens it again: whoever had the device before may have removed the file
+  // meanwhile. What was open stays open if that fails.
+  absl::Status Reopen();
+
   // Nothing if the file is new, of another version, or damaged. What it says
   // is checked here for form, not for sense.
   std::optional<SavedState> Read() const;
@@ -50,12 +55,16 @@ class StateFile {
  private:
   struct Slot;
   struct Layout;
-  StateFile(std::string path, Layout* map);
+  StateFile(std::string dir, std::string name)
+      : dir_(std::move(dir)), name_(std::move(name)) {}
+  std::string path() const { return dir_ + "/" + name_; }
+  void Unmap();
   static bool Valid(const Slot& slot);
   const Slot* Newest() const;
 
-  std::string path_;
-  Layout* map_;
+  std::string dir_;
+  std::string name_;
+  Layout* map_ = nullptr;
 };
 
 }  // namespace program

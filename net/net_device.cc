@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/eventfd.h"
+#include "base/status_text.h"
 #include "net/features.h"
 #include "net/summary.h"
 
@@ -23,19 +24,8 @@ using coalesce::Direction;
 using coalesce::Params;
 using coalesce::ParamTable;
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
-// Some clients enable queues a few milliseconds after DRIVER_OK, without a
-// word, and some never enable all.
-constexpr Time kFirstLook = milliseconds(1);
-constexpr Time kLastLook = seconds(8);
-constexpr Time kConfigRetry = milliseconds(1);
 constexpr Time kCtrlRetry = milliseconds(10);
-
-std::string QueueName(uint32_t index, std::optional<uint32_t> ctrl_index) {
-  if (ctrl_index && index == *ctrl_index) return "control queue";
-  return fmt::format("{} queue {}", index % 2 == 0 ? "rx" : "tx", index);
-}
 
 }  // namespace
 
@@ -105,7 +95,7 @@ void NetDevice::UpdateLink() {
   const absl::Status set =
       device_.SetConfig(offsetof(ConfigSpace, status), bytes);
   if (!set.ok()) {
-    Log(Severity::kError, "link status: {}", std::string(set.message()));
+    Log(Severity::kError, "link status: {}", base::Text(set));
     return;
   }
   shown_link_ = up;
@@ -167,138 +157,6 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
   return absl::OkStatus();
 }
 
-void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
-  driver_ok_ = true;
-  start_ = start;
-  adopted_ = false;
-  broken_ = false;
-  begun_.assign(queues_.size(), std::nullopt);
-  // Every reset drops the kick eventfds.
-  for (uint32_t index = 0; index < queues_.size(); ++index) {
-    const int fd =
-        ctrl_index_ && index == *ctrl_index_
-            ? ctrl_kick_.get()
-            : worker_of(index).kick_fd(ParamTable::DirectionOf(index));
-    const absl::Status set = device_.SetKick(index, fd);
-    if (!set.ok()) Log(Severity::kError, "{}", std::string(set.message()));
-  }
-  look_delay_ = kFirstLook;
-  LookForReadyQueues(Now());
-  UpdateLink();
-  config_owed_ = true;
-  config_retry_ = Now() + kConfigRetry;
-}
-
-void NetDevice::StopDriver() {
-  for (uint32_t index = 0; index < queues_.size(); ++index) {
-    if (const auto position = OnQueueState(index); position.ok()) {
-      state_.positions[index] = *position;
-    }
-  }
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call([](QueuePair<Tap>& pair) { pair.Stop(); });
-  }
-  ctrl_.reset();
-  ctrl_again_ = false;
-  ctrl_retry_.reset();
-  ctrl_map_.DropAll();
-  std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
-  look_at_.reset();
-  config_retry_.reset();
-  config_owed_ = false;  // the next driver reads the space at its start
-  driver_ok_ = false;
-  features_ = 0;
-  adopted_ = false;
-}
-
-// Starts what has become ready. Each queue's set-up is read once.
-void NetDevice::LookForReadyQueues(Time now) {
-  look_at_.reset();
-  bool all_known = true;
-  for (uint32_t index = 0; index < queues_.size(); ++index) {
-    if (queues_[index] != QueueState::kDown) continue;
-    const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
-    if (!info.ok() || !info->ready) {
-      // What it had in another driver's life is of no account.
-      if (info.ok() && !begun_[index] &&
-          start_ == vduse::Virtqueue::Start::kFresh && !restored_) {
-        state_.positions[index] = info->avail_index;
-      }
-      all_known = false;
-      continue;
-    }
-    const absl::Status started = StartQueue(index, *info);
-    if (started.ok()) {
-      queues_[index] = QueueState::kRunning;
-      begun_[index] = info->avail_index;
-      Log(Severity::kDebug, "{} started", QueueName(index, ctrl_index_));
-      continue;
-    }
-    if ((look_delay_ == kFirstLook || !absl::IsUnavailable(started)) &&
-        life_log_.Allow()) {
-      Log(Severity::kError, "{} not started: {}{}",
-          QueueName(index, ctrl_index_), std::string(started.message()),
-          absl::IsUnavailable(started)
-              ? " (a VMM has to share its memory; QEMU: share=on)"
-              : "");
-    }
-    if (absl::IsUnavailable(started)) {
-      all_known = false;
-    } else {
-      queues_[index] = QueueState::kRefused;
-    }
-  }
-  if (all_known || look_delay_ > kLastLook) return;
-  look_at_ = now + look_delay_;
-  look_delay_ *= 2;
-}
-
-absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
-  // One that was taken away and comes back goes on where it stopped.
-  const bool again = begun_[index] == info.avail_index;
-  if (again) info.avail_index = state_.positions[index];
-  // Whoever moves a driver brings its queues' positions along; where not,
-  // they stand in the rings.
-  const vduse::Virtqueue::Start start =
-      restored_ && info.avail_index == 0 ? vduse::Virtqueue::Start::kRecovered
-                                         : start_;
-  // What it completed last it may not have notified of.
-  const bool owe =
-      again || goes_on_ || start == vduse::Virtqueue::Start::kRecovered;
-  if (ctrl_index_ && index == *ctrl_index_) {
-    return StartCtrlQueue(info, start, owe);
-  }
-  absl::Status status;
-  worker_of(index).Call([&](QueuePair<Tap>& pair) {
-    status = pair.Start(ParamTable::DirectionOf(index), info, features_, start,
-                        params_.entry(index).params, Now());
-    if (status.ok() && owe) pair.Owe(ParamTable::DirectionOf(index));
-  });
-  if (status.ok()) {
-    params_.SetEnabled(index, true);
-  } else if (!absl::IsUnavailable(status)) {
-    params_.SetEnabled(index, false);
-  }
-  return status;
-}
-
-absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
-                                       vduse::Virtqueue::Start start,
-                                       bool owe) {
-  auto ring = vduse::Virtqueue::Create(
-      info,
-      {.event_idx = Has(features_, kFeatureEventIdx),
-       .indirect = Has(features_, kFeatureIndirectDesc)},
-      start, ctrl_map_);
-  if (!ring.ok()) return ring.status();
-  const uint32_t size = ring->size();
-  NotifiedQueue queue(device_, *ctrl_index_, std::move(*ring), size);
-  if (owe) queue.Owe();
-  ctrl_ = std::make_unique<CtrlQueue>(std::move(queue), features_, *this);
-  ctrl_again_ = true;  // look once: a kick may have come before us
-  return absl::OkStatus();
-}
-
 void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
   if (asid == state_.asids[kDataGroup]) {
     for (const std::unique_ptr<Worker>& worker : workers_) {
@@ -314,53 +172,7 @@ void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
     }
   }
   // A queue whose rings were out of reach may start now.
-  if (driver_ok_) {
-    look_delay_ = kFirstLook;
-    look_at_ = Now();
-  }
-}
-
-absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
-  if (index >= queues_.size()) {
-    return absl::OutOfRangeError(fmt::format("no virtqueue {}", index));
-  }
-  std::optional<uint16_t> position;
-  if (ctrl_index_ && index == *ctrl_index_) {
-    if (ctrl_) position = ctrl_->queue().ring().position();
-  } else {
-    worker_of(index).Call([&](QueuePair<Tap>& pair) {
-      position = pair.Position(ParamTable::DirectionOf(index));
-    });
-  }
-  return position.value_or(state_.positions[index]);
-}
-
-void NetDevice::OnQueueReady(uint32_t index, bool ready) {
-  if (!driver_ok_ || index >= queues_.size()) return;  // DRIVER_OK will look
-  if (ready) {
-    if (queues_[index] == QueueState::kRefused) {
-      queues_[index] = QueueState::kDown;
-    }
-    // The kernel says so once this is answered.
-    look_delay_ = kFirstLook;
-    look_at_ = Now();
-    return;
-  }
-  if (const auto position = OnQueueState(index); position.ok()) {
-    state_.positions[index] = *position;
-  }
-  if (ctrl_index_ && index == *ctrl_index_) {
-    ctrl_.reset();
-    ctrl_again_ = false;
-    ctrl_retry_.reset();
-  } else {
-    worker_of(index).Call([&](QueuePair<Tap>& pair) {
-      pair.Stop(ParamTable::DirectionOf(index));
-    });
-    params_.SetEnabled(index, false);
-    Persist();
-  }
-  queues_[index] = QueueState::kDown;
+  if (driver_ok_) LookSoon();
 }
 
 absl::Status NetDevice::Serve(Time now) {
@@ -449,7 +261,7 @@ bool NetDevice::SetQueueCoalescing(uint32_t queue, Params params) {
   if (!params_.SetQueue(queue, params)) return false;
   Persist();
   ApplyParams(queue);
-  LogChange("VQ_SET " + QueueName(queue, ctrl_index_), params);
+  LogChange("VQ_SET " + NameOf(queue), params);
   return true;
 }
 
@@ -483,10 +295,10 @@ std::vector<std::string> NetDevice::Summary() {
   }
   for (uint32_t queue = 0; queue < params_.queue_count(); ++queue) {
     const ParamTable::Entry& entry = params_.entry(queue);
-    lines.push_back(
-        fmt::format("{} coalescing: usecs {} packets {}, set by {}",
-                    QueueName(queue, ctrl_index_), entry.params.max_usecs,
-                    entry.params.max_packets, SourceName(entry.source)));
+    lines.push_back(fmt::format("{} coalescing: usecs {} packets {}, set by {}",
+                                NameOf(queue), entry.params.max_usecs,
+                                entry.params.max_packets,
+                                SourceName(entry.source)));
   }
   if (ctrl_) Summarize(*ctrl_, lines);
   return lines;

@@ -2,6 +2,7 @@
 #ifndef VDUSE_NET_NET_NET_DEVICE_H_
 #define VDUSE_NET_NET_NET_DEVICE_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -89,7 +90,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   absl::Status OnStatus(uint8_t status) override;
   void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) override;
   absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override;
-  absl::Status OnGroupAsid(uint32_t group, uint32_t asid) override;
+  absl::StatusOr<uint32_t> OnGroupAsid(uint32_t group, uint32_t asid) override;
   void OnQueueReady(uint32_t index, bool ready) override;
   void OnSuspend() override;
 
@@ -102,6 +103,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
  private:
   enum class QueueState { kDown, kRunning, kRefused };
+  static constexpr Time kConfigRetry = std::chrono::milliseconds(1);
 
   NetDevice(vduse::Device& device, Options options);
   absl::Status Init();
@@ -112,6 +114,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool SamePositions();
   void UseAsids();
   void LookForReadyQueues(Time now);
+  void LookSoon();
   absl::Status StartQueue(uint32_t index, vduse::QueueInfo info);
   absl::Status StartCtrlQueue(const vduse::QueueInfo& info,
                               vduse::Virtqueue::Start start, bool owe);
@@ -124,6 +127,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   void ApplyParams(uint32_t queue);
   void LogChange(const std::string& what, coalesce::Params params);
   void Persist();
+  std::string NameOf(uint32_t index) const;
   Worker& worker_of(uint32_t queue) { return *workers_[queue / 2]; }
 
   vduse::Device& device_;

@@ -122,7 +122,7 @@ bool NetDevice::SamePositions() {
   return !all_zero;
 }
 
-absl::Status NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
+absl::StatusOr<uint32_t> NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
   if (group >= kGroups || asid >= kAddressSpaces) {
     return absl::OutOfRangeError(fmt::format(
         "address space {} for virtqueue group {}: there are {} and {}", asid,
@@ -132,10 +132,10 @@ absl::Status NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
     Log(Severity::kInfo, "{} in address space {} from now on",
         group == kCtrlGroup ? "control queue" : "data queues", asid);
   }
-  state_.asids[group] = asid;
+  const uint32_t before = std::exchange(state_.asids[group], asid);
   Persist();
   UseAsids();
-  return absl::OkStatus();
+  return before;
 }
 
 void NetDevice::UseAsids() {

@@ -91,7 +91,7 @@ if [[ $quick == no ]]; then
   # The VM first: nothing else should run beside it.
   step vm ctest --test-dir build/release -L vm --output-on-failure
   step matrix ctest --test-dir build/release -L matrix --verbose
-  step build-asan-ubsan build asan-ubsan
+  step build-asan-ubsan build asan-ubsan unit_tests
   step unit-asan-ubsan unit asan-ubsan
   step build-tsan build tsan "${threaded[@]}"
   step unit-tsan unit tsan -R "$(IFS='|'; echo "^(${threaded[*]})\$")"

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/status_text.h"
 
 namespace vduse {
 namespace {
@@ -14,8 +15,11 @@ using base::Severity;
 // What a driver does wrong it can do in a loop.
 thread_local base::LogLimiter refusal_log(10);
 
+// What the kernel does not keep if whoever asked does not get the answer.
+using Undo = std::optional<RawGroupAsid>;
+
 vduse_dev_response Answer(const vduse_dev_request& request,
-                          RequestHandler& handler) {
+                          RequestHandler& handler, Undo& undo) {
   vduse_dev_response response = {};
   response.request_id = request.request_id;
   response.result = VDUSE_REQ_RESULT_OK;
@@ -25,7 +29,7 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       if (!status.ok()) {
         if (refusal_log.Allow()) {
           Log(Severity::kError, "device status {:#x} refused: {}",
-              request.s.status, std::string(status.message()));
+              request.s.status, base::Text(status));
         }
         response.result = VDUSE_REQ_RESULT_FAILED;
       }
@@ -49,11 +53,13 @@ vduse_dev_response Answer(const vduse_dev_request& request,
     }
     case kRequestSetGroupAsid: {
       const auto change = PayloadOf<RawGroupAsid>(request);
-      const absl::Status status =
+      const absl::StatusOr<uint32_t> before =
           handler.OnGroupAsid(change.group, change.asid);
-      if (!status.ok()) {
+      if (before.ok()) {
+        undo = {.group = change.group, .asid = *before};
+      } else {
         if (refusal_log.Allow()) {
-          Log(Severity::kError, "{}", std::string(status.message()));
+          Log(Severity::kError, "{}", base::Text(before.status()));
         }
         response.result = VDUSE_REQ_RESULT_FAILED;
       }
@@ -83,10 +89,16 @@ absl::Status ServeRequests(Device& device, RequestHandler& handler) {
         device.ReadRequest();
     if (!request.ok()) return request.status();
     if (!request->has_value()) return absl::OkStatus();
-    const vduse_dev_response response = Answer(**request, handler);
+    Undo undo;
+    const vduse_dev_response response = Answer(**request, handler, undo);
     absl::Status sent = device.Reply(response);
-    // Whoever asked may have been killed. What changed stays changed.
-    if (!sent.ok() && !absl::IsNotFound(sent)) return sent;
+    if (sent.ok()) continue;
+    if (!absl::IsNotFound(sent)) return sent;
+    // Whoever asked was killed. A new status is in force all the same.
+    if (undo) {
+      const auto undone = handler.OnGroupAsid(undo->group, undo->asid);
+      if (!undone.ok()) return undone.status();
+    }
   }
 }
 

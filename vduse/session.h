@@ -31,9 +31,10 @@ class RequestHandler {
   // where there is no such queue.
   virtual absl::StatusOr<uint16_t> OnQueueState(uint32_t index) = 0;
 
-  // The virtqueues of a group are to use another address space. An error
-  // where there is no such group or address space.
-  virtual absl::Status OnGroupAsid(uint32_t group, uint32_t asid) = 0;
+  // The virtqueues of a group are to use another address space; returns the
+  // one they used. An error where there is no such group or address space.
+  virtual absl::StatusOr<uint32_t> OnGroupAsid(uint32_t group,
+                                               uint32_t asid) = 0;
 
   // A virtqueue is about to become ready, as soon as this is answered; or to
   // stop, and then nothing of it may be in use when this returns. Cannot be

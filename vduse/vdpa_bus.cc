@@ -14,6 +14,8 @@
 #include <memory>
 #include <system_error>
 
+#include "base/status_text.h"
+
 namespace vduse {
 namespace {
 
@@ -124,8 +126,7 @@ class Bus {
 
 absl::Status Explain(const absl::Status& status, const std::string& action) {
   if (status.ok()) return status;
-  std::string text =
-      fmt::format("{}: {}", action, std::string(status.message()));
+  std::string text = fmt::format("{}: {}", action, base::Text(status));
   if (absl::IsNotFound(status)) text += " (no such device)";
   if (absl::IsPermissionDenied(status)) text += " (needs CAP_NET_ADMIN)";
   return absl::Status(status.code(), text);

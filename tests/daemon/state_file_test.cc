@@ -268,6 +268,18 @@ TEST_F(StateFileTest, ARemovedFileIsGoneAndCanBeMadeAnew) {
   EXPECT_FALSE(Open().Read());
 }
 
+TEST_F(StateFileTest, OneThatWasRemovedMeanwhileIsOpenedAnew) {
+  StateFile predecessor = Open();
+  StateFile successor = Open();
+  predecessor.Write(Numbered(1));
+  predecessor.Remove();
+  ASSERT_TRUE(successor.Reopen().ok());
+  EXPECT_FALSE(successor.Read());
+  successor.Write(Numbered(2));
+  ASSERT_TRUE(Open().Read());
+  EXPECT_EQ(Open().Read()->mtu, Numbered(2).mtu);
+}
+
 TEST_F(StateFileTest, TwoDevicesHaveAStateEach) {
   StateFile one = Open();
   absl::StatusOr<StateFile> two = StateFile::Open(dir_, "dev1");

@@ -68,6 +68,12 @@ TEST_F(NetDeviceMovesTest, AQueueThatIsTakenAwayStopsAndTheOthersGoOn) {
   EXPECT_EQ(recv(wire.get(), out.data(), out.size(), 0), 72);
   EXPECT_TRUE(Transmits());
   EXPECT_EQ(Get(kTx), Reply({0, 0}));
+
+  // With nothing new to say it is told all the same.
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, false)), VDUSE_REQ_RESULT_OK);
+  const uint64_t said = device.injects(kTx);
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, true)), VDUSE_REQ_RESULT_OK);
+  EXPECT_TRUE(Pump([&] { return device.injects(kTx) > said; }));
 }
 
 TEST_F(NetDeviceMovesTest, AKickFindsAControlQueueThatNobodyAnnounced) {

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -137,6 +138,7 @@ int Receive(const Flags& flags) {
 
   uint64_t received = 0;
   uint64_t next = 0;  // One above the highest number seen.
+  std::optional<uint64_t> first_gap;
   uint64_t reordered = 0;
   uint64_t corrupt = 0;
   std::array<uint8_t, 65536> packet;
@@ -173,6 +175,7 @@ int Receive(const Flags& flags) {
     if (header.seq < next) {
       ++reordered;
     } else {
+      if (header.seq > next && !first_gap) first_gap = next;
       next = header.seq + 1;
     }
   }
@@ -180,9 +183,10 @@ int Receive(const Flags& flags) {
   const uint64_t total = std::max(count, next);
   const uint64_t lost = total > received ? total - received : 0;
   fmt::print(
-      "received={} lost={} reordered={} corrupt={} elapsed_us={} gap_us={}\n",
+      "received={} lost={} reordered={} corrupt={} elapsed_us={} gap_us={}{}\n",
       received, lost, reordered, corrupt, (last_ns - first_ns) / 1000,
-      gap_ns / 1000);
+      gap_ns / 1000,
+      lost > 0 ? fmt::format(" first_lost={}", first_gap.value_or(next)) : "");
   close(fd);
   return corrupt == 0 ? 0 : 1;
 }

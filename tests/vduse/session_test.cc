@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -41,10 +43,12 @@ class Recorder : public RequestHandler {
     if (index >= 2) return absl::InvalidArgumentError("no such queue");
     return static_cast<uint16_t>(65530 + index);
   }
-  absl::Status OnGroupAsid(uint32_t group, uint32_t asid) override {
+  absl::StatusOr<uint32_t> OnGroupAsid(uint32_t group, uint32_t asid) override {
     calls.push_back("asid " + std::to_string(group) + " " +
                     std::to_string(asid));
-    return group < 2 ? absl::OkStatus() : absl::OutOfRangeError("no group");
+    if (group >= asids.size()) return absl::OutOfRangeError("no group");
+    if (during_asid) during_asid();
+    return std::exchange(asids[group], asid);
   }
   void OnQueueReady(uint32_t index, bool ready) override {
     calls.push_back((ready ? "ready " : "not ready ") + std::to_string(index));
@@ -53,7 +57,9 @@ class Recorder : public RequestHandler {
 
   std::vector<std::string> calls;
   absl::Status status_answer;
+  std::array<uint32_t, 2> asids{};
   std::function<void()> during_status;
+  std::function<void()> during_asid;
 };
 
 class SessionTest : public testing::Test {
@@ -179,6 +185,15 @@ TEST_F(SessionTest, Row17_AnAnswerNobodyWaitsForIsNoError) {
   EXPECT_TRUE(ServeRequests(device_, handler_).ok());
   EXPECT_FALSE(device_.ReplyTo(late));
   EXPECT_TRUE(device_.ReplyTo(next));
+}
+
+TEST_F(SessionTest, AnAddressSpaceThatTheKernelDoesNotHearOfIsTakenBack) {
+  device_.SendGroupAsid(1, 1);
+  ASSERT_TRUE(ServeRequests(device_, handler_).ok());
+  const uint32_t late = device_.SendGroupAsid(1, 0);
+  handler_.during_asid = [&] { device_.Forget(late); };
+  ASSERT_TRUE(ServeRequests(device_, handler_).ok());
+  EXPECT_EQ(handler_.asids[1], 1U);
 }
 
 TEST_F(SessionTest, Row17_ABrokenDeviceEndsTheSession) {

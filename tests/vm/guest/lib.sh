@@ -313,7 +313,18 @@ measure_flow() {
   LOST=$((SENT - RECEIVED))
   say "flow $direction: $(</tmp/flow.sent);" \
     "$(tail -n 1 /tmp/flow.received); irqs=$IRQS"
+  ((LOST == 0)) || where_lost
 }
+
+# What those count that a packet passes: the consumer's driver and its queue,
+# and our device.
+where_lost() {
+  c sh -c "cd /sys/class/net/$CONSUMER/statistics && grep . tx_* rx_*" |
+    grep -v ':0$' | tr '\n' ' '
+  echo
+  [[ -z $DEVICE_PID ]] || kill -USR1 "$DEVICE_PID"
+  nap 0.2
+} >&3
 
 # within_bound USECS FRAMES: IRQS is at most 1.1 x (packets / frames +
 # elapsed / usecs). Sets BOUND.
@@ -343,12 +354,18 @@ flow_off() {
 
 # flow_coalesced DIRECTION USECS FRAMES [FACTOR OFF]: what the consumer takes
 # of a paced flow is under the bound, and at least FACTOR times fewer than OFF.
+# UDP may lose a packet before it comes to the device: once is forgiven, not
+# twice.
 flow_coalesced() {
-  local factor=${4:-0} off=${5:-0}
-  measure_flow "$1" "$COUNT" "$INTERVAL_US"
-  within_bound "$2" "$3" || { figures "bound=$BOUND exceeded"; return 1; }
-  figures "bound=$BOUND off=$off"
-  ((SENT == COUNT && LOST == 0 && IRQS > 0 && IRQS * factor <= off))
+  local factor=${4:-0} off=${5:-0} attempt
+  for attempt in 1 2; do
+    measure_flow "$1" "$COUNT" "$INTERVAL_US"
+    within_bound "$2" "$3" || { figures "bound=$BOUND exceeded"; return 1; }
+    figures "bound=$BOUND off=$off runs=$attempt"
+    ((SENT == COUNT && IRQS > 0 && IRQS * factor <= off)) || return 1
+    ((LOST == 0)) && return 0
+  done
+  return 1
 }
 
 # iperf_server: one server in the consumer's namespace for all iperf3 runs.

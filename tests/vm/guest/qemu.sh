@@ -92,7 +92,7 @@ launch_guest() {
   : >/tmp/guest.console
   : >/tmp/qemu.log
   tail -q -f /tmp/guest.console /tmp/qemu.log 2>/dev/null |
-    sed -u 's/^/guest| /' >&3 &
+    sed 's/^/guest| /' >&3 &
   CONSOLE_PID=$!
   # On one CPU: code that the guest's kernel patches on one and runs on another
   # is more than the emulation of this VM's CPUs can take.
