@@ -102,7 +102,12 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
       uint32_t queue) const override;
 
  private:
-  enum class QueueState { kDown, kRunning, kRefused };
+  enum class QueueState {
+    kDown,  // runs as soon as it is found to be ready
+    kRunning,
+    kRefused,  // what the driver set up cannot be served
+    kTaken,    // until it is announced again: it may look ready for a moment
+  };
   static constexpr Time kConfigRetry = std::chrono::milliseconds(1);
 
   NetDevice(vduse::Device& device, Options options);

@@ -180,7 +180,7 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
 void NetDevice::OnQueueReady(uint32_t index, bool ready) {
   if (!driver_ok_ || index >= queues_.size()) return;  // DRIVER_OK will look
   if (ready) {
-    if (queues_[index] == QueueState::kRefused) {
+    if (queues_[index] != QueueState::kRunning) {
       queues_[index] = QueueState::kDown;
     }
     // The kernel says so once this is answered.
@@ -201,7 +201,7 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
     params_.SetEnabled(index, false);
     Persist();
   }
-  queues_[index] = QueueState::kDown;
+  queues_[index] = QueueState::kTaken;
 }
 
 // Looks for queues that have become ready, as if DRIVER_OK had just come.
