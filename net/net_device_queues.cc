@@ -118,8 +118,10 @@ void NetDevice::LookForReadyQueues(Time now) {
 
 absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   // One that was taken away and comes back goes on where it stopped.
-  const bool again = begun_[index] == info.avail_index;
-  if (again) info.avail_index = state_.positions[index];
+  const bool again = begun_[index].has_value();
+  if (begun_[index] == info.avail_index) {
+    info.avail_index = state_.positions[index];
+  }
   // Whoever moves a driver brings its queues' positions along; where not,
   // they stand in the rings.
   const vduse::Virtqueue::Start start =

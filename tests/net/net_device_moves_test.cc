@@ -79,6 +79,19 @@ TEST_F(NetDeviceMovesTest, AQueueThatIsTakenAwayStopsAndTheOthersGoOn) {
   EXPECT_TRUE(Pump([&] { return device.injects(kTx) > said; }));
 }
 
+// As a VMM does that asks for the position and sets it.
+TEST_F(NetDeviceMovesTest, AQueueThatComesBackWhereItStoppedIsToldToo) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
+  ASSERT_TRUE(Transmits());
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, false)), VDUSE_REQ_RESULT_OK);
+  const uint64_t before = device.injects(kTx);
+  tx.Restart(Position(kTx));
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, true)), VDUSE_REQ_RESULT_OK);
+  EXPECT_TRUE(Pump([&] { return device.injects(kTx) > before; }));
+  EXPECT_TRUE(Transmits());
+}
+
 TEST_F(NetDeviceMovesTest, AKickFindsAControlQueueThatNobodyAnnounced) {
   device.SetReady(kCtrl, false);
   ASSERT_TRUE(Activate());
