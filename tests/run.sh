@@ -39,15 +39,26 @@ if command -v ccache >/dev/null; then
   launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
 # build PRESET [TARGETS...]: all of it, or what is named. Quiet unless it fails.
+# JOBS: how many at once, if not all.
 build() {
   local log=build/$1.log targets=()
   (($# == 1)) || targets=(--target "${@:2}")
   mkdir -p build
   {
     cmake --preset "$1" "${launcher[@]}" &&
-      cmake --build --preset "$1" "${targets[@]}"
+      cmake --build --preset "$1" ${JOBS:+-j "$JOBS"} "${targets[@]}"
   } >"$log" 2>&1 || { tail -n 60 "$log"; return 1; }
 }
+# The builds that follow, as far as they get while the VMs run: with what no
+# VM wants of one processor. What fails here fails, and is shown, later.
+build_ahead() {
+  chrt --idle --pid 0 "$BASHPID"
+  JOBS=1
+  build asan-ubsan unit_tests || true
+  build tsan "${threaded[@]}" || true
+  build fuzz ring_fuzz ctrl_fuzz || true
+  build tidy || true
+} >/dev/null 2>&1
 # unit PRESET [CTEST ARGS...]
 unit() {
   ctest --test-dir "build/$1" -L unit --output-on-failure -j 2 "${@:2}"
@@ -88,9 +99,12 @@ step format format
 step build-release build release
 step unit unit release
 if [[ $quick == no ]]; then
-  # The VM first: nothing else should run beside it.
+  # The VM first: nothing of weight should run beside it.
+  build_ahead &
+  ahead=$!
   step vm ctest --test-dir build/release -L vm --output-on-failure
   step matrix ctest --test-dir build/release -L matrix --verbose
+  step build-ahead wait "$ahead"
   step build-asan-ubsan build asan-ubsan unit_tests
   step unit-asan-ubsan unit asan-ubsan
   step build-tsan build tsan "${threaded[@]}"
