@@ -31,7 +31,7 @@ constexpr int kBusyTries = 200;
 
 struct Request {
   Kind kind;
-  uint32_t mtu;  // 0: leave it
+  uint32_t value;  // kOpenTap: the MTU, 0: leave it; kSetOffloads: flags
   char name[256];
 };
 
@@ -39,6 +39,7 @@ struct Answer {
   Kind kind;
   int32_t code;  // absl::StatusCode
   uint32_t tap_created;
+  uint32_t tap_knows_uso;
   uint32_t link_up;
   char text[512];
 };
@@ -129,7 +130,11 @@ class Admin {
     const std::string name = request.name;
     switch (request.kind) {
       case Kind::kOpenTap:
-        OpenTap(name, request.mtu);
+        OpenTap(name, request.value);
+        return;
+      case Kind::kSetOffloads:
+        Reply(request.kind,
+              tap_ ? tap_->SetOffloads(request.value) : absl::OkStatus(), -1);
         return;
       case Kind::kAttach:
         Reply(request.kind, vduse::AttachToBus(name), -1);
@@ -176,6 +181,7 @@ class Admin {
     answer.kind = kind;
     answer.code = static_cast<int32_t>(status.code());
     answer.tap_created = tap_ && tap_->created() ? 1 : 0;
+    answer.tap_knows_uso = tap_ && tap_->knows_uso() ? 1 : 0;
     answer.link_up = link_up_ ? 1 : 0;
     CopyText(answer.text, base::Text(status));
     SendAnswer(socket_.get(), answer, fd);
@@ -219,10 +225,10 @@ void AdminProcess::OpenTap(const std::string& name,
   Send(Kind::kOpenTap, name, mtu.value_or(0));
 }
 
-void AdminProcess::Send(Kind kind, const std::string& name, uint32_t mtu) {
+void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value) {
   Request request = {};
   request.kind = kind;
-  request.mtu = mtu;
+  request.value = value;
   CopyText(request.name, name);
   // If the child is gone, Next() says so.
   [[maybe_unused]] ssize_t n =
@@ -251,6 +257,7 @@ absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
                                      answer.text),
               .tap = std::nullopt,
               .tap_created = answer.tap_created != 0,
+              .tap_knows_uso = answer.tap_knows_uso != 0,
               .link_up = answer.link_up != 0};
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {

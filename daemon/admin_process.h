@@ -29,7 +29,14 @@ namespace program {
 // It ends when its parent does. One thread.
 class AdminProcess {
  public:
-  enum class Kind : uint32_t { kOpenTap, kAttach, kDetach, kRemoveTap, kLink };
+  enum class Kind : uint32_t {
+    kOpenTap,
+    kSetOffloads,
+    kAttach,
+    kDetach,
+    kRemoveTap,
+    kLink
+  };
 
   // An answer to a request, or, unasked, a change of the TAP's link.
   struct Event {
@@ -37,6 +44,7 @@ class AdminProcess {
     absl::Status status;          // of what was asked for
     std::optional<net::Tap> tap;  // kOpenTap
     bool tap_created = false;     // kOpenTap
+    bool tap_knows_uso = false;   // kOpenTap
     bool link_up = false;         // kOpenTap, kLink
   };
 
@@ -50,6 +58,7 @@ class AdminProcess {
 
   // Each asks; the answer is an event. One request of a kind at a time.
   void OpenTap(const std::string& name, std::optional<uint16_t> mtu);
+  void SetOffloads(unsigned flags) { Send(Kind::kSetOffloads, "", flags); }
   void Attach(const std::string& name) { Send(Kind::kAttach, name, 0); }
   void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
   void RemoveTap() { Send(Kind::kRemoveTap, "", 0); }
@@ -62,7 +71,7 @@ class AdminProcess {
 
  private:
   explicit AdminProcess(base::UniqueFd socket) : socket_(std::move(socket)) {}
-  void Send(Kind kind, const std::string& name, uint32_t mtu);
+  void Send(Kind kind, const std::string& name, uint32_t value);
 
   base::UniqueFd socket_;
 };

@@ -42,6 +42,7 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
   wanted.config.mac = options.mac ? *options.mac : RandomMac();
   wanted.config.mtu = options.mtu.value_or(kDefaultMtu);
   wanted.config.status = 0;
+  wanted.without = options.without;
   if (!options.profile.empty()) {
     wanted.features = net::FindProfile(options.profile)->features;
   }
@@ -78,7 +79,15 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
 
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted) {
-  uint64_t features = wanted.features.value_or(net::kOfferedFeatures);
+  uint64_t features = wanted.features.value_or(
+      net::Without(net::kOfferedFeatures,
+                   wanted.without | (wanted.uso ? 0 : net::kUsoFeatures)));
+  if ((features & net::kUsoFeatures) != 0 && !wanted.uso) {
+    return absl::InvalidArgumentError(
+        fmt::format("this kernel's TAPs know nothing of {} (Linux 6.2 has it): "
+                    "choose another --profile",
+                    net::FeatureNames(features & net::kUsoFeatures)));
+  }
   vduse::DeviceConfig config = ToConfig(wanted, features);
   absl::Status created = control.Create(config);
   if (absl::IsInvalidArgument(created) && wanted.features) {

@@ -22,6 +22,8 @@ struct NewDevice {
   uint16_t queue_size = 0;
   // Just these, or an error. If absent, all that the kernel allows.
   std::optional<uint64_t> features;
+  uint64_t without = 0;  // of all
+  bool uso = false;      // the TAP knows it
   // What its first driver is to go on with.
   std::optional<net::DeviceState> restored;
 };

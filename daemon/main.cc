@@ -50,6 +50,20 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
         if (net::FindProfile(text) != nullptr) return "";
         return "no profile '" + text + "': see `vduse-net profiles`";
       });
+  run->add_option_function<std::string>(
+         "--without",
+         [&options](const std::string& names) {
+           options.without = net::ParseFeatureNames(names).value_or(0);
+         },
+         "Features not to offer, like GUEST_TSO4,GUEST_TSO6, and what depends "
+         "on them")
+      ->excludes("--profile")
+      ->check([](const std::string& names) -> std::string {
+        const auto features = net::ParseFeatureNames(names);
+        if (!features.ok()) return base::Text(features.status());
+        if (net::Optional(*features)) return "";
+        return "no driver does without " + names;
+      });
   run->add_option("--restore", options.restore,
                   "Go on with what `vduse-net state save` wrote");
   run->add_flag("--attach", options.attach,

@@ -106,15 +106,15 @@ class Reader {
   absl::Status status_;
 };
 
-uint64_t ParseFeatures(Reader& reader, const json& document) {
-  const std::string text = reader.Text(document, "features");
+uint64_t ParseFeatures(Reader& reader, const json& document, const char* name) {
+  const std::string text = reader.Text(document, name);
   uint64_t features = 0;
   const char* end = text.data() + text.size();
   const auto parsed = std::from_chars(
       text.data() + std::min<size_t>(2, text.size()), end, features, 16);
   if (!text.starts_with("0x") || parsed.ec != std::errc() ||
       parsed.ptr != end) {
-    reader.Fail(fmt::format("'features' is '{}', not a number like 0x1", text));
+    reader.Fail(fmt::format("'{}' is '{}', not a number like 0x1", name, text));
   }
   return features;
 }
@@ -171,18 +171,20 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
     queue["enabled"] = entry.enabled;
     queues.push_back(std::move(queue));
   }
-  const json document = {{"format", kFormat},
-                         {"version", kVersion},
-                         {"mac", FormatMac(state.mac)},
-                         {"mtu", state.mtu},
-                         {"queue_size", state.queue_size},
-                         {"features", fmt::format("{:#x}", device.features)},
-                         {"feature_names", net::FeatureNames(device.features)},
-                         {"positions", device.positions},
-                         {"coalescing",
-                          {{"all_rx", ToJson(device.coalescing.all_rx)},
-                           {"all_tx", ToJson(device.coalescing.all_tx)},
-                           {"queues", std::move(queues)}}}};
+  const json document = {
+      {"format", kFormat},
+      {"version", kVersion},
+      {"mac", FormatMac(state.mac)},
+      {"mtu", state.mtu},
+      {"queue_size", state.queue_size},
+      {"features", fmt::format("{:#x}", device.features)},
+      {"feature_names", net::FeatureNames(device.features)},
+      {"guest_offloads", fmt::format("{:#x}", device.guest_offloads)},
+      {"positions", device.positions},
+      {"coalescing",
+       {{"all_rx", ToJson(device.coalescing.all_rx)},
+        {"all_tx", ToJson(device.coalescing.all_tx)},
+        {"queues", std::move(queues)}}}};
   return document.dump(2) + "\n";
 }
 
@@ -223,7 +225,9 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
                             state.queue_size));
   }
   state.device.phase = net::DeviceState::Phase::kRestored;
-  state.device.features = ParseFeatures(reader, document);
+  state.device.features = ParseFeatures(reader, document, "features");
+  state.device.guest_offloads =
+      ParseFeatures(reader, document, "guest_offloads");
   const json& positions = reader.Member(document, "positions");
   if (positions.is_array() && positions.size() <= kMaxQueues) {
     for (const json& position : positions) {

@@ -24,6 +24,7 @@ struct RunOptions {
   std::optional<uint16_t> mtu;         // 1500 if absent
   std::optional<uint16_t> queue_size;  // kDefaultQueueSize if absent
   std::string profile;                 // all that the kernel allows if empty
+  uint64_t without = 0;                // features not to be offered
   std::string restore;                 // file of a device's state, or empty
   bool attach = false;
   coalesce::Params rx;

@@ -18,6 +18,7 @@
 #include "base/status_text.h"
 #include "daemon/migration_state.h"
 #include "daemon/sd_notify.h"
+#include "net/offload.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {
@@ -83,7 +84,20 @@ void Runner::OnTap(AdminProcess::Event event) {
   if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
   net_->SetLink(event.link_up);
   tap_ready_ = true;
+  tap_offloads_ = 0;
   CheckReady();
+}
+
+// The driver says what packets may leave to it, and was answered; to tell the
+// TAP takes the rtnl lock. One request at a time, and the latest counts: a
+// driver may change its mind in a loop.
+void Runner::FollowOffloads() {
+  if (!tap_ready_ || offloads_asked_ || admin_restart_at_) return;
+  const unsigned wanted = net::TunOffloads(net_->guest_offloads());
+  if (tap_offloads_ == wanted) return;
+  admin_.SetOffloads(wanted);
+  tap_offloads_ = wanted;
+  offloads_asked_ = true;
 }
 
 void Runner::CheckReady() {
@@ -101,6 +115,12 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
   switch (event.kind) {
     case AdminProcess::Kind::kOpenTap:
       OnTap(std::move(event));
+      return;
+    case AdminProcess::Kind::kSetOffloads:
+      offloads_asked_ = false;
+      if (!event.status.ok()) {
+        Log(Severity::kError, "{}", base::Text(event.status));
+      }
       return;
     case AdminProcess::Kind::kLink:
       net_->SetLink(event.link_up);
@@ -140,6 +160,8 @@ void Runner::RestartAdmin() {
     return;
   }
   admin_ = std::move(*admin);
+  offloads_asked_ = false;
+  tap_offloads_.reset();
   if (!tap_ready_) admin_.OpenTap(options_.tap, options_.mtu);
   if (phase_ == Phase::kDetaching) {
     admin_.Detach(options_.name);
@@ -203,6 +225,7 @@ ExitCode Runner::Serve() {
         BeginDetach();
       }
     }
+    FollowOffloads();
     if (tap_retry_at_ && net::Now() >= *tap_retry_at_) {
       tap_retry_at_.reset();
       admin_.OpenTap(options_.tap, options_.mtu);

@@ -50,6 +50,7 @@ class Runner {
   ExitCode RemoveTap(ExitCode code);
 
   ExitCode Serve();
+  void FollowOffloads();
   void RestartAdmin();
   void OnAdminEvent(AdminProcess::Event event);
   void OnTap(AdminProcess::Event event);
@@ -75,6 +76,9 @@ class Runner {
   bool adopted_ = false;
   bool tap_ready_ = false;
   std::optional<net::Time> tap_retry_at_;
+  // The flags last set, if it is known which.
+  std::optional<unsigned> tap_offloads_;
+  bool offloads_asked_ = false;
   base::UniqueFd tap_copy_;  // for a new administration process
   std::optional<net::Time> admin_restart_at_;
   std::optional<net::Time> detach_notice_at_;

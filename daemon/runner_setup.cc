@@ -61,13 +61,14 @@ void Runner::Adopt(std::unique_ptr<vduse::KernelDevice> device) {
 
 // A new device: first the TAP, while no lock can depend on us.
 std::optional<ExitCode> Runner::Create() {
-  const absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
+  absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
   if (!wanted.ok()) return Fail(kExitFailure, wanted.status());
   admin_.OpenTap(options_.tap, options_.mtu);
   absl::StatusOr<AdminProcess::Event> tap = admin_.Next();
   if (!tap.ok()) return Fail(kExitFailure, tap.status());
   if (!tap->status.ok()) return Fail(kExitFailure, tap->status);
   saved_.tap_created = tap->tap_created;
+  wanted->uso = tap->tap_knows_uso;
   early_tap_.emplace(std::move(*tap));
 
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();

@@ -23,7 +23,7 @@ using coalesce::Params;
 using coalesce::Source;
 using Phase = net::DeviceState::Phase;
 
-constexpr uint64_t kMagic = 0x3274656e65737564;  // "dusenet2"
+constexpr uint64_t kMagic = 0x3374656e65737564;  // "dusenet3"
 
 // FNV-1a: finds torn and damaged slots, which is all it is for.
 uint64_t Checksum(const void* data, size_t size) {
@@ -61,6 +61,7 @@ struct StateFile::Slot {
   uint64_t generation;
   uint64_t features;
   uint64_t negotiated;
+  uint64_t guest_offloads;
   net::MacAddress mac;
   uint16_t mtu;
   uint16_t queue_size;
@@ -156,6 +157,7 @@ std::optional<SavedState> StateFile::Read() const {
   net::DeviceState& device = state.device;
   device.phase = static_cast<Phase>(slot->phase);
   device.features = slot->negotiated;
+  device.guest_offloads = slot->guest_offloads;
   device.positions.assign(slot->positions,
                           slot->positions + slot->position_count);
   for (uint32_t i = 0; i < net::kGroups; ++i) {
@@ -190,6 +192,7 @@ void StateFile::Write(const SavedState& state) {
   const net::DeviceState& device = state.device;
   next.phase = static_cast<uint8_t>(device.phase);
   next.negotiated = device.features;
+  next.guest_offloads = device.guest_offloads;
   std::copy(device.asids.begin(), device.asids.end(), next.asids);
   for (const uint16_t position : device.positions) {
     if (next.position_count == kMaxQueues) break;

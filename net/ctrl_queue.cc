@@ -17,6 +17,10 @@ using coalesce::Params;
 constexpr uint8_t kOk = 0;
 constexpr uint8_t kErr = 1;
 
+// 5.1.6.5.7
+constexpr uint8_t kClassGuestOffloads = 5;
+constexpr uint8_t kOffloadsSet = 0;
+
 // 5.1.6.5.9
 constexpr uint8_t kClassNotfCoal = 6;
 constexpr uint8_t kTxSet = 0;
@@ -85,6 +89,8 @@ const CtrlQueue::Command CtrlQueue::kCommands[] = {
     {kClassNotfCoal, kRxSet, kFeatureNotfCoal, 8, 0, &CtrlQueue::RxSet},
     {kClassNotfCoal, kVqSet, kFeatureVqNotfCoal, 12, 0, &CtrlQueue::VqSet},
     {kClassNotfCoal, kVqGet, kFeatureVqNotfCoal, 4, 8, &CtrlQueue::VqGet},
+    {kClassGuestOffloads, kOffloadsSet, kFeatureCtrlGuestOffloads, 8, 0,
+     &CtrlQueue::OffloadsSet},
 };
 
 CtrlQueue::CtrlQueue(NotifiedQueue queue, uint64_t features,
@@ -204,6 +210,10 @@ CtrlQueue::Reply CtrlQueue::VqGet(Payload payload) {
   Reply reply{.ok = true};
   std::memcpy(reply.bytes.data(), &coal, sizeof(coal));
   return reply;
+}
+
+CtrlQueue::Reply CtrlQueue::OffloadsSet(Payload payload) {
+  return {.ok = target_.SetGuestOffloads(ReadAs<uint64_t>(payload))};
 }
 
 }  // namespace net

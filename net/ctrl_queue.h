@@ -28,6 +28,8 @@ class CommandTarget {
   // NOTF_COAL_VQ_GET, likewise.
   virtual std::optional<coalesce::Params> QueueCoalescing(
       uint32_t queue) const = 0;
+  // GUEST_OFFLOADS_SET. False if it names what was not negotiated.
+  [[nodiscard]] virtual bool SetGuestOffloads(uint64_t offloads) = 0;
 };
 
 // The control virtqueue (virtio 1.3, 5.1.6.5): one row per command in a table
@@ -80,6 +82,7 @@ class CtrlQueue {
   Reply RxSet(Payload payload);
   Reply VqSet(Payload payload);
   Reply VqGet(Payload payload);
+  Reply OffloadsSet(Payload payload);
 
   NotifiedQueue queue_;
   const uint64_t features_;

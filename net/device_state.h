@@ -32,6 +32,8 @@ struct DeviceState {
   Phase phase = Phase::kIdle;
   uint64_t features = 0;  // negotiated
   coalesce::ParamTable::Snapshot coalescing;
+  // What it accepts of kGuestOffloads: what it negotiated, or has set since.
+  uint64_t guest_offloads = 0;
   // Next available index of each virtqueue. Not kept up while running.
   std::vector<uint16_t> positions;
   // Address space of each group. The kernel keeps it over a reset.

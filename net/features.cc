@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <string_view>
 
@@ -14,8 +15,17 @@ struct Name {
   std::string_view name;
 };
 constexpr Name kNames[] = {
+    {kFeatureCsum, "CSUM"},
+    {kFeatureGuestCsum, "GUEST_CSUM"},
+    {kFeatureCtrlGuestOffloads, "CTRL_GUEST_OFFLOADS"},
     {kFeatureMtu, "MTU"},
     {kFeatureMac, "MAC"},
+    {kFeatureGuestTso4, "GUEST_TSO4"},
+    {kFeatureGuestTso6, "GUEST_TSO6"},
+    {kFeatureGuestEcn, "GUEST_ECN"},
+    {kFeatureHostTso4, "HOST_TSO4"},
+    {kFeatureHostTso6, "HOST_TSO6"},
+    {kFeatureHostEcn, "HOST_ECN"},
     {kFeatureMrgRxbuf, "MRG_RXBUF"},
     {kFeatureStatus, "STATUS"},
     {kFeatureCtrlVq, "CTRL_VQ"},
@@ -25,16 +35,29 @@ constexpr Name kNames[] = {
     {kFeatureAccessPlatform, "ACCESS_PLATFORM"},
     {kFeatureVqNotfCoal, "VQ_NOTF_COAL"},
     {kFeatureNotfCoal, "NOTF_COAL"},
+    {kFeatureGuestUso4, "GUEST_USO4"},
+    {kFeatureGuestUso6, "GUEST_USO6"},
+    {kFeatureHostUso, "HOST_USO"},
 };
 
-// 5.1.3.1: what needs what.
+// 5.1.3.1: what needs what; one of several bits where there are several.
 struct Dependency {
   unsigned bit;
-  unsigned needs;
+  uint64_t needs;
 };
 constexpr Dependency kDependencies[] = {
-    {kFeatureNotfCoal, kFeatureCtrlVq},
-    {kFeatureVqNotfCoal, kFeatureCtrlVq},
+    {kFeatureGuestTso4, Bit(kFeatureGuestCsum)},
+    {kFeatureGuestTso6, Bit(kFeatureGuestCsum)},
+    {kFeatureGuestEcn, Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6)},
+    {kFeatureGuestUso4, Bit(kFeatureGuestCsum)},
+    {kFeatureGuestUso6, Bit(kFeatureGuestCsum)},
+    {kFeatureHostTso4, Bit(kFeatureCsum)},
+    {kFeatureHostTso6, Bit(kFeatureCsum)},
+    {kFeatureHostEcn, Bit(kFeatureHostTso4) | Bit(kFeatureHostTso6)},
+    {kFeatureHostUso, Bit(kFeatureCsum)},
+    {kFeatureCtrlGuestOffloads, Bit(kFeatureCtrlVq)},
+    {kFeatureNotfCoal, Bit(kFeatureCtrlVq)},
+    {kFeatureVqNotfCoal, Bit(kFeatureCtrlVq)},
 };
 
 // What is here was released: a line is added, none is changed.
@@ -58,10 +81,11 @@ const Profile* FindProfile(std::string_view name) {
   return nullptr;
 }
 
-uint64_t WithoutControlQueue(uint64_t features) {
-  features &= ~Bit(kFeatureCtrlVq);
+uint64_t Without(uint64_t features, uint64_t bits) {
+  features &= ~bits;
+  // What is needed stands before what needs it.
   for (const Dependency& dependency : kDependencies) {
-    if (dependency.needs == kFeatureCtrlVq) features &= ~Bit(dependency.bit);
+    if ((features & dependency.needs) == 0) features &= ~Bit(dependency.bit);
   }
   return features;
 }
@@ -78,11 +102,11 @@ absl::Status CheckNegotiated(uint64_t offered, uint64_t negotiated) {
     }
   }
   for (const Dependency& dependency : kDependencies) {
-    if (Has(negotiated, dependency.bit) && !Has(negotiated, dependency.needs)) {
-      return absl::InvalidArgumentError(
-          fmt::format("the driver accepted {} without {}",
-                      FeatureNames(Bit(dependency.bit)),
-                      FeatureNames(Bit(dependency.needs))));
+    if (Has(negotiated, dependency.bit) &&
+        (negotiated & dependency.needs) == 0) {
+      return absl::InvalidArgumentError(fmt::format(
+          "the driver accepted {} without {}",
+          FeatureNames(Bit(dependency.bit)), FeatureNames(dependency.needs)));
     }
   }
   return absl::OkStatus();
@@ -101,6 +125,30 @@ std::string FeatureNames(uint64_t features) {
     text += name;
   }
   return text;
+}
+
+absl::StatusOr<uint64_t> ParseFeatureNames(std::string_view names) {
+  uint64_t features = 0;
+  while (!names.empty()) {
+    const size_t end = std::min(names.find(','), names.size());
+    const std::string_view name = names.substr(0, end);
+    names.remove_prefix(std::min(names.size(), end + 1));
+    const auto* known =
+        std::find_if(std::begin(kNames), std::end(kNames),
+                     [&](const Name& n) { return n.name == name; });
+    if (known == std::end(kNames)) {
+      return absl::InvalidArgumentError(
+          fmt::format("there is no feature '{}'; there are {}", name,
+                      FeatureNames(kOfferedFeatures)));
+    }
+    features |= Bit(known->bit);
+  }
+  return features;
+}
+
+bool Optional(uint64_t bits) {
+  return std::none_of(std::begin(kRequired), std::end(kRequired),
+                      [&](unsigned bit) { return Has(bits, bit); });
 }
 
 }  // namespace net

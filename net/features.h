@@ -12,13 +12,23 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace net {
 
 constexpr uint64_t Bit(unsigned bit) { return 1ULL << bit; }
 
+inline constexpr unsigned kFeatureCsum = 0;
+inline constexpr unsigned kFeatureGuestCsum = 1;
+inline constexpr unsigned kFeatureCtrlGuestOffloads = 2;
 inline constexpr unsigned kFeatureMtu = 3;
 inline constexpr unsigned kFeatureMac = 5;
+inline constexpr unsigned kFeatureGuestTso4 = 7;
+inline constexpr unsigned kFeatureGuestTso6 = 8;
+inline constexpr unsigned kFeatureGuestEcn = 9;
+inline constexpr unsigned kFeatureHostTso4 = 11;
+inline constexpr unsigned kFeatureHostTso6 = 12;
+inline constexpr unsigned kFeatureHostEcn = 13;
 inline constexpr unsigned kFeatureMrgRxbuf = 15;
 inline constexpr unsigned kFeatureStatus = 16;
 inline constexpr unsigned kFeatureCtrlVq = 17;
@@ -28,13 +38,28 @@ inline constexpr unsigned kFeatureVersion1 = 32;
 inline constexpr unsigned kFeatureAccessPlatform = 33;
 inline constexpr unsigned kFeatureVqNotfCoal = 52;
 inline constexpr unsigned kFeatureNotfCoal = 53;
+inline constexpr unsigned kFeatureGuestUso4 = 54;
+inline constexpr unsigned kFeatureGuestUso6 = 55;
+inline constexpr unsigned kFeatureHostUso = 56;
 
-// What a device offers where the kernel lets it have a control queue.
+// What the driver may send for the device to finish, and what it may be sent.
+inline constexpr uint64_t kUsoFeatures =
+    Bit(kFeatureHostUso) | Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6);
+inline constexpr uint64_t kHostOffloads =
+    Bit(kFeatureCsum) | Bit(kFeatureHostTso4) | Bit(kFeatureHostTso6) |
+    Bit(kFeatureHostEcn) | Bit(kFeatureHostUso);
+inline constexpr uint64_t kGuestOffloads =
+    Bit(kFeatureGuestCsum) | Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6) |
+    Bit(kFeatureGuestEcn) | Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6);
+
+// What a device offers where the kernel lets it have a control queue and its
+// TAP knows USO.
 inline constexpr uint64_t kOfferedFeatures =
     Bit(kFeatureVersion1) | Bit(kFeatureAccessPlatform) | Bit(kFeatureMac) |
     Bit(kFeatureStatus) | Bit(kFeatureMtu) | Bit(kFeatureMrgRxbuf) |
     Bit(kFeatureIndirectDesc) | Bit(kFeatureEventIdx) | Bit(kFeatureCtrlVq) |
-    Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal);
+    Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal) |
+    Bit(kFeatureCtrlGuestOffloads) | kHostOffloads | kGuestOffloads;
 
 // A set of features under a name, which stays what it is for ever: a device
 // of a newer release can offer just what an older one did.
@@ -48,8 +73,11 @@ std::span<const Profile> Profiles();
 // Null if there is none of that name.
 const Profile* FindProfile(std::string_view name);
 
-// `features` without the control queue and all that depends on it.
-uint64_t WithoutControlQueue(uint64_t features);
+// `features` without `bits` and all that depends on them.
+uint64_t Without(uint64_t features, uint64_t bits);
+inline uint64_t WithoutControlQueue(uint64_t features) {
+  return Without(features, Bit(kFeatureCtrlVq));
+}
 
 // Whether a driver may accept `negotiated` of what was `offered`
 // (virtio 1.3, 2.2.2 and 5.1.3.1). The error names the bit.
@@ -57,6 +85,13 @@ absl::Status CheckNegotiated(uint64_t offered, uint64_t negotiated);
 
 // The names of the bits, for logs: "VERSION_1 MAC ...".
 std::string FeatureNames(uint64_t features);
+
+// The bits that `names` names, separated by commas. An error names what is not
+// known.
+absl::StatusOr<uint64_t> ParseFeatureNames(std::string_view names);
+
+// Whether a driver can do without all of `bits`: they need not be offered.
+bool Optional(uint64_t bits);
 
 inline bool Has(uint64_t features, unsigned bit) {
   return (features & Bit(bit)) != 0;

@@ -21,8 +21,15 @@ struct VirtioNetHeader {
 static_assert(sizeof(VirtioNetHeader) == 12);
 static_assert(offsetof(VirtioNetHeader, num_buffers) == 10);
 
+// flags
 inline constexpr uint8_t kHeaderNeedsCsum = 1;
+inline constexpr uint8_t kHeaderDataValid = 2;
+// gso_type
 inline constexpr uint8_t kHeaderGsoNone = 0;
+inline constexpr uint8_t kHeaderGsoTcpV4 = 1;
+inline constexpr uint8_t kHeaderGsoTcpV6 = 4;
+inline constexpr uint8_t kHeaderGsoUdpL4 = 5;
+inline constexpr uint8_t kHeaderGsoEcn = 0x80;
 
 inline constexpr size_t kHeaderBytes = sizeof(VirtioNetHeader);
 inline constexpr size_t kEthernetHeaderBytes = 14;

@@ -269,6 +269,21 @@ std::optional<Params> NetDevice::QueueCoalescing(uint32_t queue) const {
   return params_.Get(queue);
 }
 
+bool NetDevice::SetGuestOffloads(uint64_t offloads) {
+  if ((offloads & ~(features_ & kGuestOffloads)) != 0) return false;
+  state_.guest_offloads = offloads;
+  Persist();
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call(
+        [&](QueuePair<Tap>& pair) { pair.SetGuestOffloads(offloads); });
+  }
+  if (change_log_.Allow()) {
+    Log(Severity::kInfo, "GUEST_OFFLOADS_SET: {}",
+        offloads != 0 ? FeatureNames(offloads) : "none");
+  }
+  return true;
+}
+
 void NetDevice::LogChange(const std::string& what, Params params) {
   if (!change_log_.Allow()) return;
   const uint64_t unsaid = change_log_.TakeSuppressed();

@@ -80,6 +80,11 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   // When Serve() is to be called again at the latest.
   std::optional<Time> deadline() const;
 
+  // What the port's packets may leave to the driver, of kGuestOffloads. Who
+  // owns the TAP sees to it in its own time: until then, packets that the
+  // driver does not accept are dropped.
+  uint64_t guest_offloads() const { return state_.guest_offloads; }
+
   bool driver_ok() const { return driver_ok_; }
   bool has_control_queue() const { return ctrl_index_.has_value(); }
 
@@ -100,6 +105,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool SetQueueCoalescing(uint32_t queue, coalesce::Params params) override;
   std::optional<coalesce::Params> QueueCoalescing(
       uint32_t queue) const override;
+  bool SetGuestOffloads(uint64_t offloads) override;
 
  private:
   enum class QueueState {

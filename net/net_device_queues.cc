@@ -137,7 +137,9 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   worker_of(index).Call([&](QueuePair<Tap>& pair) {
     status = pair.Start(ParamTable::DirectionOf(index), info, features_, start,
                         params_.entry(index).params, Now());
-    if (status.ok() && owe) pair.Owe(ParamTable::DirectionOf(index));
+    if (!status.ok()) return;
+    pair.SetGuestOffloads(state_.guest_offloads);
+    if (owe) pair.Owe(ParamTable::DirectionOf(index));
   });
   if (status.ok()) {
     params_.SetEnabled(index, true);

@@ -86,6 +86,12 @@ void NetDevice::TakeUpState(uint64_t features) {
   const bool known =
       restored_ || state_.phase == Phase::kRunning || SamePositions();
   goes_on_ = known;
+  const uint64_t accepted = features & kGuestOffloads;
+  if (known && state_.features == features) {
+    state_.guest_offloads &= accepted;
+  } else {
+    state_.guest_offloads = accepted;
+  }
   if (known) {
     // A driver may do this in a loop.
     const bool say = life_log_.Allow();

@@ -53,15 +53,22 @@ struct Wait {
 struct QueuePairCounters {
   uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
-  uint64_t tx_bad_chain = 0;     // cannot be a packet
-  uint64_t tx_bad_header = 0;    // asks for an offload not negotiated
-  uint64_t tx_bad_length = 0;    // no Ethernet frame, or over the MTU
-  uint64_t tx_port_drops = 0;    // the port did not take it
+  uint64_t tx_bad_chain = 0;   // cannot be a packet
+  uint64_t tx_bad_header = 0;  // asks for what was not negotiated, or nonsense
+  uint64_t tx_bad_length = 0;  // no Ethernet frame, or over the MTU
+  uint64_t tx_csum = 0;        // with a checksum left to the port
+  uint64_t tx_gso = 0;         // to be segmented by the port
+  uint64_t tx_ecn = 0;         // of those, with congestion signalled
+  uint64_t tx_port_drops = 0;  // the port did not take it
   uint64_t tx_port_refused = 0;  // the kernel called the frame invalid
   uint64_t rx_packets = 0;
   uint64_t rx_bytes = 0;
   uint64_t rx_bad_chain = 0;   // not a receive buffer
-  uint64_t rx_bad_packet = 0;  // too short, or with an offload
+  uint64_t rx_bad_packet = 0;  // too short, or a header without sense
+  uint64_t rx_refused = 0;     // with an offload that the driver refuses
+  uint64_t rx_csum = 0;        // with a checksum left to the driver
+  uint64_t rx_gso = 0;         // larger than the wire would have it
+  uint64_t rx_ecn = 0;         // of those, with congestion signalled
   uint64_t rx_too_large = 0;   // no room for it in the driver's buffers
   vduse::ChainErrors rx_chain_errors{};
   vduse::ChainErrors tx_chain_errors{};
@@ -88,6 +95,9 @@ class QueuePair {
   static constexpr uint32_t kBudget = 64;
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
+
+  // So many small packets after a large one, and none is expected any more.
+  static constexpr uint32_t kSmallInARow = 8;
 
   // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
   // 2 * `pair` + 1. `mtu` bounds what the driver may send.
@@ -118,6 +128,10 @@ class QueuePair {
   // Goes over to another address space. Between steps.
   void SetAsid(uint32_t asid);
 
+  // What the driver accepts from now on, of kGuestOffloads: all it has
+  // negotiated unless it says otherwise. A packet that needs more is dropped.
+  void SetGuestOffloads(uint64_t offloads);
+
   bool running(Direction direction) const;
   void SetParams(Direction direction, coalesce::Params params, Time now);
 
@@ -143,12 +157,14 @@ class QueuePair {
     explicit Rx(NotifiedQueue q) : queue(std::move(q)), chains(queue) {}
     NotifiedQueue queue;
     RxChains chains;
+    uint64_t offloads = 0;  // that the driver accepts
     bool mergeable = false;
     bool starved = false;  // the driver offers too few buffers
   };
   struct Tx {
     explicit Tx(NotifiedQueue q) : queue(std::move(q)) {}
     NotifiedQueue queue;
+    uint64_t features = 0;
     bool pending = true;  // look at the ring without a kick
     std::optional<Time> blocked_since;
   };
@@ -167,6 +183,8 @@ class QueuePair {
   void Receive(Time now);
   bool ReceiveOne(Time now);
   bool CollectFor(uint64_t bytes, Time now);
+  void Expect(size_t packet_bytes);
+  bool Stage(size_t packet_bytes, size_t in_chains);
   void Deliver(size_t packet_bytes, size_t in_chains, Time now);
   void Starve(Time now);
   void LosePort();
@@ -188,9 +206,13 @@ class QueuePair {
   // the chains.
   std::vector<uint8_t> spill_;
   size_t staged_bytes_ = 0;  // of a whole packet in spill_
-  size_t expected_bytes_;    // largest packet seen or likely
+  // The next packet has hardly more than that: the largest there can be after
+  // a large one, until a few were small.
+  size_t expected_bytes_;
+  uint32_t small_in_a_row_ = 0;
   std::vector<iovec> iov_;
-  VirtioNetHeader header_;
+  VirtioNetHeader tx_header_;
+  VirtioNetHeader rx_header_;  // of the packet last read
   QueuePairCounters counters_;
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "net/features.h"
+#include "net/offload.h"
 #include "net/queue_pair.h"
 
 namespace net {
@@ -58,9 +59,11 @@ absl::Status QueuePair<Port>::Start(Direction direction,
   if (rx) {
     rx_ = std::make_unique<Rx>(std::move(queue));
     rx_->mergeable = Has(features, kFeatureMrgRxbuf);
+    rx_->offloads = features & kGuestOffloads;
     port_has_more_ = true;
   } else {
     tx_ = std::make_unique<Tx>(std::move(queue));
+    tx_->features = features;
   }
   return absl::OkStatus();
 }
@@ -101,6 +104,11 @@ template <PacketPort Port>
 void QueuePair<Port>::SetAsid(uint32_t asid) {
   InvalidateIova(0, UINT64_MAX);
   map_.SetAsid(asid);
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::SetGuestOffloads(uint64_t offloads) {
+  if (rx_) rx_->offloads = offloads;
 }
 
 template <PacketPort Port>
@@ -285,8 +293,7 @@ typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
     return Sent::kDone;
   }
   const uint64_t frame_bytes = chain.readable_bytes() - kHeaderBytes;
-  if (frame_bytes < kEthernetHeaderBytes ||
-      frame_bytes > static_cast<uint64_t>(mtu_) + kFrameOverhead) {
+  if (frame_bytes < kEthernetHeaderBytes || frame_bytes > kMaxFrameBytes) {
     ++counters_.tx_bad_length;
     return Sent::kDone;
   }
@@ -294,7 +301,7 @@ typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
   // first, its frame follows.
   VirtioNetHeader theirs;
   iov_.clear();
-  iov_.push_back({.iov_base = &header_, .iov_len = kHeaderBytes});
+  iov_.push_back({.iov_base = &tx_header_, .iov_len = kHeaderBytes});
   size_t gathered = 0;
   for (const iovec& segment : chain.readable()) {
     const size_t cut = std::min(kHeaderBytes - gathered, segment.iov_len);
@@ -305,13 +312,18 @@ typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
     iov_.push_back({.iov_base = static_cast<uint8_t*>(segment.iov_base) + cut,
                     .iov_len = segment.iov_len - cut});
   }
-  // No offload is negotiated yet, so none may be asked for (5.1.6.2).
-  if ((theirs.flags & kHeaderNeedsCsum) != 0 ||
-      theirs.gso_type != kHeaderGsoNone) {
+  const std::optional<VirtioNetHeader> ours =
+      TransmitHeader(theirs, frame_bytes, tx_->features);
+  if (!ours) {
     ++counters_.tx_bad_header;
     return Sent::kDone;
   }
-  header_ = {};
+  tx_header_ = *ours;
+  const bool segmented = ours->gso_type != kHeaderGsoNone;
+  if (!segmented && frame_bytes > uint64_t{mtu_} + kFrameOverhead) {
+    ++counters_.tx_bad_length;
+    return Sent::kDone;
+  }
   if (!port_usable()) {
     ++counters_.tx_port_drops;
     return Sent::kDone;
@@ -321,6 +333,9 @@ typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
     case 0:
       ++counters_.tx_packets;
       counters_.tx_bytes += frame_bytes;
+      if ((ours->flags & kHeaderNeedsCsum) != 0) ++counters_.tx_csum;
+      if (segmented) ++counters_.tx_gso;
+      if ((ours->gso_type & kHeaderGsoEcn) != 0) ++counters_.tx_ecn;
       return Sent::kDone;
     case EAGAIN:
       if (tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit) {
@@ -384,7 +399,7 @@ bool QueuePair<Port>::ReceiveOne(Time now) {
   // Straight into the chains where they surely suffice; else to one side
   // first, to see how large it is.
   iov_.clear();
-  iov_.push_back({.iov_base = &header_, .iov_len = kHeaderBytes});
+  iov_.push_back({.iov_base = &rx_header_, .iov_len = kHeaderBytes});
   if (enough) rx_->chains.AppendSegments(kHeaderBytes, iov_);
   const size_t in_chains = enough ? rx_->chains.bytes() : kHeaderBytes;
   iov_.push_back({.iov_base = spill_.data(), .iov_len = spill_.size()});
@@ -404,8 +419,7 @@ bool QueuePair<Port>::ReceiveOne(Time now) {
   }
   const size_t most = in_chains + spill_.size();
   if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
-      result.bytes >= most || header_.gso_type != kHeaderGsoNone ||
-      (header_.flags & kHeaderNeedsCsum) != 0) {
+      result.bytes >= most) {
     ++counters_.rx_bad_packet;
     rx_->chains.GiveBack();
     if (result.bytes == 0) port_has_more_ = false;
@@ -420,10 +434,34 @@ bool QueuePair<Port>::ReceiveOne(Time now) {
   return true;
 }
 
+// Puts a packet aside until the driver offers more buffers.
+template <PacketPort Port>
+bool QueuePair<Port>::Stage(size_t packet_bytes, size_t in_chains) {
+  if (packet_bytes - kHeaderBytes > spill_.size()) return false;
+  const size_t inside = in_chains - kHeaderBytes;
+  std::memmove(spill_.data() + inside, spill_.data(), packet_bytes - in_chains);
+  rx_->chains.Read(kHeaderBytes, std::span(spill_).first(inside));
+  staged_bytes_ = packet_bytes;
+  return true;
+}
+
 template <PacketPort Port>
 bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
   const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
   return rx_->chains.Collect(bytes, limit, now);
+}
+
+// Large packets come in rows, and offering less than one needs costs a copy;
+// offering much more than a small one needs costs its share, too.
+template <PacketPort Port>
+void QueuePair<Port>::Expect(size_t packet_bytes) {
+  const size_t usual = kHeaderBytes + mtu_ + kFrameOverhead;
+  if (packet_bytes > usual) {
+    expected_bytes_ = kHeaderBytes + kMaxFrameBytes;
+    small_in_a_row_ = 0;
+  } else if (++small_in_a_row_ == kSmallInARow) {
+    expected_bytes_ = usual;
+  }
 }
 
 // Completes a packet of `packet_bytes` (header included). The first
@@ -431,28 +469,41 @@ bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
 // is in the spill.
 template <PacketPort Port>
 void QueuePair<Port>::Deliver(size_t packet_bytes, size_t in_chains, Time now) {
+  // Only now: it may have waited while the driver changed its mind, or have
+  // been in the TAP from a driver before.
+  std::optional<VirtioNetHeader> header =
+      ReceiveHeader(rx_header_, packet_bytes - kHeaderBytes, rx_->offloads);
+  if (!header) {
+    ++counters_.rx_refused;
+    rx_->chains.GiveBack();
+    return;
+  }
+  Expect(packet_bytes);
   if (packet_bytes > in_chains) {
     const size_t had = rx_->chains.size();
-    expected_bytes_ = std::max(expected_bytes_, packet_bytes);
     // Chains the ring gave before must still be the first ones: a rejected
     // chain among the new ones takes the whole packet with it.
     const uint64_t rejected = rx_->chains.rejected();
-    if (!CollectFor(packet_bytes, now) || rx_->chains.size() < had ||
-        rx_->chains.rejected() != rejected) {
-      ++counters_.rx_too_large;
+    const bool fits = CollectFor(packet_bytes, now);
+    const bool whole =
+        rx_->chains.size() >= had && rx_->chains.rejected() == rejected;
+    if (!fits || !whole) {
+      if (!whole || !Stage(packet_bytes, in_chains)) ++counters_.rx_too_large;
       rx_->chains.GiveBack();
       return;
     }
     rx_->chains.Write(in_chains,
                       std::span(spill_).first(packet_bytes - in_chains));
   }
-  VirtioNetHeader header;
-  header.num_buffers = rx_->chains.ChainsFor(packet_bytes);
+  header->num_buffers = rx_->chains.ChainsFor(packet_bytes);
   rx_->chains.Write(0,
-                    {reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
+                    {reinterpret_cast<const uint8_t*>(&*header), kHeaderBytes});
   rx_->chains.Commit(packet_bytes, now);
   ++counters_.rx_packets;
   counters_.rx_bytes += packet_bytes - kHeaderBytes;
+  if ((header->flags & kHeaderNeedsCsum) != 0) ++counters_.rx_csum;
+  if (header->gso_type != kHeaderGsoNone) ++counters_.rx_gso;
+  if ((header->gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;
 }
 
 // The driver has to offer more before anything can be received: tells it of

@@ -54,23 +54,38 @@ void RxChains::AppendSegments(uint64_t skip, std::vector<iovec>& iov) const {
   }
 }
 
-void RxChains::Write(uint64_t offset, std::span<const uint8_t> data) const {
+// Calls `copy` with each piece of `bytes` at `offset`, and where it is among
+// them.
+template <typename Copy>
+void RxChains::ForBytes(uint64_t offset, size_t bytes, Copy copy) const {
+  size_t done = 0;
   for (const vduse::Chain& chain : chains_) {
     for (const iovec& segment : chain.writable()) {
-      if (data.empty()) return;
+      if (done == bytes) return;
       if (offset >= segment.iov_len) {
         offset -= segment.iov_len;
         continue;
       }
       const size_t n =
-          std::min<uint64_t>(data.size(), segment.iov_len - offset);
-      std::memcpy(static_cast<uint8_t*>(segment.iov_base) + offset, data.data(),
-                  n);
-      data = data.subspan(n);
+          std::min<uint64_t>(bytes - done, segment.iov_len - offset);
+      copy(static_cast<uint8_t*>(segment.iov_base) + offset, done, n);
+      done += n;
       offset = 0;
     }
   }
-  assert(data.empty());
+  assert(done == bytes);
+}
+
+void RxChains::Write(uint64_t offset, std::span<const uint8_t> data) const {
+  ForBytes(offset, data.size(), [&](uint8_t* at, size_t done, size_t n) {
+    std::memcpy(at, data.data() + done, n);
+  });
+}
+
+void RxChains::Read(uint64_t offset, std::span<uint8_t> data) const {
+  ForBytes(offset, data.size(), [&](const uint8_t* at, size_t done, size_t n) {
+    std::memcpy(data.data() + done, at, n);
+  });
 }
 
 uint16_t RxChains::ChainsFor(uint64_t bytes) const {

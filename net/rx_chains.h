@@ -46,6 +46,9 @@ class RxChains {
   // Copies `data` to `offset`. It must fit.
   void Write(uint64_t offset, std::span<const uint8_t> data) const;
 
+  // Copies what is at `offset` to `data`. It must be there.
+  void Read(uint64_t offset, std::span<uint8_t> data) const;
+
   // Chains that a packet of `bytes` occupies.
   uint16_t ChainsFor(uint64_t bytes) const;
 
@@ -61,6 +64,8 @@ class RxChains {
 
  private:
   void Reject(vduse::Chain chain, Time now);
+  template <typename Copy>
+  void ForBytes(uint64_t offset, size_t bytes, Copy copy) const;
 
   NotifiedQueue& queue_;
   std::vector<vduse::Chain> chains_;

@@ -11,7 +11,9 @@
 #include <cstring>
 #include <fstream>
 
+#include "net/features.h"
 #include "net/header.h"
+#include "net/offload.h"
 
 namespace net {
 namespace {
@@ -72,10 +74,10 @@ absl::StatusOr<Tap> Tap::Open(const std::string& name) {
   if (ioctl(fd.get(), TUNSETVNETLE, &little_endian) != 0) {
     return Failed(fmt::format("TUNSETVNETLE on '{}'", name));
   }
-  if (ioctl(fd.get(), TUNSETOFFLOAD, 0UL) != 0) {
-    return Failed(fmt::format("TUNSETOFFLOAD 0 on '{}'", name));
-  }
   Tap tap(std::move(fd));
+  tap.knows_uso_ =
+      tap.SetOffloads(TunOffloads(Bit(kFeatureGuestCsum) | kUsoFeatures)).ok();
+  if (absl::Status status = tap.SetOffloads(0); !status.ok()) return status;
   if (!interface_exists) {
     tap.created_ = true;
     if (ioctl(tap.fd(), TUNSETPERSIST, 1UL) != 0) {
@@ -83,6 +85,13 @@ absl::StatusOr<Tap> Tap::Open(const std::string& name) {
     }
   }
   return tap;
+}
+
+absl::Status Tap::SetOffloads(unsigned flags) {
+  if (ioctl(fd(), TUNSETOFFLOAD, static_cast<unsigned long>(flags)) != 0) {
+    return Failed(fmt::format("TUNSETOFFLOAD {:#x}", flags));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Tap::Remove() {

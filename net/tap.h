@@ -45,6 +45,13 @@ class Tap {
 
   int fd() const { return fd_.get(); }
 
+  // Has the kernel hand out packets with what the driver accepts (`flags` of
+  // TUNSETOFFLOAD). Holds for all queues. Takes the rtnl lock.
+  absl::Status SetOffloads(unsigned flags);
+
+  // Whether packets may be UDP to be segmented: the kernel knows of it.
+  bool knows_uso() const { return knows_uso_; }
+
   // Whether Open() made the interface.
   bool created() const { return created_; }
 
@@ -59,6 +66,7 @@ class Tap {
 
   base::UniqueFd fd_;
   bool created_ = false;
+  bool knows_uso_ = false;
 };
 
 }  // namespace net

@@ -24,6 +24,7 @@ MigrationState Sample() {
   state.queue_size = 256;
   state.device.phase = Phase::kSuspended;
   state.device.features = net::kOfferedFeatures;
+  state.device.guest_offloads = net::Bit(net::kFeatureGuestCsum);
   state.device.positions = {7, 0xffff, 0};
   state.device.coalescing.all_rx = {.max_packets = 32, .max_usecs = 20000};
   state.device.coalescing.queues = {
@@ -55,6 +56,7 @@ TEST(MigrationStateTest, WhatWasWrittenIsReadAgain) {
   EXPECT_EQ(read->queue_size, wrote.queue_size);
   EXPECT_EQ(read->device.phase, Phase::kRestored);
   EXPECT_EQ(read->device.features, wrote.device.features);
+  EXPECT_EQ(read->device.guest_offloads, wrote.device.guest_offloads);
   EXPECT_EQ(read->device.positions, wrote.device.positions);
   const auto& got = read->device.coalescing;
   const auto& want = wrote.device.coalescing;
@@ -113,6 +115,7 @@ TEST(MigrationStateTest, WhatIsDamagedIsNamed) {
       {"\"queue_size\": 256", "\"queue_size\": 65536", "'queue_size'"},
       {"02:00:5e", "01:00:5e", "multicast"},
       {"\"features\": \"0x", "\"features\": \"0y", "'features'"},
+      {"\"guest_offloads\": \"0x", "\"guest_offloads\": \"", "'guest_off"},
       {"\"features\": \"0x", "\"features\": \"0xffffffffffff", "'features'"},
       {"65535", "65536", "'positions'"},
       {"65535", "-1", "'positions'"},

@@ -30,6 +30,7 @@ SavedState Numbered(uint16_t number) {
   state.tap_created = true;
   state.device.phase = net::DeviceState::Phase::kSuspended;
   state.device.features = 0x12345600ULL + number;
+  state.device.guest_offloads = 0x180ULL + number;
   state.device.asids = {0, 1};
   state.device.positions = {number, 0, 0xffff};
   state.device.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
@@ -50,6 +51,7 @@ void ExpectSame(const SavedState& a, const SavedState& b) {
   EXPECT_EQ(a.queue_size, b.queue_size);
   EXPECT_EQ(a.device.phase, b.device.phase);
   EXPECT_EQ(a.device.features, b.device.features);
+  EXPECT_EQ(a.device.guest_offloads, b.device.guest_offloads);
   EXPECT_EQ(a.device.asids, b.device.asids);
   EXPECT_EQ(a.device.positions, b.device.positions);
   EXPECT_EQ(a.tap_created, b.tap_created);
@@ -210,7 +212,7 @@ TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
 TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
   Open().Write(Numbered(1));
   std::string other = Bytes();
-  ASSERT_EQ(other.substr(0, 8), "dusenet2");
+  ASSERT_EQ(other.substr(0, 8), "dusenet3");
   other[7] = '1';
   SetBytes(other);
   EXPECT_FALSE(Open().Read());

@@ -76,6 +76,10 @@ class Target : public CommandTarget {
     ++calls;
     return coalesce::Params{.max_packets = 1, .max_usecs = 2};
   }
+  bool SetGuestOffloads(uint64_t offloads) override {
+    if ((offloads & ~kGuestOffloads) == 0) ++calls;
+    return (offloads & ~kGuestOffloads) == 0;
+  }
   mutable uint64_t calls = 0;
 };
 

@@ -58,6 +58,12 @@ class Target : public CommandTarget {
     return it == queues.end() ? Params{} : it->second;
   }
 
+  bool SetGuestOffloads(uint64_t offloads) override {
+    if ((offloads & ~Bit(kFeatureGuestCsum)) != 0) return false;
+    calls.push_back("offloads " + FeatureNames(offloads));
+    return true;
+  }
+
   std::vector<std::string> calls;
   std::map<uint32_t, Params> queues;
 };
@@ -407,6 +413,20 @@ TEST_P(CtrlQueueTest, Row118_AnUpdateBetweenCommandsIsHarmless) {
     queue->queue().ring().UnmapRings();
     EXPECT_EQ(Run(kTxSet), Bytes{kOk});
   }
+}
+
+TEST_P(CtrlQueueTest, Row112_OffloadsAreSetIfTheyWereNegotiated) {
+  const Bytes csum = {5, 0, 2, 0, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(Run(csum), Bytes{0});
+  EXPECT_EQ(Run({5, 0, 0, 0, 0, 0, 0, 0, 0, 0}), Bytes{0});
+  EXPECT_EQ(Run({5, 0, 0x82, 0, 0, 0, 0, 0, 0, 0}), Bytes{1});
+  EXPECT_EQ(Run({5, 0, 2, 0, 0, 0, 0, 0, 0, 0x80}), Bytes{1});
+  EXPECT_EQ(Run({5, 1, 2, 0, 0, 0, 0, 0, 0, 0}), Bytes{1}) << "no command";
+  EXPECT_EQ(Run({5, 0, 2, 0, 0, 0, 0, 0, 0}), Bytes{1}) << "too short";
+  EXPECT_EQ(target.calls,
+            (std::vector<std::string>{"offloads GUEST_CSUM", "offloads "}));
+  Make(Bit(kFeatureCtrlGuestOffloads));
+  EXPECT_EQ(Run(csum), Bytes{1}) << "not negotiated";
 }
 
 }  // namespace

@@ -53,11 +53,76 @@ TEST(FeaturesTest, Row3_CoalescingNeedsTheControlQueue) {
   }
 }
 
+TEST(FeaturesTest, Row3_SegmentationNeedsTheChecksum) {
+  const auto accepts = [](uint64_t features) {
+    return CheckNegotiated(kOfferedFeatures, kLeast | features).ok();
+  };
+  for (const unsigned bit :
+       {kFeatureHostTso4, kFeatureHostTso6, kFeatureHostUso}) {
+    EXPECT_FALSE(accepts(Bit(bit))) << bit;
+    EXPECT_FALSE(accepts(Bit(bit) | Bit(kFeatureGuestCsum))) << bit;
+    EXPECT_TRUE(accepts(Bit(bit) | Bit(kFeatureCsum))) << bit;
+  }
+  for (const unsigned bit : {kFeatureGuestTso4, kFeatureGuestTso6,
+                             kFeatureGuestUso4, kFeatureGuestUso6}) {
+    EXPECT_FALSE(accepts(Bit(bit))) << bit;
+    EXPECT_FALSE(accepts(Bit(bit) | Bit(kFeatureCsum))) << bit;
+    EXPECT_TRUE(accepts(Bit(bit) | Bit(kFeatureGuestCsum))) << bit;
+  }
+}
+
+TEST(FeaturesTest, Row3_EcnNeedsEitherTso) {
+  const uint64_t csum = kLeast | Bit(kFeatureCsum) | Bit(kFeatureGuestCsum);
+  const auto accepts = [&](uint64_t features) {
+    return CheckNegotiated(kOfferedFeatures, csum | features).ok();
+  };
+  EXPECT_FALSE(accepts(Bit(kFeatureHostEcn)));
+  EXPECT_TRUE(accepts(Bit(kFeatureHostEcn) | Bit(kFeatureHostTso4)));
+  EXPECT_TRUE(accepts(Bit(kFeatureHostEcn) | Bit(kFeatureHostTso6)));
+  EXPECT_FALSE(accepts(Bit(kFeatureHostEcn) | Bit(kFeatureGuestTso4)));
+  EXPECT_FALSE(accepts(Bit(kFeatureGuestEcn)));
+  EXPECT_TRUE(accepts(Bit(kFeatureGuestEcn) | Bit(kFeatureGuestTso4)));
+  EXPECT_TRUE(accepts(Bit(kFeatureGuestEcn) | Bit(kFeatureGuestTso6)));
+}
+
 TEST(FeaturesTest, WithoutControlQueueTakesNothingElse) {
   EXPECT_EQ(WithoutControlQueue(kOfferedFeatures),
-            kOfferedFeatures & ~(Bit(kFeatureCtrlVq) | Bit(kFeatureNotfCoal) |
-                                 Bit(kFeatureVqNotfCoal)));
+            kOfferedFeatures &
+                ~(Bit(kFeatureCtrlVq) | Bit(kFeatureCtrlGuestOffloads) |
+                  Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal)));
   EXPECT_EQ(WithoutControlQueue(kLeast), kLeast);
+}
+
+TEST(FeaturesTest, WithoutOneGoesWhatNeedsIt) {
+  EXPECT_EQ(Without(kOfferedFeatures, Bit(kFeatureCsum)),
+            kOfferedFeatures & ~kHostOffloads);
+  EXPECT_EQ(Without(kOfferedFeatures, Bit(kFeatureGuestCsum)),
+            kOfferedFeatures & ~kGuestOffloads);
+  EXPECT_EQ(Without(kOfferedFeatures, Bit(kFeatureHostTso4)),
+            kOfferedFeatures & ~Bit(kFeatureHostTso4));
+  EXPECT_EQ(
+      Without(kOfferedFeatures,
+              Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6)),
+      kOfferedFeatures & ~(Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6) |
+                           Bit(kFeatureGuestEcn)));
+}
+
+TEST(FeaturesTest, NamesAreReadBack) {
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    if (!Has(kOfferedFeatures, bit)) continue;
+    const auto read = ParseFeatureNames(FeatureNames(Bit(bit)));
+    ASSERT_TRUE(read.ok());
+    EXPECT_EQ(*read, Bit(bit));
+  }
+  EXPECT_EQ(*ParseFeatureNames("MAC,CSUM"),
+            Bit(kFeatureMac) | Bit(kFeatureCsum));
+  EXPECT_EQ(*ParseFeatureNames(""), 0U);
+  for (const char* bad : {"mac", "MAC ", "MAC,,CSUM", ",MAC", "bit_40", "MA"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseFeatureNames(bad).status()))
+        << bad;
+  }
+  EXPECT_FALSE(Optional(Bit(kFeatureVersion1) | Bit(kFeatureMac)));
+  EXPECT_TRUE(Optional(kHostOffloads));
 }
 
 TEST(FeaturesTest, AProfileStaysWhatItWasReleasedAs) {

@@ -125,6 +125,45 @@ TEST_F(NetDeviceMovesTest, ACrashOverAResetLosesNothing) {
   EXPECT_EQ(Get(kRx), Reply({5, 50}));
 }
 
+// --- Offloads ---------------------------------------------------------------
+
+Bytes OffloadsSet(uint64_t offloads) {
+  Bytes bytes = {5, 0};
+  for (int i = 0; i < 8; ++i) {
+    bytes.push_back(static_cast<uint8_t>(offloads >> (8 * i)));
+  }
+  return bytes;
+}
+constexpr uint64_t kCsumAlone = Bit(kFeatureGuestCsum);
+
+TEST_F(NetDeviceMovesTest, ADriverAcceptsWhatItNegotiatedUntilItSaysOtherwise) {
+  EXPECT_EQ(net->guest_offloads(), 0U);
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(net->guest_offloads(), kGuestOffloads);
+  EXPECT_EQ(Command(OffloadsSet(kGuestOffloads | Bit(kFeatureCsum))), Bytes{1});
+  EXPECT_EQ(net->guest_offloads(), kGuestOffloads);
+  EXPECT_EQ(Command(OffloadsSet(kCsumAlone)), Bytes{0});
+  EXPECT_EQ(net->guest_offloads(), kCsumAlone);
+  ResetAndRestart();
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(net->guest_offloads(), kGuestOffloads) << "another driver";
+}
+
+TEST_F(NetDeviceMovesTest, WhatADriverAcceptsOutlivesTheProcessAndAVmmsReset) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(Command(OffloadsSet(kCsumAlone)), Bytes{0});
+  NewNet();
+  net->Resume(saved);
+  NewTap();
+  EXPECT_EQ(net->guest_offloads(), kCsumAlone);
+  ASSERT_TRUE(Transmits());
+  ASSERT_TRUE(Status(0));
+  SetUpAtPositions(net->state().positions);
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(net->guest_offloads(), kCsumAlone);
+}
+
 TEST_F(NetDeviceMovesTest, AQueueThatNeverRanIsWhereTheDriverPutIt) {
   ASSERT_TRUE(Activate());
   ASSERT_TRUE(Transmits());

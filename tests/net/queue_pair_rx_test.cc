@@ -235,7 +235,7 @@ TEST_P(RxTest, Row91_APacketWithAnOffloadTheDriverDidNotAcceptIsDropped) {
   port.Receive(Packet(Frame(100), {.gso_type = 0x80}));
   port.Receive(Packet(Frame(60)));
   Step();
-  EXPECT_EQ(pair.counters().rx_bad_packet, 3U);
+  EXPECT_EQ(pair.counters().rx_refused, 3U);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));
 }
 
