@@ -2,14 +2,17 @@
 //
 // An evenly paced UDP flow and its receiver.
 //   udp_flow send --to IP --port P --count N --interval-usecs U --size S
+//            [--segments K]
 //   udp_flow recv --port P --count N --idle-ms M
-// A packet leaves at each multiple of the interval; a sender that was late
+// A packet leaves at each multiple of the interval, K of them at once as one
+// large packet to be segmented (UDP_SEGMENT); a sender that was late
 // catches up, so the rate holds over the whole flow. SIGTERM ends both early.
 // `--count 0` is no limit.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -23,6 +26,7 @@
 #include <cstring>
 #include <ctime>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +41,11 @@ constexpr int64_t kNsPerSec = 1'000'000'000;
 
 volatile std::sig_atomic_t g_stop = 0;
 
+// Since Linux 4.18; not in every libc's headers.
+constexpr int kUdpSegment = 103;
+constexpr uint64_t kMaxSegments = 64;
+constexpr uint64_t kMaxDatagram = 65507;
+
 // What each packet starts with; the rest is derived from `seq`.
 struct Header {
   uint64_t magic;
@@ -50,7 +59,7 @@ int64_t NowNs() {
   return now.tv_sec * kNsPerSec + now.tv_nsec;
 }
 
-void Fill(uint64_t seq, std::vector<uint8_t>& packet) {
+void Fill(uint64_t seq, std::span<uint8_t> packet) {
   const Header header{.magic = kMagic, .seq = seq};
   std::memcpy(packet.data(), &header, sizeof(header));
   for (size_t i = sizeof(header); i < packet.size(); ++i) {
@@ -71,8 +80,15 @@ int Send(const Flags& flags) {
   const auto interval_ns =
       static_cast<int64_t>(flags.Number("--interval-usecs") * 1000);
   const uint64_t size = flags.Number("--size", 64);
-  if (size < sizeof(Header) || size > 65507)
-    Die("--size {} is not 16 to 65507", size);
+  if (size < sizeof(Header) || size > kMaxDatagram)
+    Die("--size {} is not 16 to {}", size, kMaxDatagram);
+  const uint64_t segments = flags.Number("--segments", 1);
+  if (segments < 1 || segments > kMaxSegments ||
+      segments * size > kMaxDatagram || count % segments != 0) {
+    Die("--segments {} is not 1 to {}, does not divide --count {}, or is over "
+        "{} bytes",
+        segments, kMaxSegments, count, kMaxDatagram);
+  }
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
@@ -82,15 +98,21 @@ int Send(const Flags& flags) {
   }
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) DieErrno("socket");
+  const auto segment_bytes = static_cast<int>(size);
+  if (segments > 1 && setsockopt(fd, IPPROTO_UDP, kUdpSegment, &segment_bytes,
+                                 sizeof(segment_bytes)) != 0) {
+    DieErrno("UDP_SEGMENT");
+  }
   // Ordinary threads are woken up to 50 us late.
   prctl(PR_SET_TIMERSLACK, 1);
 
-  std::vector<uint8_t> packet(size);
+  std::vector<uint8_t> packets(segments * size);
   uint64_t sent = 0;
   uint64_t failed = 0;
   int64_t latest_ns = 0;
   const int64_t start = NowNs();
-  for (uint64_t seq = 0; (count == 0 || seq < count) && g_stop == 0; ++seq) {
+  for (uint64_t seq = 0; (count == 0 || seq < count) && g_stop == 0;
+       seq += segments) {
     const int64_t due = start + static_cast<int64_t>(seq) * interval_ns;
     const timespec when{.tv_sec = due / kNsPerSec, .tv_nsec = due % kNsPerSec};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) ==
@@ -98,12 +120,14 @@ int Send(const Flags& flags) {
            g_stop == 0) {
     }
     latest_ns = std::max(latest_ns, NowNs() - due);
-    Fill(seq, packet);
-    if (sendto(fd, packet.data(), packet.size(), 0,
+    for (uint64_t i = 0; i < segments; ++i) {
+      Fill(seq + i, std::span(packets).subspan(i * size, size));
+    }
+    if (sendto(fd, packets.data(), packets.size(), 0,
                reinterpret_cast<const sockaddr*>(&to), sizeof(to)) >= 0) {
-      ++sent;
+      sent += segments;
     } else if (Passing(errno)) {
-      ++failed;
+      failed += segments;
     } else {
       DieErrno("sendto");
     }
@@ -200,8 +224,9 @@ int Main(int argc, char** argv) {
   sigaction(SIGINT, &action, nullptr);
   const std::string_view mode = argc > 1 ? argv[1] : "";
   if (mode == "send") {
-    return Send(
-        Flags(argc, argv, 2, " --to --port --count --interval-usecs --size "));
+    return Send(Flags(argc, argv, 2,
+                      " --to --port --count --interval-usecs --size "
+                      "--segments "));
   }
   if (mode == "recv") {
     return Receive(Flags(argc, argv, 2, " --port --count --idle-ms "));

@@ -123,7 +123,7 @@ exec 4< <(exec "$emulator" -machine q35 -accel "$accel" -cpu "$cpu" \
   -device virtserialport,chardev=results,name=results \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd" -append \
   "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr \
-tsc=reliable ipv6.disable=1" </dev/null 2>"$work/qemu")
+tsc=reliable ipv6.disable_ipv6=1" </dev/null 2>"$work/qemu")
 qemu=$!
 
 checks=0 failures=0 finished=0 timed_out=0 broken=0

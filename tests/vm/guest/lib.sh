@@ -283,7 +283,8 @@ irq_count() {
 ping_once() { ping -n -q -c 1 -W 1 "$CONSUMER_IP" >/dev/null 2>&1; }
 
 # measure_flow rx|tx COUNT INTERVAL_USECS: a paced UDP flow to (rx) or from
-# (tx) the consumer. Sets SENT, RECEIVED, LOST, ELAPSED_US and IRQS.
+# (tx) the consumer, of SIZE bytes a packet, SEGMENTS of them at a time. Sets
+# SENT, RECEIVED, LOST, ELAPSED_US and IRQS.
 measure_flow() {
   local direction=$1 count=$2 interval=$3 to receiver port
   local receive=() send=()
@@ -302,7 +303,8 @@ measure_flow() {
     die flow "the receiver does not listen: $(</tmp/flow.received)"
   irq_reset
   "${send[@]}" udp_flow send --to "$to" --port "$port" --count "$count" \
-    --interval-usecs "$interval" --size 64 >/tmp/flow.sent 2>&1
+    --interval-usecs "$interval" --size "${SIZE:-64}" \
+    --segments "${SEGMENTS:-1}" >/tmp/flow.sent 2>&1
   wait_for 3 gone "$receiver" || kill -TERM "$receiver"
   wait "$receiver"
   nap 0.05  # the last notification may be due later than the last packet
