@@ -34,4 +34,7 @@ if(VDUSE_NET_STATIC)
   find_library(NL_ARCHIVE libnl-3.a REQUIRED)
   set_target_properties(PkgConfig::NL PROPERTIES INTERFACE_LINK_LIBRARIES
                         "${NL_GENL_ARCHIVE};${NL_ARCHIVE};Threads::Threads")
+  find_library(URING_ARCHIVE liburing.a REQUIRED)
+  set_target_properties(PkgConfig::URING PROPERTIES INTERFACE_LINK_LIBRARIES
+                        "${URING_ARCHIVE}")
 endif()

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -68,6 +69,18 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
                   "Go on with what `vduse-net state save` wrote");
   run->add_flag("--attach", options.attach,
                 "Attach to the vDPA bus, like `vdpa dev add`");
+  run->add_option("--engine", options.engine,
+                  "How packets get into and out of the TAP: io_uring, "
+                  "syscalls, or auto, which is io_uring if it can be had "
+                  "(default: auto)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, net::Engine>{
+          {"auto", net::Engine::kAuto},
+          {"io_uring", net::Engine::kUring},
+          {"syscalls", net::Engine::kSyscalls}}));
+  run->add_option("--busy-poll-usecs", options.busy_poll_usecs,
+                  "Look for packets for up to so long before sleeping, while "
+                  "that pays (default: 0)")
+      ->check(CLI::Range(0U, kMaxBusyPollUsecs));
   const std::string until = " until the driver sets it, and after a reset";
   run->add_option("--rx-usecs", options.rx.max_usecs,
                   "Delay of rx notifications in microseconds" + until);

@@ -9,11 +9,14 @@
 #include "absl/status/statusor.h"
 #include "coalesce/coalescer.h"
 #include "net/config_space.h"
+#include "net/tap.h"
 
 namespace program {
 
 inline constexpr uint16_t kDefaultMtu = 1500;
 inline constexpr uint16_t kDefaultQueueSize = 256;
+// Longer polling is a mistake for a number of another unit.
+inline constexpr uint32_t kMaxBusyPollUsecs = 10'000;
 inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 
 // The command line of `vduse-net run`.
@@ -27,6 +30,8 @@ struct RunOptions {
   uint64_t without = 0;                // features not to be offered
   std::string restore;                 // file of a device's state, or empty
   bool attach = false;
+  net::Engine engine = net::Engine::kAuto;
+  uint32_t busy_poll_usecs = 0;
   coalesce::Params rx;
   coalesce::Params tx;
   std::string state_dir = kDefaultStateDir;

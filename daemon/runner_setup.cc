@@ -68,6 +68,14 @@ std::optional<ExitCode> Runner::Create() {
   if (!tap.ok()) return Fail(kExitFailure, tap.status());
   if (!tap->status.ok()) return Fail(kExitFailure, tap->status);
   saved_.tap_created = tap->tap_created;
+  if (options_.engine == net::Engine::kUring) {
+    const auto uring = net::Uring::Create(tap->tap->fd());
+    if (!uring.ok()) {
+      return Fail(kExitHost, absl::UnavailableError(fmt::format(
+                                 "--engine io_uring: {}; leave it out",
+                                 base::Text(uring.status()))));
+    }
+  }
   wanted->uso = tap->tap_knows_uso;
   early_tap_.emplace(std::move(*tap));
 
@@ -95,6 +103,8 @@ std::optional<ExitCode> Runner::BuildDevice() {
   net::NetDevice::Options options;
   options.features = saved_.features;
   options.mtu = saved_.mtu;
+  options.engine = options_.engine;
+  options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
   options.rx = options_.rx;
   options.tx = options_.tx;
   options.persist = [this](const net::DeviceState& device) {

@@ -62,7 +62,11 @@ absl::Status NetDevice::Init() {
   ctrl_kick_ = base::MakeEventfd();
   if (!attention_ || !ctrl_kick_) return absl::ErrnoToStatus(errno, "eventfd");
   for (uint32_t pair = 0; pair < options_.queue_pairs; ++pair) {
-    auto worker = Worker::Start(device_, pair, options_.mtu, attention_.get());
+    auto worker = Worker::Start(device_, {.pair = pair,
+                                          .mtu = options_.mtu,
+                                          .attention = attention_.get(),
+                                          .engine = options_.engine,
+                                          .busy_poll = options_.busy_poll});
     if (!worker.ok()) return worker.status();
     workers_.push_back(std::move(*worker));
   }

@@ -37,6 +37,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     uint64_t features = 0;  // offered
     uint32_t queue_pairs = 1;
     uint16_t mtu = 1500;
+    Engine engine = Engine::kAuto;
+    Time busy_poll{};  // of each worker, at most, before it sleeps
     // The operator's: what applies until the driver asks, and after a reset.
     coalesce::Params rx;
     coalesce::Params tx;

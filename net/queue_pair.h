@@ -4,7 +4,7 @@
 
 #include <sys/uio.h>
 
-#include <concepts>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "coalesce/param_table.h"
 #include "net/header.h"
+#include "net/io.h"
 #include "net/notified_queue.h"
 #include "net/rx_chains.h"
 #include "net/tap.h"
@@ -26,13 +27,6 @@ namespace net {
 
 using coalesce::Direction;
 
-// Where packets come from and go to, each behind a VirtioNetHeader.
-template <typename T>
-concept PacketPort = requires(T port, std::span<const iovec> segments) {
-  { port.Read(segments) } -> std::same_as<IoResult>;
-  { port.Write(segments) } -> std::same_as<IoResult>;
-};
-
 // Why Step() was called. All may be set without need.
 struct Ready {
   bool port_readable = false;
@@ -40,13 +34,16 @@ struct Ready {
   bool port_gone = false;  // for good
   bool rx_kick = false;
   bool tx_kick = false;
+  // Step() is called again at once, whatever comes: no kick is asked for.
+  bool polling = false;
 };
 
 // What the next Step() is to wait for.
 struct Wait {
   bool port_readable = false;
   bool port_writable = false;
-  bool again = false;  // do not wait: the budget was used up
+  bool again = false;   // do not wait: the budget was used up, or it polls
+  bool worked = false;  // there was something to do
   std::optional<Time> deadline;
 };
 
@@ -78,16 +75,18 @@ struct QueuePairCounters {
 
 // The data path of one pair of virtqueues over one port (virtio 1.3, 5.1.6).
 //
-//   transmit:  kick -> Pop -> header checked, replaced by ours -> Write
-//              -> Push, Publish (per packet) -> coalescer -> notification
-//   receive:   readable -> Pop enough for a packet -> Read into the chains
-//              -> header written -> Push, Publish -> coalescer -> ...
+//   transmit:  kick -> Pop a batch -> headers checked, replaced by ours
+//              -> Write -> Push, Publish -> coalescer -> notification
+//   receive:   readable -> Pop buffers for a batch -> Read into them
+//              -> headers checked -> Push, Publish -> coalescer -> ...
 //
-// Packets are never delayed, only notifications. used.idx moves once per
-// packet, so a crash loses or repeats at most one each way.
+// Packets are never delayed, only notifications: a batch is what is there.
+// used.idx moves, in order, whenever the port has done a call: a crash loses or
+// repeats at most what one call had, each way.
 //
-// No epoll, no threads, no clock. One thread; between two steps no pointer
-// into driver memory is held but the rings', which InvalidateIova() renews.
+// No epoll, no threads, no clock, no allocation but in Start(). One thread;
+// between two steps no pointer into driver memory is held but the rings',
+// which InvalidateIova() renews.
 template <PacketPort Port>
 class QueuePair {
  public:
@@ -98,6 +97,9 @@ class QueuePair {
 
   // So many small packets after a large one, and none is expected any more.
   static constexpr uint32_t kSmallInARow = 8;
+  // Up to that a frame is copied behind its header, which costs less than to
+  // have the kernel gather the two.
+  static constexpr size_t kCopyBytes = 2048;
 
   // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
   // 2 * `pair` + 1. `mtu` bounds what the driver may send.
@@ -168,25 +170,50 @@ class QueuePair {
     bool pending = true;  // look at the ring without a kick
     std::optional<Time> blocked_since;
   };
-  enum class Sent { kDone, kBlocked };
+  // A chain of the batch, and what is to become of it.
+  struct TxPacket {
+    vduse::Chain chain;
+    VirtioNetHeader header = {};
+    uint64_t frame_bytes = 0;
+    // Why it is not sent, as what that counts as; null if it is.
+    uint64_t QueuePairCounters::*refused = nullptr;
+  };
+  // A packet that was read and has no place in the driver's buffers yet.
+  struct Staged {
+    size_t slot;
+    size_t bytes;
+  };
 
   static void Add(QueuePairCounters& to, const Rx& rx);
   static void Add(QueuePairCounters& to, const Tx& tx);
 
+  bool staged() const { return staged_begin_ < staged_end_; }
   bool port_usable() const { return port_.has_value() && !port_lost_; }
 
   bool RemapRings(NotifiedQueue& queue, bool look);
   void ScheduleRemap(Time now);
   void CheckPoison();
   void Transmit(Time now);
-  Sent Send(const vduse::Chain& chain, Time now);
+  void Gather();
+  uint64_t QueuePairCounters::*Judge(TxPacket& packet);
+  void Prepare(TxPacket& packet);
+  bool Send(Time now);
+  void Count(const TxPacket& packet, const IoResult& result);
+
   void Receive(Time now);
-  bool ReceiveOne(Time now);
+  size_t ReadBatch(Time now);
+  bool Arrived(size_t slot, size_t slots, bool direct, Time now);
+  void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
+  size_t DeliverStaged(Time now);
+  bool DriverCannotLend() const;
+  bool Admit(VirtioNetHeader& header, size_t packet_bytes);
+  void Deliver(VirtioNetHeader header, size_t packet_bytes);
   bool CollectFor(uint64_t bytes, Time now);
   void Expect(size_t packet_bytes);
-  bool Stage(size_t packet_bytes, size_t in_chains);
-  void Deliver(size_t packet_bytes, size_t in_chains, Time now);
   void Starve(Time now);
+  std::span<uint8_t> Spill(size_t slot) {
+    return {spill_.get() + slot * kSpillBytes, kSpillBytes};
+  }
   void LosePort();
 
   vduse::Device& device_;
@@ -197,22 +224,32 @@ class QueuePair {
   bool port_lost_ = false;
   bool port_has_more_ = false;
   bool again_ = false;
+  bool polling_ = false;
+  bool worked_ = false;
   std::unique_ptr<Rx> rx_;
   std::unique_ptr<Tx> tx_;
   std::optional<Time> remap_at_;
   Time remap_delay_{};
 
-  // A packet that no posted chain holds yet, and what a read yields beyond
-  // the chains.
-  std::vector<uint8_t> spill_;
-  size_t staged_bytes_ = 0;  // of a whole packet in spill_
+  std::vector<iovec> iov_;  // of the batch
+  std::vector<Io> ios_;     // likewise
+  std::vector<TxPacket> tx_packets_;
+  std::unique_ptr<uint8_t[]> tx_copies_;  // a header and a frame each
+
+  // Where a read of the batch goes on beyond its chains, and where packets
+  // wait for chains. Larger than any packet, and for the most part never
+  // touched: the kernel gives it no memory until then.
+  static constexpr size_t kSpillBytes = kHeaderBytes + kMaxFrameBytes + 1;
+  std::unique_ptr<uint8_t[]> spill_;
+  std::array<Staged, kMaxBatch> staged_;  // in order
+  size_t staged_begin_ = 0;
+  size_t staged_end_ = 0;
+  // Packets that the next read asks for.
+  size_t rx_batch_ = 1;
   // The next packet has hardly more than that: the largest there can be after
   // a large one, until a few were small.
   size_t expected_bytes_;
   uint32_t small_in_a_row_ = 0;
-  std::vector<iovec> iov_;
-  VirtioNetHeader tx_header_;
-  VirtioNetHeader rx_header_;  // of the packet last read
   QueuePairCounters counters_;
 };
 

@@ -4,15 +4,13 @@
 #ifndef VDUSE_NET_NET_QUEUE_PAIR_IMPL_H_
 #define VDUSE_NET_NET_QUEUE_PAIR_IMPL_H_
 
-#include <errno.h>
-
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "net/features.h"
-#include "net/offload.h"
 #include "net/queue_pair.h"
+#include "net/queue_pair_rx.h"
+#include "net/queue_pair_tx.h"
 
 namespace net {
 
@@ -22,9 +20,14 @@ QueuePair<Port>::QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu)
       pair_(pair),
       mtu_(mtu),
       map_(device),
-      spill_(kMaxFrameBytes + 1),
+      tx_copies_(std::make_unique_for_overwrite<uint8_t[]>(
+          kMaxBatch * (kHeaderBytes + kCopyBytes))),
+      spill_(
+          std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSpillBytes)),
       expected_bytes_(kHeaderBytes + mtu + kFrameOverhead) {
-  iov_.reserve(vduse::Virtqueue::kMaxSegments + 2);
+  iov_.reserve(vduse::Virtqueue::kMaxSegments + 2 * kMaxBatch);
+  ios_.reserve(kMaxBatch);
+  tx_packets_.reserve(kMaxBatch);
 }
 
 template <PacketPort Port>
@@ -73,7 +76,7 @@ void QueuePair<Port>::Stop(Direction direction) {
   if (direction == Direction::kRx) {
     if (rx_) Add(counters_, *rx_);
     rx_.reset();
-    staged_bytes_ = 0;
+    staged_begin_ = staged_end_ = 0;
   } else {
     if (tx_) Add(counters_, *tx_);
     tx_.reset();
@@ -173,7 +176,9 @@ QueuePairCounters QueuePair<Port>::counters() const {
 
 template <PacketPort Port>
 Wait QueuePair<Port>::Step(Ready ready, Time now) {
-  again_ = false;
+  again_ = ready.polling;
+  worked_ = false;
+  polling_ = ready.polling;
   if (ready.port_gone) LosePort();
   if (map_.Trim()) {
     if (rx_) rx_->queue.ring().UnmapRings();
@@ -193,13 +198,15 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
     }
     if (tx_->pending) Transmit(now);
   }
-  if (rx_runs && port_usable() && !rx_->starved && port_has_more_) {
+  if (rx_runs && port_usable() && !rx_->starved &&
+      (port_has_more_ || staged())) {
     Receive(now);
   }
   CheckPoison();
 
   Wait wait;
   wait.again = again_;
+  wait.worked = worked_;
   wait.deadline = remap_at_;
   if (rx_) {
     rx_->queue.OnTimer(now);
@@ -258,265 +265,6 @@ void QueuePair<Port>::CheckPoison() {
       queue->ring().Break("driver memory has no pages behind it (SIGBUS)");
     }
   }
-}
-
-template <PacketPort Port>
-void QueuePair<Port>::Transmit(Time now) {
-  vduse::Virtqueue& ring = tx_->queue.ring();
-  tx_->pending = false;
-  ring.DisableKicks();
-  for (uint32_t i = 0; i < kBudget; ++i) {
-    std::optional<vduse::Chain> chain = ring.Pop();
-    if (!chain) {
-      if (!ring.EnableKicks()) return;
-      ring.DisableKicks();
-      continue;
-    }
-    if (Send(*chain, now) == Sent::kBlocked) {
-      ring.Unpop(std::move(*chain));
-      if (!tx_->blocked_since) tx_->blocked_since = now;
-      return;
-    }
-    tx_->blocked_since.reset();
-    tx_->queue.Complete(std::move(*chain), 0, now);
-  }
-  tx_->pending = true;
-  again_ = true;
-}
-
-template <PacketPort Port>
-typename QueuePair<Port>::Sent QueuePair<Port>::Send(const vduse::Chain& chain,
-                                                     Time now) {
-  if (chain.malformed() || !chain.writable().empty() ||
-      chain.readable_bytes() < kHeaderBytes) {
-    ++counters_.tx_bad_chain;
-    return Sent::kDone;
-  }
-  const uint64_t frame_bytes = chain.readable_bytes() - kHeaderBytes;
-  if (frame_bytes < kEthernetHeaderBytes || frame_bytes > kMaxFrameBytes) {
-    ++counters_.tx_bad_length;
-    return Sent::kDone;
-  }
-  // The driver's header is read once, judged, and never handed on: ours goes
-  // first, its frame follows.
-  VirtioNetHeader theirs;
-  iov_.clear();
-  iov_.push_back({.iov_base = &tx_header_, .iov_len = kHeaderBytes});
-  size_t gathered = 0;
-  for (const iovec& segment : chain.readable()) {
-    const size_t cut = std::min(kHeaderBytes - gathered, segment.iov_len);
-    std::memcpy(reinterpret_cast<uint8_t*>(&theirs) + gathered,
-                segment.iov_base, cut);
-    gathered += cut;
-    if (cut == segment.iov_len) continue;
-    iov_.push_back({.iov_base = static_cast<uint8_t*>(segment.iov_base) + cut,
-                    .iov_len = segment.iov_len - cut});
-  }
-  const std::optional<VirtioNetHeader> ours =
-      TransmitHeader(theirs, frame_bytes, tx_->features);
-  if (!ours) {
-    ++counters_.tx_bad_header;
-    return Sent::kDone;
-  }
-  tx_header_ = *ours;
-  const bool segmented = ours->gso_type != kHeaderGsoNone;
-  if (!segmented && frame_bytes > uint64_t{mtu_} + kFrameOverhead) {
-    ++counters_.tx_bad_length;
-    return Sent::kDone;
-  }
-  if (!port_usable()) {
-    ++counters_.tx_port_drops;
-    return Sent::kDone;
-  }
-  const IoResult result = port_->Write(iov_);
-  switch (result.error) {
-    case 0:
-      ++counters_.tx_packets;
-      counters_.tx_bytes += frame_bytes;
-      if ((ours->flags & kHeaderNeedsCsum) != 0) ++counters_.tx_csum;
-      if (segmented) ++counters_.tx_gso;
-      if ((ours->gso_type & kHeaderGsoEcn) != 0) ++counters_.tx_ecn;
-      return Sent::kDone;
-    case EAGAIN:
-      if (tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit) {
-        ++counters_.tx_port_drops;
-        return Sent::kDone;
-      }
-      return Sent::kBlocked;
-    case EINVAL:
-      ++counters_.tx_port_refused;
-      return Sent::kDone;
-    case EFAULT:
-      ++counters_.tx_bad_chain;
-      return Sent::kDone;
-    case EBADFD:
-      LosePort();
-      [[fallthrough]];
-    default:  // EIO: the interface is down. ENOBUFS, ENOMEM: passing
-      ++counters_.tx_port_drops;
-      return Sent::kDone;
-  }
-}
-
-template <PacketPort Port>
-void QueuePair<Port>::Receive(Time now) {
-  rx_->queue.ring().DisableKicks();
-  for (uint32_t i = 0; i < kBudget; ++i) {
-    if (!ReceiveOne(now)) return;
-  }
-  again_ = true;
-}
-
-// One packet from the port to the driver. False when there is no more to do
-// for now.
-template <PacketPort Port>
-bool QueuePair<Port>::ReceiveOne(Time now) {
-  if (staged_bytes_ > 0) {
-    if (!CollectFor(staged_bytes_, now)) {
-      // Where the driver cannot lend more at once, the packet is lost.
-      const bool hopeless =
-          rx_->chains.size() > 0 &&
-          (!rx_->mergeable || rx_->chains.size() == rx_->queue.ring().size() ||
-           rx_->queue.ring().out_of_segments());
-      if (!hopeless) {
-        Starve(now);
-        return false;
-      }
-      ++counters_.rx_too_large;
-      staged_bytes_ = 0;
-      rx_->chains.GiveBack();
-      return true;
-    }
-    Deliver(std::exchange(staged_bytes_, 0), kHeaderBytes, now);
-    return true;
-  }
-
-  const bool enough = CollectFor(expected_bytes_, now);
-  if (rx_->chains.size() == 0) {
-    Starve(now);
-    return false;
-  }
-  // Straight into the chains where they surely suffice; else to one side
-  // first, to see how large it is.
-  iov_.clear();
-  iov_.push_back({.iov_base = &rx_header_, .iov_len = kHeaderBytes});
-  if (enough) rx_->chains.AppendSegments(kHeaderBytes, iov_);
-  const size_t in_chains = enough ? rx_->chains.bytes() : kHeaderBytes;
-  iov_.push_back({.iov_base = spill_.data(), .iov_len = spill_.size()});
-  const IoResult result = port_->Read(iov_);
-  if (result.error == EFAULT) {
-    // A buffer with no pages behind it: the packet is gone, and the buffers
-    // go back, or the next packet would meet them again.
-    ++counters_.rx_bad_packet;
-    rx_->chains.RejectAll(now);
-    return true;
-  }
-  if (result.error != 0) {
-    rx_->chains.GiveBack();
-    if (result.error == EBADFD) LosePort();
-    port_has_more_ = false;
-    return false;
-  }
-  const size_t most = in_chains + spill_.size();
-  if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
-      result.bytes >= most) {
-    ++counters_.rx_bad_packet;
-    rx_->chains.GiveBack();
-    if (result.bytes == 0) port_has_more_ = false;
-    return result.bytes != 0;
-  }
-  if (!enough) {
-    rx_->chains.GiveBack();
-    staged_bytes_ = result.bytes;
-    return true;
-  }
-  Deliver(result.bytes, in_chains, now);
-  return true;
-}
-
-// Puts a packet aside until the driver offers more buffers.
-template <PacketPort Port>
-bool QueuePair<Port>::Stage(size_t packet_bytes, size_t in_chains) {
-  if (packet_bytes - kHeaderBytes > spill_.size()) return false;
-  const size_t inside = in_chains - kHeaderBytes;
-  std::memmove(spill_.data() + inside, spill_.data(), packet_bytes - in_chains);
-  rx_->chains.Read(kHeaderBytes, std::span(spill_).first(inside));
-  staged_bytes_ = packet_bytes;
-  return true;
-}
-
-template <PacketPort Port>
-bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
-  const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
-  return rx_->chains.Collect(bytes, limit, now);
-}
-
-// Large packets come in rows, and offering less than one needs costs a copy;
-// offering much more than a small one needs costs its share, too.
-template <PacketPort Port>
-void QueuePair<Port>::Expect(size_t packet_bytes) {
-  const size_t usual = kHeaderBytes + mtu_ + kFrameOverhead;
-  if (packet_bytes > usual) {
-    expected_bytes_ = kHeaderBytes + kMaxFrameBytes;
-    small_in_a_row_ = 0;
-  } else if (++small_in_a_row_ == kSmallInARow) {
-    expected_bytes_ = usual;
-  }
-}
-
-// Completes a packet of `packet_bytes` (header included). The first
-// `in_chains` bytes are in the chains already (all but the header), the rest
-// is in the spill.
-template <PacketPort Port>
-void QueuePair<Port>::Deliver(size_t packet_bytes, size_t in_chains, Time now) {
-  // Only now: it may have waited while the driver changed its mind, or have
-  // been in the TAP from a driver before.
-  std::optional<VirtioNetHeader> header =
-      ReceiveHeader(rx_header_, packet_bytes - kHeaderBytes, rx_->offloads);
-  if (!header) {
-    ++counters_.rx_refused;
-    rx_->chains.GiveBack();
-    return;
-  }
-  Expect(packet_bytes);
-  if (packet_bytes > in_chains) {
-    const size_t had = rx_->chains.size();
-    // Chains the ring gave before must still be the first ones: a rejected
-    // chain among the new ones takes the whole packet with it.
-    const uint64_t rejected = rx_->chains.rejected();
-    const bool fits = CollectFor(packet_bytes, now);
-    const bool whole =
-        rx_->chains.size() >= had && rx_->chains.rejected() == rejected;
-    if (!fits || !whole) {
-      if (!whole || !Stage(packet_bytes, in_chains)) ++counters_.rx_too_large;
-      rx_->chains.GiveBack();
-      return;
-    }
-    rx_->chains.Write(in_chains,
-                      std::span(spill_).first(packet_bytes - in_chains));
-  }
-  header->num_buffers = rx_->chains.ChainsFor(packet_bytes);
-  rx_->chains.Write(0,
-                    {reinterpret_cast<const uint8_t*>(&*header), kHeaderBytes});
-  rx_->chains.Commit(packet_bytes, now);
-  ++counters_.rx_packets;
-  counters_.rx_bytes += packet_bytes - kHeaderBytes;
-  if ((header->flags & kHeaderNeedsCsum) != 0) ++counters_.rx_csum;
-  if (header->gso_type != kHeaderGsoNone) ++counters_.rx_gso;
-  if ((header->gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;
-}
-
-// The driver has to offer more before anything can be received: tells it of
-// all it may be waiting for and asks for a kick. Called with everything that
-// was offered popped, so that the kick comes for the very next buffer.
-template <PacketPort Port>
-void QueuePair<Port>::Starve(Time now) {
-  vduse::Virtqueue& ring = rx_->queue.ring();
-  rx_->queue.FlushPending(now);
-  const bool offered_meanwhile = ring.EnableKicks();
-  rx_->chains.GiveBack();
-  again_ = again_ || offered_meanwhile;
-  rx_->starved = !offered_meanwhile;
 }
 
 template <PacketPort Port>

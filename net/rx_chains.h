@@ -15,10 +15,11 @@
 
 namespace net {
 
-// The receive buffers for one packet: chains popped and not yet returned,
-// seen as one run of writable bytes (virtio 1.3, 5.1.6.4).
+// The receive buffers for a batch of packets: chains popped and not yet
+// returned (virtio 1.3, 5.1.6.4). A chain is named by its place among those
+// collected; the ones that hold a packet are returned in that order.
 //
-// All are returned by Commit() or GiveBack() within the step.
+// All are returned by Publish() and GiveBack() within the step.
 class RxChains {
  public:
   // A buffer must hold a header and the start of a frame.
@@ -31,45 +32,65 @@ class RxChains {
   RxChains(const RxChains&) = delete;
   RxChains& operator=(const RxChains&) = delete;
 
-  // Pops until `bytes` fit, at most `limit` chains. False if the driver has
-  // not offered enough. Chains that cannot be used are returned with length
-  // 0 on the way, and with them the ones before, since order is kept.
+  // Pops up to `limit` chains that hold `bytes` each, and says how many. What
+  // is smaller or unusable ends the row and is left to Collect().
+  [[nodiscard]] size_t CollectEach(uint64_t bytes, size_t limit);
+
+  // Pops until `bytes` fit in all, at most `limit` chains. False if the driver
+  // has not offered enough. Chains that cannot be used are returned with
+  // length 0 on the way, and with them the ones before, since order is kept.
   [[nodiscard]] bool Collect(uint64_t bytes, size_t limit, Time now);
 
-  uint64_t bytes() const { return bytes_; }
-  size_t size() const { return chains_.size(); }
+  size_t size() const { return chains_.size() - next_; }  // not filled yet
+  uint64_t bytes() const { return bytes_; }               // in those
+  size_t next() const { return next_; }                   // the first of those
+  uint64_t bytes_of(size_t chain) const {
+    return chains_[chain].writable_bytes();
+  }
   uint64_t rejected() const { return rejected_; }
 
-  // Appends the segments behind the first `skip` bytes to `iov`.
-  void AppendSegments(uint64_t skip, std::vector<iovec>& iov) const;
+  // Appends the segments of a chain to `iov`.
+  void AppendSegments(size_t chain, std::vector<iovec>& iov) const;
 
-  // Copies `data` to `offset`. It must fit.
-  void Write(uint64_t offset, std::span<const uint8_t> data) const;
+  // Copies `data` to `offset` behind the start of `chain`, and into the ones
+  // that follow it. It must fit.
+  void Write(size_t chain, uint64_t offset,
+             std::span<const uint8_t> data) const;
 
-  // Copies what is at `offset` to `data`. It must be there.
-  void Read(uint64_t offset, std::span<uint8_t> data) const;
+  // Copies what is there to `data`.
+  void Read(size_t chain, uint64_t offset, std::span<uint8_t> data) const;
 
-  // Chains that a packet of `bytes` occupies.
+  // Copies the first `bytes` of a chain to next(), which must hold them.
+  void CopyToNext(size_t chain, uint64_t bytes) const;
+
+  // Chains that a packet of `bytes` occupies from next() on.
   uint16_t ChainsFor(uint64_t bytes) const;
 
-  // Returns the chains that hold the first `bytes` as one packet, gives the
-  // others back.
-  void Commit(uint64_t bytes, Time now);
+  // From next() on they hold a packet of `bytes`.
+  void Fill(uint64_t bytes);
 
-  // Returns all with length 0.
-  void RejectAll(Time now);
+  // Shows the driver what was filled.
+  void MakeVisible() { queue_.ring().Publish(); }
 
-  // The driver keeps them: the next Collect() finds them again.
+  // The same, and accounts for it: a notification may be due.
+  void Publish(Time now);
+
+  // Returns the next `count` with length 0.
+  void Reject(size_t count, Time now);
+
+  // The driver keeps what was not filled: it is found again later.
   void GiveBack();
 
  private:
-  void Reject(vduse::Chain chain, Time now);
   template <typename Copy>
-  void ForBytes(uint64_t offset, size_t bytes, Copy copy) const;
+  void ForBytes(size_t chain, uint64_t offset, size_t bytes, Copy copy) const;
 
   NotifiedQueue& queue_;
   std::vector<vduse::Chain> chains_;
+  size_t next_ = 0;
   uint64_t bytes_ = 0;
+  uint32_t packets_ = 0;      // filled, not yet accounted for
+  uint32_t descriptors_ = 0;  // of those
   uint64_t rejected_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 
 #include <cstring>
 #include <fstream>
@@ -27,6 +28,11 @@ int ExistingFlags(const std::string& name) {
   int flags = 0;
   file >> std::hex >> flags;
   return file ? flags : 0;
+}
+
+IoResult ToResult(ssize_t n) {
+  if (n >= 0) return {.bytes = static_cast<size_t>(n)};
+  return {.error = errno};
 }
 
 absl::Status Failed(const std::string& what) {
@@ -85,6 +91,37 @@ absl::StatusOr<Tap> Tap::Open(const std::string& name) {
     }
   }
   return tap;
+}
+
+void Tap::Read(std::span<Io> packets) {
+  if (UseUring(packets.size())) {
+    uring_->Transfer(Uring::Op::kRead, packets);
+    return;
+  }
+  for (Io& packet : packets) {
+    packet.result = ToResult(readv(fd(), packet.segments.data(),
+                                   static_cast<int>(packet.segments.size())));
+  }
+}
+
+void Tap::Write(std::span<Io> packets) {
+  if (UseUring(packets.size())) {
+    uring_->Transfer(Uring::Op::kWrite, packets);
+    return;
+  }
+  for (Io& packet : packets) {
+    packet.result = ToResult(writev(fd(), packet.segments.data(),
+                                    static_cast<int>(packet.segments.size())));
+  }
+}
+
+absl::Status Tap::StartEngine(Engine engine) {
+  uring_.reset();
+  if (engine == Engine::kSyscalls) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(fd());
+  if (!uring.ok()) return uring.status();
+  uring_ = std::move(*uring);
+  return absl::OkStatus();
 }
 
 absl::Status Tap::SetOffloads(unsigned flags) {

@@ -2,21 +2,25 @@
 #ifndef VDUSE_NET_NET_TAP_H_
 #define VDUSE_NET_NET_TAP_H_
 
-#include <sys/uio.h>
-
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "net/io.h"
+#include "net/uring.h"
 
 namespace net {
 
-// Outcome of one packet read or written.
-struct IoResult {
-  size_t bytes = 0;
-  int error = 0;  // errno, 0 on success
+// How packets get into and out of a TAP.
+enum class Engine {
+  kAuto,      // by io_uring where the kernel has it for us
+  kUring,     // many packets in a system call, when there are many
+  kSyscalls,  // each with one of its own
 };
 
 // One queue of a TAP interface: a packet per call, each behind a
@@ -33,15 +37,16 @@ class Tap {
   // Any descriptor with the semantics of a TAP queue.
   explicit Tap(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
-  IoResult Read(std::span<const iovec> to) {
-    const ssize_t n = readv(fd_.get(), to.data(), static_cast<int>(to.size()));
-    return Result(n);
+  // See PacketPort.
+  size_t at_once(size_t packets) const {
+    return UseUring(packets) ? packets : 1;
   }
-  IoResult Write(std::span<const iovec> from) {
-    const ssize_t n =
-        writev(fd_.get(), from.data(), static_cast<int>(from.size()));
-    return Result(n);
-  }
+  void Read(std::span<Io> packets);
+  void Write(std::span<Io> packets);
+
+  // Takes up io_uring, if `engine` has it; an error is Uring::Create()'s, and
+  // leaves system calls. On the thread that will read and write.
+  absl::Status StartEngine(Engine engine);
 
   int fd() const { return fd_.get(); }
 
@@ -59,12 +64,15 @@ class Tap {
   absl::Status Remove();
 
  private:
-  static IoResult Result(ssize_t n) {
-    if (n >= 0) return {.bytes = static_cast<size_t>(n)};
-    return {.error = errno};
+  // A system call by itself is less than what io_uring takes for so few.
+  static constexpr size_t kUringFrom = 4;
+
+  bool UseUring(size_t packets) const {
+    return packets >= kUringFrom && uring_ && uring_->usable();
   }
 
   base::UniqueFd fd_;
+  std::unique_ptr<Uring> uring_;
   bool created_ = false;
   bool knows_uso_ = false;
 };

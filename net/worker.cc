@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "base/eventfd.h"
+#include "base/log.h"
+#include "base/status_text.h"
 
 namespace net {
 namespace {
@@ -31,14 +33,12 @@ timespec ToTimespec(Time time) {
 Time Now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
-                                                      uint32_t pair,
-                                                      uint16_t mtu,
-                                                      int attention) {
-  std::unique_ptr<Worker> worker(new Worker(device, pair, mtu, attention));
+                                                      const Options& options) {
+  std::unique_ptr<Worker> worker(new Worker(device, options));
   if (absl::Status status = worker->Init(); !status.ok()) return status;
   worker->thread_ = std::thread([w = worker.get()] { w->Run(); });
   pthread_setname_np(worker->thread_.native_handle(),
-                     fmt::format("vn-pair-{}", pair).c_str());
+                     fmt::format("vn-pair-{}", options.pair).c_str());
   return worker;
 }
 
@@ -76,8 +76,10 @@ void Worker::Call(const std::function<void(QueuePair<Tap>&)>& work) {
 
 absl::Status Worker::SetTap(Tap tap) {
   absl::Status status;
+  absl::Status engine;
   Call([&](QueuePair<Tap>& pair) {
     UnwatchTap();
+    // Watched before the pair gets it.
     epoll_event event = {.events = 0, .data = {.u32 = kTap}};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tap.fd(), &event) != 0) {
       status = absl::ErrnoToStatus(errno, "epoll_ctl of the TAP");
@@ -86,8 +88,15 @@ absl::Status Worker::SetTap(Tap tap) {
     tap_fd_ = tap.fd();
     tap_events_ = 0;
     reported_lost_ = false;
+    engine = tap.StartEngine(options_.engine);
     pair.SetPort(std::move(tap));
   });
+  if (!engine.ok()) {
+    base::Log(options_.engine == Engine::kUring ? base::Severity::kError
+                                                : base::Severity::kInfo,
+              "pair {} goes without io_uring: {}", options_.pair,
+              base::Text(engine));
+  }
   return status;
 }
 
@@ -106,56 +115,74 @@ bool Worker::RunJobs() {
 }
 
 // The worker's only wait.
+Ready Worker::WaitFor(const Wait& wait) {
+  const Time start = Now();
+  timespec timeout = {};
+  if (!wait.again && wait.deadline) {
+    timeout = ToTimespec(std::max(*wait.deadline - start, Time::zero()));
+  }
+  const bool forever = !wait.again && !wait.deadline;
+  std::array<epoll_event, 4> events;
+  const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
+                                 forever ? nullptr : &timeout, nullptr);
+  Ready ready;
+  const int waited_for = tap_fd_;
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<size_t>(i)];
+    switch (event.data.u32) {
+      case kMailbox:
+        ClearEventfd(mailbox_.get());
+        stopping_ = !RunJobs();
+        break;
+      case kRxKick:
+        ClearEventfd(rx_kick_.get());
+        ready.rx_kick = true;
+        break;
+      case kTxKick:
+        ClearEventfd(tx_kick_.get());
+        ready.tx_kick = true;
+        break;
+      default:
+        ready.port_readable = (event.events & ~EPOLLOUT) != 0;
+        ready.port_writable = (event.events & EPOLLOUT) != 0;
+        // Not waited for and never to end: the interface was deleted.
+        ready.port_gone = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
+    }
+  }
+  // That was another one, if a job has just brought a new port.
+  if (tap_fd_ != waited_for) ready.port_gone = false;
+  if (!wait.again && (ready.rx_kick || ready.tx_kick || ready.port_readable)) {
+    busy_poll_.OnWake(Now() - start);
+  }
+  return ready;
+}
+
 void Worker::Run() {
   // Deadlines are in microseconds; the default slack is 50 of them.
   prctl(PR_SET_TIMERSLACK, 1UL);
   Wait wait;
   wait.again = true;
   for (;;) {
-    timespec timeout = {};
-    if (!wait.again && wait.deadline) {
-      timeout = ToTimespec(std::max(*wait.deadline - Now(), Time::zero()));
+    Ready ready = WaitFor(wait);
+    if (stopping_) {
+      pair_.Stop();
+      return;
     }
-    const bool forever = !wait.again && !wait.deadline;
-    std::array<epoll_event, 4> events;
-    const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
-                                   forever ? nullptr : &timeout, nullptr);
-    Ready ready;
-    const int waited_for = tap_fd_;
-    for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events[static_cast<size_t>(i)];
-      switch (event.data.u32) {
-        case kMailbox:
-          ClearEventfd(mailbox_.get());
-          if (!RunJobs()) {
-            pair_.Stop();
-            return;
-          }
-          break;
-        case kRxKick:
-          ClearEventfd(rx_kick_.get());
-          ready.rx_kick = true;
-          break;
-        case kTxKick:
-          ClearEventfd(tx_kick_.get());
-          ready.tx_kick = true;
-          break;
-        default:
-          ready.port_readable = (event.events & ~EPOLLOUT) != 0;
-          ready.port_writable = (event.events & EPOLLOUT) != 0;
-          // Not waited for and never to end: the interface was deleted.
-          ready.port_gone = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
-      }
+    const bool rx_kick = ready.rx_kick;
+    const bool tx_kick = ready.tx_kick;
+    const Time now = Now();
+    if (busy_poll_.Wanted(now)) {
+      ready.polling = true;
+      ready.port_readable = ready.rx_kick = ready.tx_kick = true;
     }
-    // That was another one, if a job has just brought a new port.
-    if (tap_fd_ != waited_for) ready.port_gone = false;
-    wait = pair_.Step(ready, Now());
+    wait = pair_.Step(ready, now);
+    if (wait.worked) busy_poll_.OnWork(now);
     WatchTap(wait);
     ReportChanges();
     // A kick of a queue that does not run: it may have become ready late.
-    if ((ready.rx_kick && !pair_.running(Direction::kRx)) ||
-        (ready.tx_kick && !pair_.running(Direction::kTx))) {
-      SignalEventfd(attention_);
+    if ((rx_kick && !pair_.running(Direction::kRx)) ||
+        (tx_kick && !pair_.running(Direction::kTx))) {
+      SignalEventfd(options_.attention);
     }
   }
 }
@@ -191,7 +218,7 @@ void Worker::ReportChanges() {
   reported_rx_ = rx;
   reported_tx_ = tx;
   reported_lost_ = lost;
-  SignalEventfd(attention_);
+  SignalEventfd(options_.attention);
 }
 
 }  // namespace net

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "net/busy_poll.h"
 #include "net/queue_pair.h"
 #include "net/tap.h"
 #include "vduse/device.h"
@@ -31,12 +32,19 @@ Time Now();
 // call is answered at once.
 class Worker {
  public:
-  // `device` must outlive the worker. `attention` is an eventfd that is
-  // written when BrokenReason() or port_lost() of the pair have changed.
+  struct Options {
+    uint32_t pair = 0;
+    uint16_t mtu = 1500;
+    // An eventfd that is written when BrokenReason() or port_lost() of the pair
+    // have changed.
+    int attention = -1;
+    Engine engine = Engine::kAuto;
+    Time busy_poll{};  // at most so long before a sleep
+  };
+
+  // `device` must outlive the worker.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(vduse::Device& device,
-                                                       uint32_t pair,
-                                                       uint16_t mtu,
-                                                       int attention);
+                                                       const Options& options);
   // Stops the thread; the queues stop with it.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -51,7 +59,7 @@ class Worker {
     return direction == Direction::kRx ? rx_kick_.get() : tx_kick_.get();
   }
 
-  // The descriptor of a port is to be watched before the pair gets it.
+  // Gives the pair its port.
   absl::Status SetTap(Tap tap);
 
  private:
@@ -60,24 +68,29 @@ class Worker {
     bool done = false;
   };
 
-  Worker(vduse::Device& device, uint32_t pair, uint16_t mtu, int attention)
-      : pair_(device, pair, mtu), attention_(attention) {}
+  Worker(vduse::Device& device, const Options& options)
+      : pair_(device, options.pair, options.mtu),
+        options_(options),
+        busy_poll_(options.busy_poll) {}
 
   absl::Status Init();
   void Run();
   bool RunJobs();
+  Ready WaitFor(const Wait& wait);
   void WatchTap(const Wait& wait);
   void UnwatchTap();
   void ReportChanges();
 
   QueuePair<Tap> pair_;  // the thread's, from Run() on
-  const int attention_;
+  const Options options_;
+  BusyPoll busy_poll_;
   base::UniqueFd epoll_;
   base::UniqueFd mailbox_;
   base::UniqueFd rx_kick_;
   base::UniqueFd tx_kick_;
   int tap_fd_ = -1;
   uint32_t tap_events_ = 0;
+  bool stopping_ = false;
   bool reported_rx_ = false;
   bool reported_tx_ = false;
   bool reported_lost_ = false;

@@ -22,6 +22,7 @@ build_packages=(
   g++ clang-14 cmake ninja-build pkg-config ccache
   clang-format-14 clang-tidy-14 libclang-rt-14-dev linux-libc-dev
   libabsl-dev libfmt-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
+  liburing-dev
   libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev
   nlohmann-json3-dev
 )

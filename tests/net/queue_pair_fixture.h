@@ -25,10 +25,12 @@ extern template class QueuePair<tests::ScriptPort>;
 using Bytes = std::vector<uint8_t>;
 using vduse::Virtqueue;
 
-// The ways a driver may run its rings; every test runs in each.
+// The ways a driver may run its rings, and how many packets the port takes at
+// once; every test runs in each.
 struct PairKind {
   uint16_t base;
   bool event_idx;
+  size_t at_once = 1;
 };
 
 // A frame of `bytes` that `seed` tells from others.
@@ -70,6 +72,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
     features = Bit(kFeatureVersion1) | Bit(kFeatureAccessPlatform) |
                Bit(kFeatureIndirectDesc) | Bit(kFeatureMrgRxbuf);
     if (GetParam().event_idx) features |= Bit(kFeatureEventIdx);
+    port.at_once = GetParam().at_once;
     pair.SetPort(tests::ScriptPort(port));
   }
 
@@ -161,13 +164,15 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   Time now = std::chrono::seconds(1000);
 };
 
-inline const auto kEveryPair =
-    testing::Values(PairKind{0, false}, PairKind{0, true},
-                    PairKind{65530, false}, PairKind{65530, true});
+inline const auto kEveryPair = testing::Values(
+    PairKind{0, false}, PairKind{0, true}, PairKind{65530, false},
+    PairKind{65530, true}, PairKind{0, false, kMaxBatch},
+    PairKind{65530, true, kMaxBatch});
 
 inline std::string PairName(const testing::TestParamInfo<PairKind>& info) {
-  return fmt::format("Base{}{}", info.param.base,
-                     info.param.event_idx ? "EventIdx" : "Flags");
+  return fmt::format("Base{}{}AtOnce{}", info.param.base,
+                     info.param.event_idx ? "EventIdx" : "Flags",
+                     info.param.at_once);
 }
 
 }  // namespace net

@@ -267,15 +267,20 @@ TEST_P(TxTest, Row80_AFrameTheKernelRefusesIsCountedAsThat) {
 }
 
 TEST_P(TxTest, Row80_APortThatIsGoneTakesNothingAndHoldsNothingUp) {
-  port.write_errors = {EBADFD};
+  port.write_error = EBADFD;
   for (int i = 0; i < 3; ++i) OfferTx(Packet(Frame(60)));
   const Wait wait = Step();
   EXPECT_TRUE(pair.port_lost());
   EXPECT_FALSE(wait.port_readable || wait.port_writable);
   EXPECT_EQ(tx.DrainUsed(), 3U);
-  EXPECT_EQ(port.write_calls, 1U);
+  EXPECT_EQ(port.write_batches.size(), 1U);
   EXPECT_EQ(pair.counters().tx_port_drops, 3U);
+  OfferTx(Packet(Frame(60)));
+  Step();
+  EXPECT_EQ(port.write_batches.size(), 1U);
+  EXPECT_TRUE(tx.TakeUsed());
 
+  port.write_error = 0;
   pair.SetPort(tests::ScriptPort(port));
   EXPECT_FALSE(pair.port_lost());
   ExpectTransmits();

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "net/tap.h"
+#include "net/io.h"
 
 namespace tests {
 
@@ -24,6 +24,10 @@ struct PortScript {
     std::vector<uint8_t> bytes;  // header and frame
     int error = 0;
   };
+
+  size_t at_once = 1;                // packets of a call
+  std::vector<size_t> read_batches;  // how many there were
+  std::vector<size_t> write_batches;
 
   std::deque<Read> reads;  // in order; then EAGAIN
   uint64_t read_calls = 0;
@@ -45,7 +49,20 @@ class ScriptPort {
  public:
   explicit ScriptPort(PortScript& script) : script_(&script) {}
 
-  net::IoResult Read(std::span<const iovec> to) {
+  size_t at_once(size_t packets) const {
+    return std::min(packets, script_->at_once);
+  }
+  void Read(std::span<net::Io> packets) {
+    script_->read_batches.push_back(packets.size());
+    for (net::Io& packet : packets) packet.result = ReadOne(packet.segments);
+  }
+  void Write(std::span<net::Io> packets) {
+    script_->write_batches.push_back(packets.size());
+    for (net::Io& packet : packets) packet.result = WriteOne(packet.segments);
+  }
+
+ private:
+  net::IoResult ReadOne(std::span<const iovec> to) {
     ++script_->read_calls;
     if (script_->reads.empty()) return {.error = EAGAIN};
     const PortScript::Read read = std::move(script_->reads.front());
@@ -60,7 +77,7 @@ class ScriptPort {
     return {.bytes = done};
   }
 
-  net::IoResult Write(std::span<const iovec> from) {
+  net::IoResult WriteOne(std::span<const iovec> from) {
     ++script_->write_calls;
     if (script_->on_write) script_->on_write();
     int error = script_->write_error;
@@ -78,7 +95,6 @@ class ScriptPort {
     return {.bytes = packet.size()};
   }
 
- private:
   PortScript* script_;
 };
 

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a QueuePair receives; see net/queue_pair.h.
+#ifndef VDUSE_NET_NET_QUEUE_PAIR_RX_H_
+#define VDUSE_NET_NET_QUEUE_PAIR_RX_H_
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "net/offload.h"
+#include "net/queue_pair.h"
+
+namespace net {
+
+inline std::span<uint8_t> BytesOf(VirtioNetHeader& header) {
+  return {reinterpret_cast<uint8_t*>(&header), kHeaderBytes};
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Receive(Time now) {
+  rx_->queue.ring().DisableKicks();
+  for (size_t got = 0; got < kBudget;) {
+    if (!staged() && !port_has_more_) return;
+    const size_t more = staged() ? DeliverStaged(now) : ReadBatch(now);
+    if (more == 0) return;
+    got += more;
+    worked_ = true;
+  }
+  again_ = true;
+}
+
+// Reads as many packets as are expected, and hands over what comes. Returns
+// their number; with 0 there is no more to do for now.
+template <PacketPort Port>
+size_t QueuePair<Port>::ReadBatch(Time now) {
+  RxChains& chains = rx_->chains;
+  // A chain for each packet; or one packet over several, if they are smaller.
+  // Straight into the chains where they surely suffice; else to one side
+  // first, to see how large it is.
+  size_t slots = chains.CollectEach(expected_bytes_, rx_batch_);
+  bool direct = slots > 0;
+  if (!direct) {
+    slots = 1;
+    direct = CollectFor(expected_bytes_, now);
+    if (chains.size() == 0) {
+      Starve(now);
+      return 0;
+    }
+    if (!direct) chains.GiveBack();
+  }
+  iov_.clear();
+  ios_.clear();
+  for (size_t slot = 0, chain = 0; slot < slots; ++slot) {
+    const size_t first = iov_.size();
+    const size_t end = slots == 1 ? chains.size() : slot + 1;
+    for (; chain < end; ++chain) chains.AppendSegments(chain, iov_);
+    const std::span<uint8_t> spill = Spill(slot);
+    iov_.push_back({.iov_base = spill.data(), .iov_len = spill.size()});
+    ios_.push_back({.segments = std::span(iov_).subspan(first)});
+  }
+  const size_t at_once = port_->at_once(slots);
+  size_t came = 0;
+  size_t read = 0;
+  for (size_t slot = 0; slot < slots; ++slot) {
+    if (slot == read) {
+      // Whoever gave none has none.
+      if (came < read) break;
+      read = std::min(slot + at_once, slots);
+      port_->Read(std::span(ios_).subspan(slot, read - slot));
+    }
+    if (Arrived(slot, slots, direct, now)) ++came;
+    if (slot + 1 == read) chains.MakeVisible();
+  }
+  chains.Publish(now);
+  chains.GiveBack();
+  if (came == slots) {
+    rx_batch_ = std::min(2 * slots, kMaxBatch);
+  } else {
+    rx_batch_ = came + 1;
+    port_has_more_ = false;
+  }
+  return came;
+}
+
+// What became of one read. True if the port had a packet.
+template <PacketPort Port>
+bool QueuePair<Port>::Arrived(size_t slot, size_t slots, bool direct,
+                              Time now) {
+  RxChains& chains = rx_->chains;
+  const IoResult& result = ios_[slot].result;
+  if (result.error == EFAULT) {
+    // A buffer with no pages behind it: the packet is gone, and the buffer
+    // goes back, or the next packet would meet it again.
+    ++counters_.rx_bad_packet;
+    if (chains.next() == slot)
+      chains.Reject(slots == 1 ? chains.size() : 1, now);
+    return true;
+  }
+  if (result.error != 0) {
+    if (result.error == EBADFD) LosePort();
+    return false;
+  }
+  if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
+      result.bytes >= kSpillBytes) {
+    ++counters_.rx_bad_packet;
+    return result.bytes != 0;
+  }
+  Expect(result.bytes);
+  const size_t packet_bytes = result.bytes;
+  const size_t in_chains = !direct      ? 0
+                           : slots == 1 ? chains.bytes()
+                                        : chains.bytes_of(slot);
+  // One that was dropped leaves its chain to the next, for order is kept.
+  const bool fits =
+      packet_bytes <= in_chains &&
+      (slot == chains.next() || packet_bytes <= chains.bytes_of(chains.next()));
+  if (staged() || !fits) {
+    Stage(slot, packet_bytes, std::min(packet_bytes, in_chains));
+    return true;
+  }
+  VirtioNetHeader header;
+  chains.Read(slot, 0, BytesOf(header));
+  if (!Admit(header, packet_bytes)) return true;
+  if (slot != chains.next()) chains.CopyToNext(slot, packet_bytes);
+  Deliver(header, packet_bytes);
+  return true;
+}
+
+// Puts a packet aside until the driver offers more: its first `in_chains`
+// bytes are in the slot's chains, the others at the start of its spill.
+template <PacketPort Port>
+void QueuePair<Port>::Stage(size_t slot, size_t packet_bytes,
+                            size_t in_chains) {
+  const std::span<uint8_t> spill = Spill(slot);
+  std::memmove(spill.data() + in_chains, spill.data(),
+               packet_bytes - in_chains);
+  if (in_chains > 0) rx_->chains.Read(slot, 0, spill.first(in_chains));
+  staged_[staged_end_++] = {.slot = slot, .bytes = packet_bytes};
+}
+
+// Hands over the first packet that was put aside. Returns 1, or 0 if it has to
+// go on waiting.
+template <PacketPort Port>
+size_t QueuePair<Port>::DeliverStaged(Time now) {
+  RxChains& chains = rx_->chains;
+  const Staged packet = staged_[staged_begin_];
+  const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
+  VirtioNetHeader header;
+  std::memcpy(&header, bytes.data(), kHeaderBytes);
+  // Only now: the driver may have changed its mind meanwhile.
+  if (Admit(header, packet.bytes)) {
+    if (CollectFor(packet.bytes, now)) {
+      chains.Write(chains.next(), 0, bytes);
+      Deliver(header, packet.bytes);
+      chains.Publish(now);
+    } else if (DriverCannotLend()) {
+      ++counters_.rx_too_large;
+    } else {
+      Starve(now);
+      return 0;
+    }
+    chains.GiveBack();
+  }
+  if (++staged_begin_ == staged_end_) staged_begin_ = staged_end_ = 0;
+  return 1;
+}
+
+// Whether what the driver lends is all there can be at once, so that it makes
+// no sense to wait for more.
+template <PacketPort Port>
+bool QueuePair<Port>::DriverCannotLend() const {
+  const vduse::Virtqueue& ring = rx_->queue.ring();
+  return rx_->chains.size() > 0 &&
+         (!rx_->mergeable || rx_->chains.size() == ring.size() ||
+          ring.out_of_segments());
+}
+
+// Judges the port's header of a packet, and makes it ours. False if the driver
+// must not get the packet.
+template <PacketPort Port>
+bool QueuePair<Port>::Admit(VirtioNetHeader& header, size_t packet_bytes) {
+  const std::optional<VirtioNetHeader> ours =
+      ReceiveHeader(header, packet_bytes - kHeaderBytes, rx_->offloads);
+  if (ours) {
+    header = *ours;
+  } else {
+    ++counters_.rx_refused;
+  }
+  return ours.has_value();
+}
+
+// Completes a packet that is in the next chains, all but its header.
+template <PacketPort Port>
+void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
+  RxChains& chains = rx_->chains;
+  header.num_buffers = chains.ChainsFor(packet_bytes);
+  chains.Write(chains.next(), 0, BytesOf(header));
+  chains.Fill(packet_bytes);
+  ++counters_.rx_packets;
+  counters_.rx_bytes += packet_bytes - kHeaderBytes;
+  if ((header.flags & kHeaderNeedsCsum) != 0) ++counters_.rx_csum;
+  if (header.gso_type != kHeaderGsoNone) ++counters_.rx_gso;
+  if ((header.gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;
+}
+
+template <PacketPort Port>
+bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
+  const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
+  return rx_->chains.Collect(bytes, limit, now);
+}
+
+// Large packets come in rows, and offering less than one needs costs a copy;
+// offering much more than a small one needs costs its share, too.
+template <PacketPort Port>
+void QueuePair<Port>::Expect(size_t packet_bytes) {
+  const size_t usual = kHeaderBytes + mtu_ + kFrameOverhead;
+  if (packet_bytes > usual) {
+    expected_bytes_ = kHeaderBytes + kMaxFrameBytes;
+    small_in_a_row_ = 0;
+  } else if (++small_in_a_row_ == kSmallInARow) {
+    expected_bytes_ = usual;
+  }
+}
+
+// The driver has to offer more before anything can be received: tells it of
+// all it may be waiting for and asks for a kick. Called with everything that
+// was offered popped, so that the kick comes for the very next buffer.
+template <PacketPort Port>
+void QueuePair<Port>::Starve(Time now) {
+  vduse::Virtqueue& ring = rx_->queue.ring();
+  rx_->queue.FlushPending(now);
+  const bool offered_meanwhile = ring.EnableKicks();
+  rx_->chains.GiveBack();
+  again_ = again_ || offered_meanwhile;
+  rx_->starved = !offered_meanwhile;
+}
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_QUEUE_PAIR_RX_H_

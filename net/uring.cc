@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/uring.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <sys/uio.h>
+
+#include <cstring>
+#include <utility>
+
+#include "net/header.h"
+
+namespace net {
+namespace {
+
+absl::Status NotHere(const char* what, int error) {
+  return absl::UnavailableError(
+      fmt::format("{}: {}", what, std::strerror(error)));
+}
+
+// Whether reads and writes of `fd` can be told not to wait. A packet from
+// nowhere does not get in, but that is looked at first.
+bool CanBeToldNotToWait(int fd) {
+  const iovec nowhere = {.iov_base = nullptr, .iov_len = kHeaderBytes};
+  return pwritev2(fd, &nowhere, 1, -1, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd) {
+  if (!CanBeToldNotToWait(fd)) {
+    return absl::UnavailableError(
+        "this kernel's TAP cannot be told not to wait (needs Linux 6.4)");
+  }
+  std::unique_ptr<Uring> uring(new Uring(fd));
+  // All completes while it is submitted: no completion interrupts anybody.
+  const unsigned flags =
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  int error = -io_uring_queue_init(kMaxBatch, &uring->ring_, flags);
+  if (error != 0) return NotHere("io_uring_setup", error);
+  uring->open_ = true;
+  error = -io_uring_register_ring_fd(&uring->ring_);
+  if (error > 0) return NotHere("io_uring_register", error);
+  return uring;
+}
+
+Uring::~Uring() { Close(); }
+
+void Uring::Close() {
+  if (std::exchange(open_, false)) io_uring_queue_exit(&ring_);
+}
+
+void Uring::Transfer(Op op, std::span<Io> packets) {
+  for (Io& packet : packets) packet.result = {.error = EIO};
+  if (!open_) return;
+  for (size_t i = 0; i < packets.size(); ++i) {
+    const Io& packet = packets[i];
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    const auto count = static_cast<unsigned>(packet.segments.size());
+    const iovec& first = packet.segments.front();
+    const auto bytes = static_cast<unsigned>(first.iov_len);
+    if (op == Op::kRead) {
+      io_uring_prep_readv(sqe, fd_, packet.segments.data(), count, 0);
+    } else if (count == 1) {
+      io_uring_prep_write(sqe, fd_, first.iov_base, bytes, 0);
+    } else {
+      io_uring_prep_writev(sqe, fd_, packet.segments.data(), count, 0);
+    }
+    sqe->rw_flags = RWF_NOWAIT;
+    io_uring_sqe_set_data64(sqe, i);
+  }
+  for (size_t done = 0; done < packets.size();) {
+    const auto missing = static_cast<unsigned>(packets.size() - done);
+    const int submitted = io_uring_submit_and_wait(&ring_, missing);
+    io_uring_cqe* cqe = nullptr;
+    unsigned head = 0;
+    unsigned seen = 0;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      packets[cqe->user_data].result =
+          cqe->res < 0 ? IoResult{.error = -cqe->res}
+                       : IoResult{.bytes = static_cast<size_t>(cqe->res)};
+      ++seen;
+    }
+    io_uring_cq_advance(&ring_, seen);
+    done += seen;
+    if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN) Close();
+    if (!open_) return;
+  }
+}
+
+}  // namespace net
