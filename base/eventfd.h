@@ -22,10 +22,10 @@ inline void SignalEventfd(int fd) {
   [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof(one));
 }
 
-// Whether it was signalled since the last call.
-inline bool ClearEventfd(int fd) {
+// How often it was signalled since the last call.
+inline uint64_t ClearEventfd(int fd) {
   uint64_t value = 0;
-  return read(fd, &value, sizeof(value)) > 0;
+  return read(fd, &value, sizeof(value)) > 0 ? value : 0;
 }
 
 }  // namespace base

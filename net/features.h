@@ -32,6 +32,10 @@ inline constexpr unsigned kFeatureHostEcn = 13;
 inline constexpr unsigned kFeatureMrgRxbuf = 15;
 inline constexpr unsigned kFeatureStatus = 16;
 inline constexpr unsigned kFeatureCtrlVq = 17;
+inline constexpr unsigned kFeatureCtrlRx = 18;
+inline constexpr unsigned kFeatureCtrlVlan = 19;
+inline constexpr unsigned kFeatureCtrlRxExtra = 20;
+inline constexpr unsigned kFeatureCtrlMacAddr = 23;
 inline constexpr unsigned kFeatureIndirectDesc = 28;
 inline constexpr unsigned kFeatureEventIdx = 29;
 inline constexpr unsigned kFeatureVersion1 = 32;
@@ -51,6 +55,11 @@ inline constexpr uint64_t kHostOffloads =
 inline constexpr uint64_t kGuestOffloads =
     Bit(kFeatureGuestCsum) | Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6) |
     Bit(kFeatureGuestEcn) | Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6);
+
+// What the driver may say which packets it wants by, and who it is.
+inline constexpr uint64_t kFilterFeatures =
+    Bit(kFeatureCtrlRx) | Bit(kFeatureCtrlVlan) | Bit(kFeatureCtrlRxExtra) |
+    Bit(kFeatureCtrlMacAddr);
 
 // What a device offers where the kernel lets it have a control queue and its
 // TAP knows USO.

@@ -18,6 +18,7 @@
 #include "net/io.h"
 #include "net/notified_queue.h"
 #include "net/rx_chains.h"
+#include "net/rx_filter.h"
 #include "net/tap.h"
 #include "vduse/device.h"
 #include "vduse/iova_map.h"
@@ -48,6 +49,7 @@ struct Wait {
 };
 
 struct QueuePairCounters {
+  uint64_t tx_kicks = 0;
   uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
   uint64_t tx_bad_chain = 0;   // cannot be a packet
@@ -58,11 +60,13 @@ struct QueuePairCounters {
   uint64_t tx_ecn = 0;         // of those, with congestion signalled
   uint64_t tx_port_drops = 0;  // the port did not take it
   uint64_t tx_port_refused = 0;  // the kernel called the frame invalid
+  uint64_t rx_kicks = 0;
   uint64_t rx_packets = 0;
   uint64_t rx_bytes = 0;
   uint64_t rx_bad_chain = 0;   // not a receive buffer
   uint64_t rx_bad_packet = 0;  // too short, or a header without sense
   uint64_t rx_refused = 0;     // with an offload that the driver refuses
+  uint64_t rx_filtered = 0;    // not for the driver
   uint64_t rx_csum = 0;        // with a checksum left to the driver
   uint64_t rx_gso = 0;         // larger than the wire would have it
   uint64_t rx_ecn = 0;         // of those, with congestion signalled
@@ -133,6 +137,14 @@ class QueuePair {
   // What the driver accepts from now on, of kGuestOffloads: all it has
   // negotiated unless it says otherwise. A packet that needs more is dropped.
   void SetGuestOffloads(uint64_t offloads);
+
+  // Which packets the driver gets from now on; without a filter, all.
+  void SetFilter(std::shared_ptr<const RxFilter> filter) {
+    filter_ = std::move(filter);
+  }
+
+  // The driver has kicked so often.
+  void CountKicks(Direction direction, uint64_t kicks);
 
   bool running(Direction direction) const;
   void SetParams(Direction direction, coalesce::Params params, Time now);
@@ -206,7 +218,8 @@ class QueuePair {
   void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
   size_t DeliverStaged(Time now);
   bool DriverCannotLend() const;
-  bool Admit(VirtioNetHeader& header, size_t packet_bytes);
+  std::optional<VirtioNetHeader> Admit(std::span<const uint8_t> start,
+                                       size_t packet_bytes);
   void Deliver(VirtioNetHeader header, size_t packet_bytes);
   bool CollectFor(uint64_t bytes, Time now);
   void Expect(size_t packet_bytes);
@@ -228,6 +241,7 @@ class QueuePair {
   bool worked_ = false;
   std::unique_ptr<Rx> rx_;
   std::unique_ptr<Tx> tx_;
+  std::shared_ptr<const RxFilter> filter_;
   std::optional<Time> remap_at_;
   Time remap_delay_{};
 

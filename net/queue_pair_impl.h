@@ -115,6 +115,12 @@ void QueuePair<Port>::SetGuestOffloads(uint64_t offloads) {
 }
 
 template <PacketPort Port>
+void QueuePair<Port>::CountKicks(Direction direction, uint64_t kicks) {
+  (direction == Direction::kRx ? counters_.rx_kicks : counters_.tx_kicks) +=
+      kicks;
+}
+
+template <PacketPort Port>
 bool QueuePair<Port>::running(Direction direction) const {
   return direction == Direction::kRx ? rx_ != nullptr : tx_ != nullptr;
 }

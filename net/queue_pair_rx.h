@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -16,9 +17,8 @@
 
 namespace net {
 
-inline std::span<uint8_t> BytesOf(VirtioNetHeader& header) {
-  return {reinterpret_cast<uint8_t*>(&header), kHeaderBytes};
-}
+// What a packet is judged by.
+inline constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 
 template <PacketPort Port>
 void QueuePair<Port>::Receive(Time now) {
@@ -122,11 +122,14 @@ bool QueuePair<Port>::Arrived(size_t slot, size_t slots, bool direct,
     Stage(slot, packet_bytes, std::min(packet_bytes, in_chains));
     return true;
   }
-  VirtioNetHeader header;
-  chains.Read(slot, 0, BytesOf(header));
-  if (!Admit(header, packet_bytes)) return true;
+  std::array<uint8_t, kStartBytes> start;
+  const auto known =
+      std::span(start).first(std::min(packet_bytes, kStartBytes));
+  chains.Read(slot, 0, known);
+  const std::optional<VirtioNetHeader> header = Admit(known, packet_bytes);
+  if (!header) return true;
   if (slot != chains.next()) chains.CopyToNext(slot, packet_bytes);
-  Deliver(header, packet_bytes);
+  Deliver(*header, packet_bytes);
   return true;
 }
 
@@ -149,13 +152,11 @@ size_t QueuePair<Port>::DeliverStaged(Time now) {
   RxChains& chains = rx_->chains;
   const Staged packet = staged_[staged_begin_];
   const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
-  VirtioNetHeader header;
-  std::memcpy(&header, bytes.data(), kHeaderBytes);
   // Only now: the driver may have changed its mind meanwhile.
-  if (Admit(header, packet.bytes)) {
+  if (const auto header = Admit(bytes, packet.bytes)) {
     if (CollectFor(packet.bytes, now)) {
       chains.Write(chains.next(), 0, bytes);
-      Deliver(header, packet.bytes);
+      Deliver(*header, packet.bytes);
       chains.Publish(now);
     } else if (DriverCannotLend()) {
       ++counters_.rx_too_large;
@@ -179,18 +180,21 @@ bool QueuePair<Port>::DriverCannotLend() const {
           ring.out_of_segments());
 }
 
-// Judges the port's header of a packet, and makes it ours. False if the driver
-// must not get the packet.
+// Our header for a packet that begins with `start`: kStartBytes, or all of it.
+// Nothing if the driver must not get it.
 template <PacketPort Port>
-bool QueuePair<Port>::Admit(VirtioNetHeader& header, size_t packet_bytes) {
-  const std::optional<VirtioNetHeader> ours =
-      ReceiveHeader(header, packet_bytes - kHeaderBytes, rx_->offloads);
-  if (ours) {
-    header = *ours;
-  } else {
-    ++counters_.rx_refused;
+std::optional<VirtioNetHeader> QueuePair<Port>::Admit(
+    std::span<const uint8_t> start, size_t packet_bytes) {
+  if (filter_ && !filter_->Accepts(start.subspan(kHeaderBytes))) {
+    ++counters_.rx_filtered;
+    return std::nullopt;
   }
-  return ours.has_value();
+  VirtioNetHeader theirs;
+  std::memcpy(&theirs, start.data(), kHeaderBytes);
+  const std::optional<VirtioNetHeader> ours =
+      ReceiveHeader(theirs, packet_bytes - kHeaderBytes, rx_->offloads);
+  if (!ours) ++counters_.rx_refused;
+  return ours;
 }
 
 // Completes a packet that is in the next chains, all but its header.
@@ -198,7 +202,8 @@ template <PacketPort Port>
 void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   RxChains& chains = rx_->chains;
   header.num_buffers = chains.ChainsFor(packet_bytes);
-  chains.Write(chains.next(), 0, BytesOf(header));
+  chains.Write(chains.next(), 0,
+               {reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
   chains.Fill(packet_bytes);
   ++counters_.rx_packets;
   counters_.rx_bytes += packet_bytes - kHeaderBytes;

@@ -24,19 +24,22 @@ void Summarize(size_t pair, const QueuePairCounters& c,
                std::vector<std::string>& lines) {
   lines.push_back(fmt::format(
       "pair {} rx: packets {} bytes {} notifications {} (suppressed {}) "
-      "csum {} gso {} ecn {} bad-chain {} bad-packet {} refused {} "
+      "kicks {} csum {} gso {} ecn {} filtered {} bad-chain {} bad-packet {} "
+      "refused {} "
       "too-large {}",
       pair, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
-      c.rx_queue.suppressed, c.rx_csum, c.rx_gso, c.rx_ecn, c.rx_bad_chain,
-      c.rx_bad_packet, c.rx_refused, c.rx_too_large));
+      c.rx_queue.suppressed, c.rx_kicks, c.rx_csum, c.rx_gso, c.rx_ecn,
+      c.rx_filtered, c.rx_bad_chain, c.rx_bad_packet, c.rx_refused,
+      c.rx_too_large));
   AddChainErrors(fmt::format("pair {} rx", pair), c.rx_chain_errors, lines);
   lines.push_back(fmt::format(
       "pair {} tx: packets {} bytes {} notifications {} (suppressed {}) "
-      "csum {} gso {} ecn {} bad-chain {} bad-header {} bad-length {} "
+      "kicks {} csum {} gso {} ecn {} bad-chain {} bad-header {} bad-length {} "
       "port-drops {} refused {}",
       pair, c.tx_packets, c.tx_bytes, c.tx_queue.notifications,
-      c.tx_queue.suppressed, c.tx_csum, c.tx_gso, c.tx_ecn, c.tx_bad_chain,
-      c.tx_bad_header, c.tx_bad_length, c.tx_port_drops, c.tx_port_refused));
+      c.tx_queue.suppressed, c.tx_kicks, c.tx_csum, c.tx_gso, c.tx_ecn,
+      c.tx_bad_chain, c.tx_bad_header, c.tx_bad_length, c.tx_port_drops,
+      c.tx_port_refused));
   AddChainErrors(fmt::format("pair {} tx", pair), c.tx_chain_errors, lines);
 }
 

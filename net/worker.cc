@@ -135,11 +135,11 @@ Ready Worker::WaitFor(const Wait& wait) {
         stopping_ = !RunJobs();
         break;
       case kRxKick:
-        ClearEventfd(rx_kick_.get());
+        pair_.CountKicks(Direction::kRx, ClearEventfd(rx_kick_.get()));
         ready.rx_kick = true;
         break;
       case kTxKick:
-        ClearEventfd(tx_kick_.get());
+        pair_.CountKicks(Direction::kTx, ClearEventfd(tx_kick_.get()));
         ready.tx_kick = true;
         break;
       default:
