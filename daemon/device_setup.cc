@@ -42,6 +42,7 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
   wanted.config.mac = options.mac ? *options.mac : RandomMac();
   wanted.config.mtu = options.mtu.value_or(kDefaultMtu);
   wanted.config.status = 0;
+  wanted.config.speed = options.speed;
   wanted.without = options.without;
   if (!options.profile.empty()) {
     wanted.features = net::FindProfile(options.profile)->features;

@@ -44,6 +44,9 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
         }
         return "queue size " + text + " is not a power of 2 from 2 to 32768";
       });
+  run->add_option("--speed", options.speed,
+                  "Speed the driver sees, in Mbit/s (default: unknown)")
+      ->check(CLI::Range(uint32_t{0}, net::kMaxSpeed));
   run->add_option("--profile", options.profile,
                   "Offer just the features of an older release (see "
                   "`vduse-net profiles`; default: all that the kernel allows)")
@@ -178,7 +181,7 @@ int Main(int argc, char** argv) {
   }
   if (verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   if (!mac.empty()) {
-    absl::StatusOr<net::MacAddress> parsed = ParseMac(mac);
+    absl::StatusOr<net::MacAddress> parsed = ParseDeviceMac(mac);
     if (!parsed.ok()) {
       base::Log(base::Severity::kError, "--mac: {}",
                 base::Text(parsed.status()));

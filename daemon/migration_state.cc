@@ -29,11 +29,16 @@ using coalesce::Source;
 using nlohmann::json;
 
 constexpr char kFormat[] = "vduse-net device state";
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
 // Far beyond what a state takes.
 constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr size_t kMaxQueues = 64;
 
+// In place of a list.
+constexpr char kAll[] = "all";
+
+constexpr std::array<std::string_view, net::kRxModes> kModes = {
+    "promisc", "allmulti", "alluni", "nomulti", "nouni", "nobcast"};
 constexpr std::array<std::string_view, 3> kSources = {"operator", "driver-all",
                                                       "driver-queue"};
 
@@ -43,6 +48,32 @@ json ToJson(const Params& params) {
 
 json ToJson(const std::optional<Params>& params) {
   return params ? ToJson(*params) : json(nullptr);
+}
+
+json ToJson(const net::MacTable& table) {
+  if (table.overflow != 0) return kAll;
+  json macs = json::array();
+  for (size_t i = 0; i < table.count; ++i) {
+    macs.push_back(FormatMac(table.macs[i]));
+  }
+  return macs;
+}
+
+json ToJson(const net::RxFilter& filter) {
+  json modes = json::array();
+  for (size_t i = 0; i < kModes.size(); ++i) {
+    if (filter.Is(static_cast<net::RxMode>(i))) modes.push_back(kModes[i]);
+  }
+  json vlans = json::array();
+  for (uint16_t id = 0; id < net::RxFilter::kVlans; ++id) {
+    if (filter.HasVlan(id)) vlans.push_back(id);
+  }
+  if (vlans.size() == net::RxFilter::kVlans) vlans = kAll;
+  return {{"modes", std::move(modes)},
+          {"mac", FormatMac(filter.mac)},
+          {"unicast", ToJson(filter.unicast)},
+          {"multicast", ToJson(filter.multicast)},
+          {"vlans", std::move(vlans)}};
 }
 
 // Takes values out of a JSON document without trusting it; remembers the
@@ -81,6 +112,35 @@ class Reader {
     const auto* text = Member(object, name).get_ptr<const json::string_t*>();
     if (text == nullptr) Fail(fmt::format("'{}' is not a text", name));
     return text != nullptr ? *text : "";
+  }
+
+  // A list of up to `limit`, or nothing where it says "all".
+  std::optional<json> List(const json& object, const char* name, size_t limit) {
+    const json& value = Member(object, name);
+    if (value == kAll) return std::nullopt;
+    if (!value.is_array() || value.size() > limit) {
+      Fail(fmt::format("'{}' is not a list of up to {}", name, limit));
+      return json::array();
+    }
+    return value;
+  }
+
+  net::MacAddress Mac(const json& value, const char* name) {
+    const auto* text = value.get_ptr<const json::string_t*>();
+    const auto mac = ParseMac(text != nullptr ? *text : "");
+    if (!mac.ok())
+      Fail(fmt::format("'{}': {}", name, base::Text(mac.status())));
+    return mac.value_or(net::MacAddress{});
+  }
+
+  net::MacTable Macs(const json& object, const char* name) {
+    net::MacTable table;
+    const auto list = List(object, name, net::MacTable::kMaxEntries);
+    if (!list) table.overflow = 1;
+    for (const json& value : list.value_or(json::array())) {
+      table.Add(Mac(value, name));
+    }
+    return table;
   }
 
   bool Flag(const json& object, const char* name) {
@@ -144,6 +204,34 @@ void ParseCoalescing(Reader& reader, const json& document,
   }
 }
 
+net::RxFilter ParseFilter(Reader& reader, const json& document) {
+  net::RxFilter filter;
+  filter.mac = reader.Mac(reader.Member(document, "mac"), "mac");
+  filter.unicast = reader.Macs(document, "unicast");
+  filter.multicast = reader.Macs(document, "multicast");
+  const auto modes = reader.List(document, "modes", kModes.size());
+  if (!modes) reader.Fail("'modes' is not a list");
+  for (const json& mode : modes.value_or(json::array())) {
+    const auto known = std::find(kModes.begin(), kModes.end(), mode);
+    if (known == kModes.end()) {
+      reader.Fail("'modes' names what is none");
+      break;
+    }
+    filter.Set(static_cast<net::RxMode>(known - kModes.begin()), true);
+  }
+  const auto vlans = reader.List(document, "vlans", net::RxFilter::kVlans);
+  if (!vlans) filter.vlans.fill(0xff);
+  for (const json& vlan : vlans.value_or(json::array())) {
+    const auto* id = vlan.get_ptr<const json::number_unsigned_t*>();
+    if (id == nullptr || *id >= net::RxFilter::kVlans) {
+      reader.Fail("'vlans' holds what is no VLAN");
+      break;
+    }
+    filter.SetVlan(static_cast<uint16_t>(*id), true);
+  }
+  return filter;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
@@ -180,6 +268,7 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
       {"features", fmt::format("{:#x}", device.features)},
       {"feature_names", net::FeatureNames(device.features)},
       {"guest_offloads", fmt::format("{:#x}", device.guest_offloads)},
+      {"rx_filter", ToJson(device.rx_filter)},
       {"positions", device.positions},
       {"coalescing",
        {{"all_rx", ToJson(device.coalescing.all_rx)},
@@ -207,7 +296,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
 
   MigrationState state;
   const absl::StatusOr<net::MacAddress> mac =
-      ParseMac(reader.Text(document, "mac"));
+      ParseDeviceMac(reader.Text(document, "mac"));
   if (mac.ok()) {
     state.mac = *mac;
   } else {
@@ -228,6 +317,8 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
   state.device.features = ParseFeatures(reader, document, "features");
   state.device.guest_offloads =
       ParseFeatures(reader, document, "guest_offloads");
+  state.device.rx_filter =
+      ParseFilter(reader, reader.Member(document, "rx_filter"));
   const json& positions = reader.Member(document, "positions");
   if (positions.is_array() && positions.size() <= kMaxQueues) {
     for (const json& position : positions) {

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
-#include <algorithm>
 #include <bit>
 #include <charconv>
 
@@ -16,25 +15,35 @@ bool IsQueueSize(uint64_t size) {
   return size >= 2 && size <= vduse::kMaxQueueSize && std::has_single_bit(size);
 }
 
+namespace {
+
+absl::Status BadMac(const std::string& text, const char* why) {
+  return absl::InvalidArgumentError(
+      fmt::format("MAC address '{}' {}", text, why));
+}
+
+}  // namespace
+
 absl::StatusOr<net::MacAddress> ParseMac(const std::string& text) {
-  const auto bad = [&](const char* why) {
-    return absl::InvalidArgumentError(
-        fmt::format("MAC address '{}' {}", text, why));
-  };
+  constexpr char kForm[] = "is not of the form 52:54:00:12:34:56";
   net::MacAddress mac{};
-  if (text.size() != 17) return bad("is not of the form 52:54:00:12:34:56");
+  if (text.size() != 17) return BadMac(text, kForm);
   for (size_t i = 0; i < mac.size(); ++i) {
     const char* first = text.data() + 3 * i;
     const auto [end, error] = std::from_chars(first, first + 2, mac[i], 16);
     if (error != std::errc() || end != first + 2 ||
         (i + 1 < mac.size() && *end != ':')) {
-      return bad("is not of the form 52:54:00:12:34:56");
+      return BadMac(text, kForm);
     }
   }
-  if ((mac[0] & 1) != 0) return bad("is a multicast address");
-  if (std::all_of(mac.begin(), mac.end(), [](uint8_t b) { return b == 0; })) {
-    return bad("is all zero");
-  }
+  return mac;
+}
+
+absl::StatusOr<net::MacAddress> ParseDeviceMac(const std::string& text) {
+  absl::StatusOr<net::MacAddress> mac = ParseMac(text);
+  if (!mac.ok()) return mac;
+  if (((*mac)[0] & 1) != 0) return BadMac(text, "is a multicast address");
+  if (*mac == net::MacAddress{}) return BadMac(text, "is all zero");
   return mac;
 }
 

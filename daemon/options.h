@@ -23,12 +23,13 @@ inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 struct RunOptions {
   std::string name;
   std::string tap;
-  std::optional<net::MacAddress> mac;  // random if absent
-  std::optional<uint16_t> mtu;         // 1500 if absent
-  std::optional<uint16_t> queue_size;  // kDefaultQueueSize if absent
-  std::string profile;                 // all that the kernel allows if empty
-  uint64_t without = 0;                // features not to be offered
-  std::string restore;                 // file of a device's state, or empty
+  std::optional<net::MacAddress> mac;   // random if absent
+  std::optional<uint16_t> mtu;          // 1500 if absent
+  std::optional<uint16_t> queue_size;   // kDefaultQueueSize if absent
+  uint32_t speed = net::kSpeedUnknown;  // Mbit/s
+  std::string profile;                  // all that the kernel allows if empty
+  uint64_t without = 0;                 // features not to be offered
+  std::string restore;                  // file of a device's state, or empty
   bool attach = false;
   net::Engine engine = net::Engine::kAuto;
   uint32_t busy_poll_usecs = 0;
@@ -40,8 +41,9 @@ struct RunOptions {
 // Whether a device can have virtqueues of up to so many entries.
 bool IsQueueSize(uint64_t size);
 
-// "52:54:00:12:34:56". Unicast only.
+// "52:54:00:12:34:56". A device's is unicast and not all zero.
 absl::StatusOr<net::MacAddress> ParseMac(const std::string& text);
+absl::StatusOr<net::MacAddress> ParseDeviceMac(const std::string& text);
 std::string FormatMac(const net::MacAddress& mac);
 
 // A random unicast address, marked as locally administered.

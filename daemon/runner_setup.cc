@@ -105,6 +105,7 @@ std::optional<ExitCode> Runner::BuildDevice() {
   options.mtu = saved_.mtu;
   options.engine = options_.engine;
   options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
+  options.mac = saved_.mac;
   options.rx = options_.rx;
   options.tx = options_.tx;
   options.persist = [this](const net::DeviceState& device) {

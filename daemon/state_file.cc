@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -23,7 +24,7 @@ using coalesce::Params;
 using coalesce::Source;
 using Phase = net::DeviceState::Phase;
 
-constexpr uint64_t kMagic = 0x3374656e65737564;  // "dusenet3"
+constexpr uint64_t kMagic = 0x3474656e65737564;  // "dusenet4"
 
 // FNV-1a: finds torn and damaged slots, which is all it is for.
 uint64_t Checksum(const void* data, size_t size) {
@@ -69,7 +70,8 @@ struct StateFile::Slot {
   uint8_t phase;
   uint8_t has_all_rx;
   uint8_t has_all_tx;
-  uint8_t padding[2];
+  uint8_t announce;
+  uint8_t padding;
   SavedParams all_rx;
   SavedParams all_tx;
   uint32_t asids[net::kGroups];
@@ -77,11 +79,14 @@ struct StateFile::Slot {
   uint32_t position_count;  // one more, with a control queue
   Queue queues[kMaxQueues];
   uint16_t positions[kMaxQueues];
+  net::RxFilter rx_filter;
+  uint8_t more_padding[5];
   uint64_t checksum;  // of all before it
 };
 
 struct StateFile::Layout {
   Slot slots[2];
+  static_assert(std::has_unique_object_representations_v<Slot>, "padding");
 };
 
 StateFile::StateFile(StateFile&& other) noexcept
@@ -158,6 +163,9 @@ std::optional<SavedState> StateFile::Read() const {
   device.phase = static_cast<Phase>(slot->phase);
   device.features = slot->negotiated;
   device.guest_offloads = slot->guest_offloads;
+  if (!slot->rx_filter.Valid()) return std::nullopt;
+  device.rx_filter = slot->rx_filter;
+  device.announce = slot->announce != 0;
   device.positions.assign(slot->positions,
                           slot->positions + slot->position_count);
   for (uint32_t i = 0; i < net::kGroups; ++i) {
@@ -193,6 +201,8 @@ void StateFile::Write(const SavedState& state) {
   next.phase = static_cast<uint8_t>(device.phase);
   next.negotiated = device.features;
   next.guest_offloads = device.guest_offloads;
+  next.rx_filter = device.rx_filter;
+  next.announce = device.announce ? 1 : 0;
   std::copy(device.asids.begin(), device.asids.end(), next.asids);
   for (const uint16_t position : device.positions) {
     if (next.position_count == kMaxQueues) break;

@@ -16,6 +16,10 @@ using MacAddress = std::array<uint8_t, 6>;
 inline constexpr uint16_t kMinMtu = 68;
 inline constexpr uint16_t kMaxMtu = 65535;
 
+inline constexpr uint32_t kMaxSpeed = 0x7fffffff;
+inline constexpr uint32_t kSpeedUnknown = 0xffffffff;
+inline constexpr uint8_t kDuplexFull = 1;
+
 // struct virtio_net_config (virtio 1.3, 5.1.4), little-endian. The tail is
 // there because the kernel reads its own idea of the struct in one piece, and
 // shows nothing at all when the space is shorter.
@@ -24,7 +28,9 @@ struct ConfigSpace {
   uint16_t status = 0;
   uint16_t max_virtqueue_pairs = 1;
   uint16_t mtu = 1500;
-  std::array<uint8_t, 52> reserved{};
+  uint32_t speed = kSpeedUnknown;  // in Mbit/s
+  uint8_t duplex = kDuplexFull;
+  std::array<uint8_t, 47> reserved{};
 
   std::vector<uint8_t> Bytes() const {
     std::vector<uint8_t> bytes(sizeof(ConfigSpace));
@@ -35,8 +41,10 @@ struct ConfigSpace {
 static_assert(sizeof(ConfigSpace) == 64);
 static_assert(offsetof(ConfigSpace, status) == 6);
 static_assert(offsetof(ConfigSpace, mtu) == 10);
+static_assert(offsetof(ConfigSpace, duplex) == 16);
 
 inline constexpr uint16_t kStatusLinkUp = 1;
+inline constexpr uint16_t kStatusAnnounce = 2;
 
 }  // namespace net
 

@@ -2,38 +2,19 @@
 #ifndef VDUSE_NET_NET_CTRL_QUEUE_H_
 #define VDUSE_NET_NET_CTRL_QUEUE_H_
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <span>
+#include <vector>
 
-#include "coalesce/param_table.h"
+#include "net/command_target.h"
+#include "net/ctrl_payload.h"
 #include "net/notified_queue.h"
 #include "vduse/chain.h"
 
 namespace net {
 
-// What the driver's commands act on. When a call returns, the change is in
-// force.
-class CommandTarget {
- public:
-  virtual ~CommandTarget() = default;
-
-  // NOTF_COAL_RX_SET, NOTF_COAL_TX_SET.
-  virtual void SetCoalescing(coalesce::Direction direction,
-                             coalesce::Params params) = 0;
-  // NOTF_COAL_VQ_SET. False where the queue is not an enabled data queue.
-  [[nodiscard]] virtual bool SetQueueCoalescing(uint32_t queue,
-                                                coalesce::Params params) = 0;
-  // NOTF_COAL_VQ_GET, likewise.
-  virtual std::optional<coalesce::Params> QueueCoalescing(
-      uint32_t queue) const = 0;
-  // GUEST_OFFLOADS_SET. False if it names what was not negotiated.
-  [[nodiscard]] virtual bool SetGuestOffloads(uint64_t offloads) = 0;
-};
-
 // The control virtqueue (virtio 1.3, 5.1.6.5): one row per command in a table
-// that is the whole admission rule.
+// that is the whole admission rule (ctrl_commands.cc).
 //
 // The driver waits for the answer without end and without sleeping, as a rule
 // with its host's network configuration locked: every command is answered in
@@ -63,26 +44,55 @@ class CtrlQueue {
   const Counters& counters() const { return counters_; }
 
  private:
-  // struct virtio_net_ctrl_hdr and the largest payload of any command.
-  static constexpr size_t kMaxReadable = 2 + 12;
-  static constexpr size_t kMaxReply = 8;
-
   struct Reply {
     bool ok = false;
-    std::array<uint8_t, kMaxReply> bytes{};
+    std::vector<uint8_t> bytes{};  // besides the status byte
   };
-  using Payload = std::span<const uint8_t>;
-  struct Command;
+  // How long a payload is: `least` bytes, and up to `most_entries` of
+  // `entry_bytes` more.
+  struct Length {
+    uint64_t least;
+    uint64_t entry_bytes = 1;
+    uint64_t most_entries = 0;
+
+    bool Admits(uint64_t bytes) const {
+      return bytes >= least && (bytes - least) % entry_bytes == 0 &&
+             (bytes - least) / entry_bytes <= most_entries;
+    }
+  };
+  struct Command {
+    uint8_t command_class;
+    uint8_t command;
+    unsigned feature;
+    Length payload;
+    Reply (CtrlQueue::*run)(CtrlPayload&);
+    // That the driver must have room for: before the status byte, or behind
+    // it. What else is to be said comes behind, as far as there is room.
+    size_t reply_bytes = 0;
+  };
+  static const Length kMacTables;
+  static const Length kStatsRequests;
+  static constexpr size_t kMaxReplyBytes = 8;
   static const Command kCommands[];
 
   uint64_t Execute(const vduse::Chain& chain);
   const Command* Find(uint8_t command_class, uint8_t command) const;
-  Reply SetAll(coalesce::Direction direction, Payload payload);
-  Reply TxSet(Payload payload);
-  Reply RxSet(Payload payload);
-  Reply VqSet(Payload payload);
-  Reply VqGet(Payload payload);
-  Reply OffloadsSet(Payload payload);
+
+  // What the rows run, on a payload of the right length.
+  template <RxMode mode>
+  Reply SetMode(CtrlPayload& payload);
+  Reply MacTableSet(CtrlPayload& payload);
+  Reply MacAddrSet(CtrlPayload& payload);
+  template <bool on>
+  Reply SetVlan(CtrlPayload& payload);
+  Reply AnnounceAck(CtrlPayload& payload);
+  Reply Offloads(CtrlPayload& payload);
+  template <coalesce::Direction direction>
+  Reply SetAll(CtrlPayload& payload);
+  Reply VqSet(CtrlPayload& payload);
+  Reply VqGet(CtrlPayload& payload);
+  Reply StatsQuery(CtrlPayload& payload);
+  Reply StatsGet(CtrlPayload& payload);
 
   NotifiedQueue queue_;
   const uint64_t features_;

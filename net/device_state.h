@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "coalesce/param_table.h"
+#include "net/rx_filter.h"
 
 namespace net {
 
@@ -34,6 +35,9 @@ struct DeviceState {
   coalesce::ParamTable::Snapshot coalescing;
   // What it accepts of kGuestOffloads: what it negotiated, or has set since.
   uint64_t guest_offloads = 0;
+  RxFilter rx_filter;
+  // It has come from elsewhere, and the network is to hear of it from it.
+  bool announce = false;
   // Next available index of each virtqueue. Not kept up while running.
   std::vector<uint16_t> positions;
   // Address space of each group. The kernel keeps it over a reset.

@@ -29,18 +29,26 @@ constexpr Name kNames[] = {
     {kFeatureMrgRxbuf, "MRG_RXBUF"},
     {kFeatureStatus, "STATUS"},
     {kFeatureCtrlVq, "CTRL_VQ"},
+    {kFeatureCtrlRx, "CTRL_RX"},
+    {kFeatureCtrlVlan, "CTRL_VLAN"},
+    {kFeatureCtrlRxExtra, "CTRL_RX_EXTRA"},
+    {kFeatureGuestAnnounce, "GUEST_ANNOUNCE"},
+    {kFeatureCtrlMacAddr, "CTRL_MAC_ADDR"},
     {kFeatureIndirectDesc, "INDIRECT_DESC"},
     {kFeatureEventIdx, "EVENT_IDX"},
     {kFeatureVersion1, "VERSION_1"},
     {kFeatureAccessPlatform, "ACCESS_PLATFORM"},
+    {kFeatureDeviceStats, "DEVICE_STATS"},
     {kFeatureVqNotfCoal, "VQ_NOTF_COAL"},
     {kFeatureNotfCoal, "NOTF_COAL"},
     {kFeatureGuestUso4, "GUEST_USO4"},
     {kFeatureGuestUso6, "GUEST_USO6"},
     {kFeatureHostUso, "HOST_USO"},
+    {kFeatureSpeedDuplex, "SPEED_DUPLEX"},
 };
 
-// 5.1.3.1: what needs what; one of several bits where there are several.
+// 5.1.3.1: what needs what; one of several bits where there are several. That
+// commands need a queue to be sent by goes without saying for some.
 struct Dependency {
   unsigned bit;
   uint64_t needs;
@@ -56,6 +64,12 @@ constexpr Dependency kDependencies[] = {
     {kFeatureHostEcn, Bit(kFeatureHostTso4) | Bit(kFeatureHostTso6)},
     {kFeatureHostUso, Bit(kFeatureCsum)},
     {kFeatureCtrlGuestOffloads, Bit(kFeatureCtrlVq)},
+    {kFeatureCtrlRx, Bit(kFeatureCtrlVq)},
+    {kFeatureCtrlVlan, Bit(kFeatureCtrlVq)},
+    {kFeatureCtrlRxExtra, Bit(kFeatureCtrlVq)},
+    {kFeatureGuestAnnounce, Bit(kFeatureCtrlVq)},
+    {kFeatureCtrlMacAddr, Bit(kFeatureCtrlVq)},
+    {kFeatureDeviceStats, Bit(kFeatureCtrlVq)},
     {kFeatureNotfCoal, Bit(kFeatureCtrlVq)},
     {kFeatureVqNotfCoal, Bit(kFeatureCtrlVq)},
 };

@@ -35,16 +35,19 @@ inline constexpr unsigned kFeatureCtrlVq = 17;
 inline constexpr unsigned kFeatureCtrlRx = 18;
 inline constexpr unsigned kFeatureCtrlVlan = 19;
 inline constexpr unsigned kFeatureCtrlRxExtra = 20;
+inline constexpr unsigned kFeatureGuestAnnounce = 21;
 inline constexpr unsigned kFeatureCtrlMacAddr = 23;
 inline constexpr unsigned kFeatureIndirectDesc = 28;
 inline constexpr unsigned kFeatureEventIdx = 29;
 inline constexpr unsigned kFeatureVersion1 = 32;
 inline constexpr unsigned kFeatureAccessPlatform = 33;
+inline constexpr unsigned kFeatureDeviceStats = 50;
 inline constexpr unsigned kFeatureVqNotfCoal = 52;
 inline constexpr unsigned kFeatureNotfCoal = 53;
 inline constexpr unsigned kFeatureGuestUso4 = 54;
 inline constexpr unsigned kFeatureGuestUso6 = 55;
 inline constexpr unsigned kFeatureHostUso = 56;
+inline constexpr unsigned kFeatureSpeedDuplex = 63;
 
 // What the driver may send for the device to finish, and what it may be sent.
 inline constexpr uint64_t kUsoFeatures =
@@ -68,7 +71,9 @@ inline constexpr uint64_t kOfferedFeatures =
     Bit(kFeatureStatus) | Bit(kFeatureMtu) | Bit(kFeatureMrgRxbuf) |
     Bit(kFeatureIndirectDesc) | Bit(kFeatureEventIdx) | Bit(kFeatureCtrlVq) |
     Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal) |
-    Bit(kFeatureCtrlGuestOffloads) | kHostOffloads | kGuestOffloads;
+    Bit(kFeatureCtrlGuestOffloads) | Bit(kFeatureGuestAnnounce) |
+    Bit(kFeatureDeviceStats) | Bit(kFeatureSpeedDuplex) | kHostOffloads |
+    kGuestOffloads | kFilterFeatures;
 
 // A set of features under a name, which stays what it is for ever: a device
 // of a newer release can offer just what an older one did.

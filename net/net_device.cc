@@ -21,11 +21,11 @@ namespace {
 using base::Log;
 using base::Severity;
 using coalesce::Direction;
-using coalesce::Params;
 using coalesce::ParamTable;
 using std::chrono::milliseconds;
 
 constexpr Time kCtrlRetry = milliseconds(10);
+constexpr Time kAnnounceDelay = milliseconds(100);
 
 }  // namespace
 
@@ -93,19 +93,39 @@ void NetDevice::SetLink(bool up) {
 
 void NetDevice::UpdateLink() {
   const bool up = tap_link_ && !broken_;
-  if (up == shown_link_) return;
-  const uint16_t status = up ? kStatusLinkUp : 0;
+  FollowAnnounce(up);
+  uint16_t status = up ? kStatusLinkUp : 0;
+  if (announcing_) status |= kStatusAnnounce;
+  const uint16_t shown = shown_status_;
+  if (status == shown || !ShowStatus(status)) return;
+  if (((status ^ shown) & kStatusLinkUp) != 0) {
+    Log(Severity::kInfo, "link {}", up ? "up" : "down");
+  }
+  config_owed_ = true;
+  InjectConfig(Now());
+}
+
+bool NetDevice::ShowStatus(uint16_t status) {
   const std::array<uint8_t, 2> bytes = {static_cast<uint8_t>(status), 0};
   const absl::Status set =
       device_.SetConfig(offsetof(ConfigSpace, status), bytes);
-  if (!set.ok()) {
+  if (set.ok()) {
+    shown_status_ = status;
+  } else {
     Log(Severity::kError, "link status: {}", base::Text(set));
-    return;
   }
-  shown_link_ = up;
-  Log(Severity::kInfo, "link {}", up ? "up" : "down");
-  config_owed_ = true;
-  InjectConfig(Now());
+  return set.ok();
+}
+
+// A driver is asked to announce itself once it has had the time to see the
+// link come up: what it says before that goes nowhere.
+void NetDevice::FollowAnnounce(bool up) {
+  if (!up || !driver_ok_ || !state_.announce) {
+    announcing_ = false;
+    announce_at_.reset();
+  } else if (!announcing_ && !announce_at_) {
+    announce_at_ = Now() + kAnnounceDelay;
+  }
 }
 
 void NetDevice::InjectConfig(Time now) {
@@ -126,7 +146,11 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
           status == 0 ? "reset" : "given up (FAILED)");
     }
     StopDriver();
-    if (status == 0) suspended_ = false;
+    if (status == 0) {
+      suspended_ = false;
+      ShowMac(options_.mac);
+      UpdateLink();  // what the last driver was asked, the next is not
+    }
     if (state_.phase == DeviceState::Phase::kRunning) {
       state_.coalescing = params_.snapshot();
       state_.phase = DeviceState::Phase::kStopped;
@@ -191,6 +215,11 @@ absl::Status NetDevice::Serve(Time now) {
   ServeCtrlQueue(now);
   CheckWorkers();
   if (driver_ok_ && look_at_ && now >= *look_at_) LookForReadyQueues(now);
+  if (announce_at_ && now >= *announce_at_) {
+    announce_at_.reset();
+    announcing_ = true;
+    UpdateLink();
+  }
   if (config_owed_ && config_retry_ && now >= *config_retry_) {
     InjectConfig(now);
   }
@@ -246,62 +275,10 @@ void NetDevice::MarkBroken(const std::string& what) {
 
 std::optional<Time> NetDevice::deadline() const {
   if (ctrl_again_) return Time::zero();
-  std::optional<Time> first =
-      Earlier(Earlier(look_at_, config_retry_), ctrl_retry_);
+  std::optional<Time> first = Earlier(Earlier(look_at_, config_retry_),
+                                      Earlier(ctrl_retry_, announce_at_));
   if (ctrl_) first = Earlier(first, ctrl_->queue().deadline());
   return first;
-}
-
-void NetDevice::SetCoalescing(Direction direction, Params params) {
-  params_.SetAll(direction, params);
-  Persist();
-  for (uint32_t queue = 0; queue < params_.queue_count(); ++queue) {
-    if (ParamTable::DirectionOf(queue) == direction) ApplyParams(queue);
-  }
-  LogChange(direction == Direction::kRx ? "RX_SET" : "TX_SET", params);
-}
-
-bool NetDevice::SetQueueCoalescing(uint32_t queue, Params params) {
-  if (!params_.SetQueue(queue, params)) return false;
-  Persist();
-  ApplyParams(queue);
-  LogChange("VQ_SET " + NameOf(queue), params);
-  return true;
-}
-
-std::optional<Params> NetDevice::QueueCoalescing(uint32_t queue) const {
-  return params_.Get(queue);
-}
-
-bool NetDevice::SetGuestOffloads(uint64_t offloads) {
-  if ((offloads & ~(features_ & kGuestOffloads)) != 0) return false;
-  state_.guest_offloads = offloads;
-  Persist();
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call(
-        [&](QueuePair<Tap>& pair) { pair.SetGuestOffloads(offloads); });
-  }
-  if (change_log_.Allow()) {
-    Log(Severity::kInfo, "GUEST_OFFLOADS_SET: {}",
-        offloads != 0 ? FeatureNames(offloads) : "none");
-  }
-  return true;
-}
-
-void NetDevice::LogChange(const std::string& what, Params params) {
-  if (!change_log_.Allow()) return;
-  const uint64_t unsaid = change_log_.TakeSuppressed();
-  Log(Severity::kInfo, "{}: usecs={} packets={}{}", what, params.max_usecs,
-      params.max_packets,
-      unsaid > 0 ? fmt::format(" ({} changes before it not logged)", unsaid)
-                 : "");
-}
-
-void NetDevice::ApplyParams(uint32_t queue) {
-  worker_of(queue).Call([&](QueuePair<Tap>& pair) {
-    pair.SetParams(ParamTable::DirectionOf(queue), params_.entry(queue).params,
-                   Now());
-  });
 }
 
 std::vector<std::string> NetDevice::Summary() {

@@ -39,6 +39,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     uint16_t mtu = 1500;
     Engine engine = Engine::kAuto;
     Time busy_poll{};  // of each worker, at most, before it sleeps
+    MacAddress mac{};  // that it was made with; all zero if not known
     // The operator's: what applies until the driver asks, and after a reset.
     coalesce::Params rx;
     coalesce::Params tx;
@@ -108,6 +109,13 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   std::optional<coalesce::Params> QueueCoalescing(
       uint32_t queue) const override;
   bool SetGuestOffloads(uint64_t offloads) override;
+  void SetRxMode(RxMode mode, bool on) override;
+  void SetMacTables(const MacTable& unicast,
+                    const MacTable& multicast) override;
+  bool SetMac(const MacAddress& mac) override;
+  bool SetVlan(uint16_t id, bool on) override;
+  bool AcknowledgeAnnounce() override;
+  std::optional<QueueStats> Stats(uint32_t queue) const override;
 
  private:
   enum class QueueState {
@@ -136,8 +144,12 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   void LookForBroken();
   void MarkBroken(const std::string& what);
   void UpdateLink();
+  [[nodiscard]] bool ShowStatus(uint16_t status);
+  void FollowAnnounce(bool up);
   void InjectConfig(Time now);
   void ApplyParams(uint32_t queue);
+  void FilterChanged();
+  void ShowMac(const MacAddress& mac);
   void LogChange(const std::string& what, coalesce::Params params);
   void Persist();
   std::string NameOf(uint32_t index) const;
@@ -173,8 +185,10 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   std::optional<Time> ctrl_retry_;  // its rings are out of reach
 
   bool tap_link_ = false;
-  bool broken_ = false;      // a queue is latched, or the port lost
-  bool shown_link_ = false;  // what the configuration space says
+  bool broken_ = false;        // a queue is latched, or the port lost
+  uint16_t shown_status_ = 0;  // what the configuration space says
+  std::optional<Time> announce_at_;
+  bool announcing_ = false;  // the driver is asked to
   std::optional<Time> config_retry_;
   bool config_owed_ = false;
 

@@ -70,6 +70,7 @@ void NetDevice::StopDriver() {
   config_retry_.reset();
   config_owed_ = false;  // the next driver reads the space at its start
   driver_ok_ = false;
+  FollowAnnounce(false);
   features_ = 0;
   adopted_ = false;
 }

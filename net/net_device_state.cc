@@ -42,7 +42,13 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   if (state_.phase == DeviceState::Phase::kStopped) {
     state_.phase = DeviceState::Phase::kRunning;
   }
+  const bool known = state_.phase == DeviceState::Phase::kRunning;
   TakeUpState(*features);
+  // What it has set and nobody remembers must not cost it packets.
+  if (!known) {
+    state_.rx_filter = RxFilter::For(0, options_.mac);
+    FilterChanged();
+  }
   Log(Severity::kInfo, "adopted: the driver is active, features {}",
       FeatureNames(features_));
   StartDriver(vduse::Virtqueue::Start::kRecovered);
@@ -89,8 +95,11 @@ void NetDevice::TakeUpState(uint64_t features) {
   const uint64_t accepted = features & kGuestOffloads;
   if (known && state_.features == features) {
     state_.guest_offloads &= accepted;
+    if (restored_) state_.announce = Has(features, kFeatureGuestAnnounce);
   } else {
     state_.guest_offloads = accepted;
+    state_.rx_filter = RxFilter::For(features, options_.mac);
+    state_.announce = false;
   }
   if (known) {
     // A driver may do this in a loop.
@@ -112,7 +121,8 @@ void NetDevice::TakeUpState(uint64_t features) {
   }
   state_.phase = Phase::kRunning;
   state_.features = features;
-  Persist();
+  FilterChanged();  // and what else did
+  ShowMac(state_.rx_filter.mac);
 }
 
 // Whether the queues begin where they stopped, and that is not 0.

@@ -25,6 +25,13 @@ MigrationState Sample() {
   state.device.phase = Phase::kSuspended;
   state.device.features = net::kOfferedFeatures;
   state.device.guest_offloads = net::Bit(net::kFeatureGuestCsum);
+  state.device.rx_filter.mac = {0x06, 0, 0x5e, 0x10, 0, 2};
+  state.device.rx_filter.Set(net::RxMode::kAllMulti, true);
+  state.device.rx_filter.Set(net::RxMode::kNoBcast, true);
+  state.device.rx_filter.unicast.overflow = 1;
+  state.device.rx_filter.multicast.Add({0x33, 0x33, 0, 0, 0, 1});
+  state.device.rx_filter.multicast.Add({0x33, 0x33, 0, 0, 0, 2});
+  state.device.rx_filter.SetVlan(4095, true);
   state.device.positions = {7, 0xffff, 0};
   state.device.coalescing.all_rx = {.max_packets = 32, .max_usecs = 20000};
   state.device.coalescing.queues = {
@@ -57,6 +64,7 @@ TEST(MigrationStateTest, WhatWasWrittenIsReadAgain) {
   EXPECT_EQ(read->device.phase, Phase::kRestored);
   EXPECT_EQ(read->device.features, wrote.device.features);
   EXPECT_EQ(read->device.guest_offloads, wrote.device.guest_offloads);
+  EXPECT_EQ(read->device.rx_filter, wrote.device.rx_filter);
   EXPECT_EQ(read->device.positions, wrote.device.positions);
   const auto& got = read->device.coalescing;
   const auto& want = wrote.device.coalescing;
@@ -68,6 +76,16 @@ TEST(MigrationStateTest, WhatWasWrittenIsReadAgain) {
     EXPECT_EQ(got.queues[i].source, want.queues[i].source);
     EXPECT_EQ(got.queues[i].enabled, want.queues[i].enabled);
   }
+}
+
+TEST(MigrationStateTest, AFilterThatLetsEverythingThroughIsReadAgain) {
+  MigrationState state = Sample();
+  state.device.rx_filter = net::RxFilter::For(0, {});
+  const std::string text = FormatMigrationState(state).value();
+  EXPECT_LT(text.size(), 4000U) << "without a list of all VLANs";
+  const absl::StatusOr<MigrationState> read = ParseMigrationState(text);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->device.rx_filter, state.device.rx_filter);
 }
 
 TEST(MigrationStateTest, OnlyADeviceAtRestHasAStateToSave) {
@@ -93,9 +111,9 @@ TEST(MigrationStateTest, ADeviceOfUnknownAddressIsNotSaved) {
 
 TEST(MigrationStateTest, AnotherVersionIsRefusedByItsNumber) {
   const absl::Status status =
-      ParseMigrationState(With("\"version\": 1", "\"version\": 2")).status();
+      ParseMigrationState(With("\"version\": 2", "\"version\": 1")).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
-  EXPECT_NE(status.message().find("version 2"), std::string::npos) << status;
+  EXPECT_NE(status.message().find("version 1,"), std::string::npos) << status;
 }
 
 TEST(MigrationStateTest, WhatIsDamagedIsNamed) {
@@ -117,6 +135,17 @@ TEST(MigrationStateTest, WhatIsDamagedIsNamed) {
       {"\"features\": \"0x", "\"features\": \"0y", "'features'"},
       {"\"guest_offloads\": \"0x", "\"guest_offloads\": \"", "'guest_off"},
       {"\"features\": \"0x", "\"features\": \"0xffffffffffff", "'features'"},
+      {"\"rx_filter\": {", "\"rx_filter\": 1, \"x\": {", "'mac'"},
+      {"06:00:5e", "06:00:5", "'mac'"},
+      {"33:33:00:00:00:02", "33:33:00:00:00:0g", "'multicast'"},
+      {"\"33:33:00:00:00:02\"", "7", "'multicast'"},
+      {"\"unicast\": \"all\"", "\"unicast\": \"most\"", "'unicast'"},
+      {"\"unicast\": \"all\"", "\"unicast\": {}", "'unicast'"},
+      {"allmulti", "somemulti", "'modes'"},
+      {"\"modes\": [", "\"modes\": \"all\", \"x\": [", "'modes'"},
+      {"\"modes\": [", "\"modes\": [0,", "'modes'"},
+      {"4095", "4096", "'vlans'"},
+      {"4095", "-1", "'vlans'"},
       {"65535", "65536", "'positions'"},
       {"65535", "-1", "'positions'"},
       {"65535", "[]", "'positions'"},
@@ -159,6 +188,13 @@ TEST(MigrationStateTest, TheListsAreBounded) {
   std::string many = "1";
   for (int i = 0; i < 100'000; ++i) many += ",1";
   EXPECT_FALSE(ParseMigrationState(With("65535", many)).ok());
+  EXPECT_FALSE(ParseMigrationState(With("4095", many)).ok());
+  std::string macs = "\"33:33:00:00:00:02\"";
+  for (size_t i = 1; i < net::MacTable::kMaxEntries; ++i) {
+    macs += ",\"33:33:00:00:00:02\"";
+  }
+  EXPECT_FALSE(ParseMigrationState(With("\"33:33:00:00:00:02\"", macs)).ok())
+      << "one more than there is room for";
   EXPECT_FALSE(ParseMigrationState(std::string(100'000, '[')).ok());
 }
 

@@ -36,15 +36,18 @@ TEST(ParseMacTest, WhatIsNoAddressIsRefusedWithTheText) {
 TEST(ParseMacTest, Row110_MulticastAndZeroAreNoAddressOfADevice) {
   for (const char* text :
        {"01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(ParseMac(text).status())) << text;
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseDeviceMac(text).status())) << text;
+    EXPECT_TRUE(ParseMac(text).ok()) << text;
   }
+  EXPECT_TRUE(ParseDeviceMac("52:54:00:12:34:56").ok());
+  EXPECT_FALSE(ParseDeviceMac("52:54:00:12:34").ok());
 }
 
 TEST(RandomMacTest, ItIsAUnicastAddressOfNoVendor) {
   for (int i = 0; i < 1000; ++i) {
     const net::MacAddress mac = RandomMac();
     EXPECT_EQ(mac[0] & 3, 2);
-    const auto parsed = ParseMac(FormatMac(mac));
+    const auto parsed = ParseDeviceMac(FormatMac(mac));
     ASSERT_TRUE(parsed.ok()) << parsed.status();
     EXPECT_EQ(*parsed, mac);
   }

@@ -31,6 +31,10 @@ SavedState Numbered(uint16_t number) {
   state.device.phase = net::DeviceState::Phase::kSuspended;
   state.device.features = 0x12345600ULL + number;
   state.device.guest_offloads = 0x180ULL + number;
+  state.device.rx_filter = net::RxFilter::For(0, state.mac);
+  state.device.rx_filter.SetVlan(number % net::RxFilter::kVlans, false);
+  state.device.rx_filter.multicast.Add({1, 0, 0, 0, 0, 1});
+  state.device.announce = true;
   state.device.asids = {0, 1};
   state.device.positions = {number, 0, 0xffff};
   state.device.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
@@ -52,6 +56,8 @@ void ExpectSame(const SavedState& a, const SavedState& b) {
   EXPECT_EQ(a.device.phase, b.device.phase);
   EXPECT_EQ(a.device.features, b.device.features);
   EXPECT_EQ(a.device.guest_offloads, b.device.guest_offloads);
+  EXPECT_EQ(a.device.rx_filter, b.device.rx_filter);
+  EXPECT_EQ(a.device.announce, b.device.announce);
   EXPECT_EQ(a.device.asids, b.device.asids);
   EXPECT_EQ(a.device.positions, b.device.positions);
   EXPECT_EQ(a.tap_created, b.tap_created);
@@ -212,7 +218,7 @@ TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
 TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
   Open().Write(Numbered(1));
   std::string other = Bytes();
-  ASSERT_EQ(other.substr(0, 8), "dusenet3");
+  ASSERT_EQ(other.substr(0, 8), "dusenet4");
   other[7] = '1';
   SetBytes(other);
   EXPECT_FALSE(Open().Read());
@@ -235,6 +241,14 @@ TEST_F(StateFileTest, Row140_MoreQueuesThanFitAreCutOff) {
   EXPECT_EQ(file.Read().value().device.positions.size(), StateFile::kMaxQueues);
   EXPECT_EQ(file.Read().value().device.coalescing.queues.size(),
             StateFile::kMaxQueues);
+}
+
+TEST_F(StateFileTest, Row140_AFilterThatIsNoneSaysNothing) {
+  StateFile file = Open();
+  SavedState state = Numbered(1);
+  state.device.rx_filter.unicast.count = net::MacTable::kMaxEntries + 1;
+  file.Write(state);
+  EXPECT_FALSE(file.Read());
 }
 
 TEST_F(StateFileTest, Row142_ASymbolicLinkIsNotFollowed) {

@@ -44,8 +44,11 @@ TEST(FeaturesTest, Row2_TheLeastMustBeAccepted) {
   EXPECT_FALSE(CheckNegotiated(kOfferedFeatures, 0).ok());
 }
 
-TEST(FeaturesTest, Row3_CoalescingNeedsTheControlQueue) {
-  for (const unsigned bit : {kFeatureNotfCoal, kFeatureVqNotfCoal}) {
+TEST(FeaturesTest, Row3_WhatHasCommandsNeedsTheControlQueue) {
+  for (const unsigned bit :
+       {kFeatureNotfCoal, kFeatureVqNotfCoal, kFeatureCtrlRx, kFeatureCtrlVlan,
+        kFeatureCtrlRxExtra, kFeatureGuestAnnounce, kFeatureCtrlMacAddr,
+        kFeatureDeviceStats}) {
     EXPECT_FALSE(CheckNegotiated(kOfferedFeatures, kLeast | Bit(bit)).ok());
     EXPECT_TRUE(CheckNegotiated(kOfferedFeatures,
                                 kLeast | Bit(bit) | Bit(kFeatureCtrlVq))
@@ -89,7 +92,9 @@ TEST(FeaturesTest, WithoutControlQueueTakesNothingElse) {
   EXPECT_EQ(WithoutControlQueue(kOfferedFeatures),
             kOfferedFeatures &
                 ~(Bit(kFeatureCtrlVq) | Bit(kFeatureCtrlGuestOffloads) |
-                  Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal)));
+                  Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal) |
+                  Bit(kFeatureGuestAnnounce) | Bit(kFeatureDeviceStats) |
+                  kFilterFeatures));
   EXPECT_EQ(WithoutControlQueue(kLeast), kLeast);
 }
 
@@ -148,8 +153,8 @@ TEST(FeaturesTest, ThisReleaseCanOfferEveryProfile) {
 
 TEST(FeaturesTest, NamesAreListedFromTheLowestBit) {
   EXPECT_EQ(FeatureNames(0), "");
-  EXPECT_EQ(FeatureNames(Bit(kFeatureNotfCoal) | Bit(kFeatureMtu) | Bit(63)),
-            "MTU NOTF_COAL bit_63");
+  EXPECT_EQ(FeatureNames(Bit(kFeatureNotfCoal) | Bit(kFeatureMtu) | Bit(62)),
+            "MTU NOTF_COAL bit_62");
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ class NetDeviceTest : public testing::Test {
   static constexpr uint32_t kCtrl = 2;
   static constexpr uint16_t kBase = 65530;
   static constexpr uint32_t kSize = 16;
+  static constexpr MacAddress kMac = {2, 0, 0, 0, 0, 1};
 
   NetDeviceTest() {
     // What is refused here is refused loudly.
@@ -56,6 +57,7 @@ class NetDeviceTest : public testing::Test {
     return {.features = kOfferedFeatures,
             .queue_pairs = 1,
             .mtu = 1500,
+            .mac = kMac,
             .rx = operator_params,
             .tx = operator_params,
             .persist = [this](const auto& state) { saved = state; }};
@@ -129,12 +131,18 @@ class NetDeviceTest : public testing::Test {
   bool Receives(uint8_t seed = 9) {
     rx.Chain().Writable(2048).Offer();
     rx.Kick();
-    Bytes packet(12 + 60, seed);
-    std::fill_n(packet.begin(), 12, 0);
-    if (send(wire.get(), packet.data(), packet.size(), 0) < 0) return false;
+    if (!SendToDevice(kMac, seed)) return false;
     std::optional<tests::UsedEntry> used;
     return Pump([&] { return !!(used = rx.TakeUsed()); }) &&
-           used->bytes.size() == 72 && used->bytes[12] == seed;
+           used->bytes.size() == 72 && used->bytes.back() == seed;
+  }
+
+  // From the network: a frame of 60 bytes.
+  bool SendToDevice(const MacAddress& to, uint8_t seed = 9) {
+    Bytes packet(12 + 60, seed);
+    std::fill_n(packet.begin(), 12, 0);
+    std::copy(to.begin(), to.end(), packet.begin() + 12);
+    return send(wire.get(), packet.data(), packet.size(), 0) > 0;
   }
 
   void OfferCommand(const Bytes& command, uint32_t writable = 1) {

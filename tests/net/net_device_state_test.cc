@@ -247,7 +247,7 @@ TEST_F(NetDeviceStateTest, Row140_ASnapshotOfAnotherDeviceIsNotUsed) {
   EXPECT_EQ(Get(kRx), Reply({0, 0}));
 }
 
-TEST_F(NetDeviceStateTest, Row19_OnlyTheLinkStatusOfTheConfigIsWritten) {
+TEST_F(NetDeviceStateTest, Row19_TheLinkChangesNothingElseOfTheConfig) {
   net->SetLink(false);
   const std::vector<uint8_t> down = device.config();
   net->SetLink(true);

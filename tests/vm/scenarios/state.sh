@@ -44,9 +44,9 @@ else
     --mac 02:00:00:00:00:99
   check other-profile refused "what is not offered here" "${run[@]}" \
     --profile v1-no-cvq
-  sed 's/"version": 1/"version": 2/' "$FILE" >/tmp/version2
-  check other-version refused "version 2" vduse-net run --name "$NAME" \
-    --tap "$TAP" --restore /tmp/version2
+  sed 's/"version": 2/"version": 3/' "$FILE" >/tmp/version3
+  check other-version refused "version 3" vduse-net run --name "$NAME" \
+    --tap "$TAP" --restore /tmp/version3
   head -c 300 "$FILE" >/tmp/short
   check cut-short refused "cut short" vduse-net run --name "$NAME" \
     --tap "$TAP" --restore /tmp/short
