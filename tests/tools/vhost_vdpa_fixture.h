@@ -72,11 +72,11 @@ class VhostVdpaTest : public testing::Test {
         kMemory, kMemoryBytes);
   }
 
-  // Up to FEATURES_OK.
-  void Negotiate() {
+  // Up to FEATURES_OK, with the features that all tests need and `more`.
+  void Negotiate(uint64_t more = 0) {
     uint64_t features = Bit(net::kFeatureVersion1) |
                         Bit(net::kFeatureAccessPlatform) |
-                        Bit(net::kFeatureMac);
+                        Bit(net::kFeatureMac) | more;
     if (HasControlQueue()) {
       features |= Bit(net::kFeatureCtrlVq) | Bit(net::kFeatureNotfCoal);
     }
