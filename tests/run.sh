@@ -50,7 +50,8 @@ build() {
   } >"$log" 2>&1 || { tail -n 60 "$log"; return 1; }
 }
 # The builds that follow, as far as they get while the VMs run: with what no
-# VM wants of one processor. What fails here fails, and is shown, later.
+# VM wants of one processor. What fails here fails, and is shown, later. In a
+# process group of its own, to be ended with all it has started.
 build_ahead() {
   chrt --idle --pid 0 "$BASHPID"
   JOBS=1
@@ -100,11 +101,15 @@ step build-release build release
 step unit unit release
 if [[ $quick == no ]]; then
   # The VM first: nothing of weight should run beside it.
+  set -m
   build_ahead &
   ahead=$!
+  set +m
+  trap 'kill -- "-$ahead" 2>/dev/null || true' EXIT
   step vm ctest --test-dir build/release -L vm --output-on-failure
   step matrix ctest --test-dir build/release -L matrix --verbose
-  step build-ahead wait "$ahead"
+  kill -- "-$ahead" 2>/dev/null || true
+  wait "$ahead" 2>/dev/null || true
   step build-asan-ubsan build asan-ubsan unit_tests
   step unit-asan-ubsan unit asan-ubsan
   step build-tsan build tsan "${threaded[@]}"
