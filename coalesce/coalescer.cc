@@ -22,8 +22,14 @@ bool Coalescer::SetParams(Params params, Time now) {
 
 bool Coalescer::Drain() {
   const bool due = pending_ > 0;
-  Cancel();
+  if (due) Flush();
   return due;
+}
+
+void Coalescer::Flush() {
+  flushed_ = {
+      .packets = pending_, .first = first_pending_, .deadline = deadline_};
+  Cancel();
 }
 
 void Coalescer::Cancel() {
@@ -39,7 +45,7 @@ bool Coalescer::CheckDue(Time now) {
   // not push it back.
   const Time due = first_pending_ + delay;
   if (pending_ >= limit || delay == Time::zero() || now >= due) {
-    Cancel();
+    Flush();
     return true;
   }
   deadline_ = due;

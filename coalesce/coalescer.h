@@ -53,6 +53,14 @@ class Coalescer {
   // Forgets what is pending: after a reset nobody is to be notified.
   void Cancel();
 
+  // What the last call that returned true was about.
+  struct Batch {
+    uint32_t packets = 0;
+    Time first{};                  // when the first of them was completed
+    std::optional<Time> deadline;  // if they had to wait
+  };
+  const Batch& flushed() const { return flushed_; }
+
   // When OnTimer() is to be called; nothing while nothing is pending.
   std::optional<Time> deadline() const { return deadline_; }
 
@@ -61,12 +69,14 @@ class Coalescer {
 
  private:
   bool CheckDue(Time now);
+  void Flush();
 
   uint32_t max_pending_;
   Params params_;
   uint32_t pending_ = 0;
   Time first_pending_{};
   std::optional<Time> deadline_;
+  Batch flushed_;
 };
 
 }  // namespace coalesce

@@ -19,6 +19,7 @@
 
 #include "base/status_text.h"
 #include "daemon/link_watch.h"
+#include "net/config_space.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {
@@ -31,7 +32,8 @@ constexpr int kBusyTries = 200;
 
 struct Request {
   Kind kind;
-  uint32_t value;  // kOpenTap: the MTU, 0: leave it; kSetOffloads: flags
+  uint32_t value;   // kOpenTap: the MTU, 0: leave it; kSetTap: offloads
+  uint32_t queues;  // kOpenTap, kSetTap
   char name[256];
 };
 
@@ -51,38 +53,41 @@ void CopyText(char (&to)[kSize], std::string_view from) {
   to[n] = 0;
 }
 
-// Sends an answer, and `fd` with it unless it is -1.
-void SendAnswer(int socket, const Answer& answer, int fd) {
+using Control = std::array<char, CMSG_SPACE(net::kMaxQueuePairs * sizeof(int))>;
+
+// Sends an answer, and descriptors with it.
+void SendAnswer(int socket, const Answer& answer, const std::vector<int>& fds) {
   iovec iov = {.iov_base = const_cast<Answer*>(&answer),
                .iov_len = sizeof(answer)};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  alignas(cmsghdr) Control control{};
   msghdr message = {};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
-  if (fd >= 0) {
+  if (!fds.empty()) {
+    const size_t bytes = fds.size() * sizeof(int);
     message.msg_control = control.data();
-    message.msg_controllen = control.size();
+    message.msg_controllen = CMSG_SPACE(bytes);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    header->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(header), fds.data(), bytes);
   }
   sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-// Closes all descriptors but the standard ones, `a`, and `b` if it is not -1.
-void KeepOnly(int a, int b) {
-  const auto close_between = [](int first, int last) {
-    if (first <= last) {
-      close_range(static_cast<unsigned>(first), static_cast<unsigned>(last), 0);
+// Closes all descriptors but these and the standard ones.
+void KeepOnly(std::vector<int> fds) {
+  fds.push_back(INT_MAX);
+  std::sort(fds.begin(), fds.end());
+  int first = STDERR_FILENO + 1;
+  for (const int fd : fds) {
+    if (first < fd) {
+      close_range(static_cast<unsigned>(first), static_cast<unsigned>(fd) - 1,
+                  0);
     }
-  };
-  const int low = b < 0 ? a : std::min(a, b);
-  const int high = std::max(a, b);
-  close_between(STDERR_FILENO + 1, low - 1);
-  close_between(low + 1, high - 1);
-  close_between(high + 1, INT_MAX);
+    first = fd == INT_MAX ? fd : fd + 1;
+  }
 }
 
 // The child's side.
@@ -91,15 +96,15 @@ class Admin {
   explicit Admin(base::UniqueFd socket) : socket_(std::move(socket)) {}
 
   // Goes on with a TAP that is open already.
-  void TakeTap(base::UniqueFd tap, const std::string& name) {
-    tap_.emplace(std::move(tap));
+  void TakeTap(std::vector<net::Tap> tap, const std::string& name) {
+    tap_ = std::move(tap);
     absl::StatusOr<LinkWatch> link = LinkWatch::Open(name);
     // It may be gone by now; then so is its link.
     if (link.ok()) {
       link_.emplace(std::move(*link));
       link_up_ = link_->up();
     }
-    Reply(Kind::kLink, absl::OkStatus(), -1);
+    Reply(Kind::kLink, absl::OkStatus());
   }
 
   void Run() {
@@ -113,7 +118,7 @@ class Admin {
         const std::optional<bool> up = link_->Poll();
         if (up && *up != link_up_) {
           link_up_ = *up;
-          Reply(Kind::kLink, absl::OkStatus(), -1);
+          Reply(Kind::kLink, absl::OkStatus());
         }
       }
       if (fds[0].revents != 0) {
@@ -130,73 +135,89 @@ class Admin {
     const std::string name = request.name;
     switch (request.kind) {
       case Kind::kOpenTap:
-        OpenTap(name, request.value);
+        OpenTap(name, request.value, request.queues);
         return;
-      case Kind::kSetOffloads:
-        Reply(request.kind,
-              tap_ ? tap_->SetOffloads(request.value) : absl::OkStatus(), -1);
+      case Kind::kSetTap:
+        Reply(request.kind, SetTap(request.value, request.queues));
         return;
       case Kind::kAttach:
-        Reply(request.kind, vduse::AttachToBus(name), -1);
+        Reply(request.kind, vduse::AttachToBus(name));
         return;
       case Kind::kDetach:
-        Reply(request.kind, vduse::DetachFromBus(name), -1);
+        Reply(request.kind, vduse::DetachFromBus(name));
         return;
       case Kind::kRemoveTap:
-        Reply(request.kind, tap_ ? tap_->Remove() : absl::OkStatus(), -1);
-        tap_.reset();
+        Reply(request.kind,
+              tap_.empty() ? absl::OkStatus() : tap_.front().Remove());
+        tap_.clear();
         return;
       case Kind::kLink:
         return;
     }
   }
 
-  void OpenTap(const std::string& name, uint32_t mtu) {
-    absl::StatusOr<net::Tap> tap = net::Tap::Open(name);
+  absl::Status SetTap(unsigned offloads, uint32_t queues) {
+    absl::Status status;
+    for (uint32_t i = 0; i < tap_.size(); ++i) {
+      if (tap_.size() > 1) status.Update(tap_[i].SetAttached(i < queues));
+    }
+    if (!tap_.empty()) status.Update(tap_.front().SetOffloads(offloads));
+    return status;
+  }
+
+  void OpenTap(const std::string& name, uint32_t mtu, uint32_t queues) {
+    tap_.clear();
+    absl::StatusOr<std::vector<net::Tap>> tap = net::Tap::Open(name, queues);
     // The copy of a killed process's child may be about to close.
     for (int i = 0; i < kBusyTries && absl::IsFailedPrecondition(tap.status());
          ++i) {
       std::this_thread::sleep_for(kBusyPause);
-      tap = net::Tap::Open(name);
+      tap = net::Tap::Open(name, queues);
     }
     if (!tap.ok()) {
-      Reply(Kind::kOpenTap, tap.status(), -1);
+      Reply(Kind::kOpenTap, tap.status());
       return;
     }
-    tap_.emplace(std::move(*tap));
+    tap_ = std::move(*tap);
     absl::StatusOr<LinkWatch> link = LinkWatch::Open(name);
     if (!link.ok()) {
-      Reply(Kind::kOpenTap, link.status(), -1);
+      Reply(Kind::kOpenTap, link.status());
       return;
     }
     link_.emplace(std::move(*link));
     link_up_ = link_->up();
     absl::Status status;
     if (mtu != 0) status = link_->SetMtu(mtu);
-    Reply(Kind::kOpenTap, status, status.ok() ? tap_->fd() : -1);
+    std::vector<int> fds;
+    if (status.ok()) {
+      for (const net::Tap& queue : tap_) fds.push_back(queue.fd());
+    }
+    Reply(Kind::kOpenTap, status, fds);
   }
 
-  void Reply(Kind kind, const absl::Status& status, int fd) {
+  void Reply(Kind kind, const absl::Status& status,
+             const std::vector<int>& fds = {}) {
     Answer answer = {};
     answer.kind = kind;
     answer.code = static_cast<int32_t>(status.code());
-    answer.tap_created = tap_ && tap_->created() ? 1 : 0;
-    answer.tap_knows_uso = tap_ && tap_->knows_uso() ? 1 : 0;
+    const net::Tap* tap = tap_.empty() ? nullptr : &tap_.front();
+    answer.tap_created = tap != nullptr && tap->created() ? 1 : 0;
+    answer.tap_knows_uso = tap != nullptr && tap->knows_uso() ? 1 : 0;
     answer.link_up = link_up_ ? 1 : 0;
     CopyText(answer.text, base::Text(status));
-    SendAnswer(socket_.get(), answer, fd);
+    SendAnswer(socket_.get(), answer, fds);
   }
 
   base::UniqueFd socket_;
-  std::optional<net::Tap> tap_;
+  std::vector<net::Tap> tap_;  // its queues
   std::optional<LinkWatch> link_;
   bool link_up_ = false;
 };
 
 }  // namespace
 
-absl::StatusOr<AdminProcess> AdminProcess::Start(int tap,
-                                                 const std::string& tap_name) {
+absl::StatusOr<AdminProcess> AdminProcess::Start(
+    const std::vector<base::UniqueFd>& tap, const std::string& tap_name) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
     return absl::ErrnoToStatus(errno, "socketpair");
@@ -207,7 +228,13 @@ absl::StatusOr<AdminProcess> AdminProcess::Start(int tap,
   if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
   if (pid > 0) return AdminProcess(std::move(ours));
 
-  KeepOnly(theirs.get(), tap);
+  std::vector<int> keep = {theirs.get()};
+  std::vector<net::Tap> queues;
+  for (const base::UniqueFd& queue : tap) {
+    keep.push_back(queue.get());
+    queues.emplace_back(base::UniqueFd(queue.get()));
+  }
+  KeepOnly(keep);
   prctl(PR_SET_NAME, "vduse-net-admin");
   // A signal to the whole group is the parent's business: it may still need
   // us to detach the device.
@@ -215,20 +242,22 @@ absl::StatusOr<AdminProcess> AdminProcess::Start(int tap,
   signal(SIGTERM, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   Admin admin(std::move(theirs));
-  if (tap >= 0) admin.TakeTap(base::UniqueFd(tap), tap_name);
+  if (!queues.empty()) admin.TakeTap(std::move(queues), tap_name);
   admin.Run();
   _exit(0);
 }
 
-void AdminProcess::OpenTap(const std::string& name,
-                           std::optional<uint16_t> mtu) {
-  Send(Kind::kOpenTap, name, mtu.value_or(0));
+void AdminProcess::OpenTap(const std::string& name, std::optional<uint16_t> mtu,
+                           uint32_t queues) {
+  Send(Kind::kOpenTap, name, mtu.value_or(0), queues);
 }
 
-void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value) {
+void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value,
+                        uint32_t queues) {
   Request request = {};
   request.kind = kind;
   request.value = value;
+  request.queues = queues;
   CopyText(request.name, name);
   // If the child is gone, Next() says so.
   [[maybe_unused]] ssize_t n =
@@ -238,7 +267,7 @@ void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value) {
 absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
   Answer answer = {};
   iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  alignas(cmsghdr) Control control{};
   msghdr message = {};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
@@ -255,15 +284,18 @@ absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
   Event event{.kind = answer.kind,
               .status = absl::Status(static_cast<absl::StatusCode>(answer.code),
                                      answer.text),
-              .tap = std::nullopt,
+              .tap = {},
               .tap_created = answer.tap_created != 0,
               .tap_knows_uso = answer.tap_knows_uso != 0,
               .link_up = answer.link_up != 0};
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-    event.tap.emplace(base::UniqueFd(fd));
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(fd), sizeof(fd));
+      event.tap.emplace_back(base::UniqueFd(fd));
+    }
   }
   return event;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,7 +32,7 @@ class AdminProcess {
  public:
   enum class Kind : uint32_t {
     kOpenTap,
-    kSetOffloads,
+    kSetTap,
     kAttach,
     kDetach,
     kRemoveTap,
@@ -41,24 +42,29 @@ class AdminProcess {
   // An answer to a request, or, unasked, a change of the TAP's link.
   struct Event {
     Kind kind{};
-    absl::Status status;          // of what was asked for
-    std::optional<net::Tap> tap;  // kOpenTap
-    bool tap_created = false;     // kOpenTap
-    bool tap_knows_uso = false;   // kOpenTap
-    bool link_up = false;         // kOpenTap, kLink
+    absl::Status status;         // of what was asked for
+    std::vector<net::Tap> tap;   // kOpenTap: its queues
+    bool tap_created = false;    // kOpenTap
+    bool tap_knows_uso = false;  // kOpenTap
+    bool link_up = false;        // kOpenTap, kLink
   };
 
-  // Forks. The child keeps no descriptor of the parent's but `tap`, if that
-  // is not -1: a queue of the interface `tap_name`, whose link it then follows
+  // Forks. The child keeps no descriptor of the parent's but those in `tap`:
+  // the queues, if any, of the interface `tap_name`, whose link it then follows
   // from the start. So a child that was killed can be replaced at any time.
-  static absl::StatusOr<AdminProcess> Start(int tap = -1,
-                                            const std::string& tap_name = "");
+  static absl::StatusOr<AdminProcess> Start(
+      const std::vector<base::UniqueFd>& tap = {},
+      const std::string& tap_name = "");
   AdminProcess(AdminProcess&&) = default;
   AdminProcess& operator=(AdminProcess&&) = default;
 
   // Each asks; the answer is an event. One request of a kind at a time.
-  void OpenTap(const std::string& name, std::optional<uint16_t> mtu);
-  void SetOffloads(unsigned flags) { Send(Kind::kSetOffloads, "", flags); }
+  void OpenTap(const std::string& name, std::optional<uint16_t> mtu,
+               uint32_t queues);
+  // What the TAP may hand out, and over how many of its queues.
+  void SetTap(unsigned offloads, uint32_t queues) {
+    Send(Kind::kSetTap, "", offloads, queues);
+  }
   void Attach(const std::string& name) { Send(Kind::kAttach, name, 0); }
   void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
   void RemoveTap() { Send(Kind::kRemoveTap, "", 0); }
@@ -71,7 +77,8 @@ class AdminProcess {
 
  private:
   explicit AdminProcess(base::UniqueFd socket) : socket_(std::move(socket)) {}
-  void Send(Kind kind, const std::string& name, uint32_t value);
+  void Send(Kind kind, const std::string& name, uint32_t value,
+            uint32_t queues = 0);
 
   base::UniqueFd socket_;
 };

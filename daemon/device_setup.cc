@@ -5,6 +5,7 @@
 #include <linux/virtio_ids.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -17,28 +18,41 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr uint32_t kDataQueues = 2;
 constexpr milliseconds kAdoptPause(10);
 constexpr int kAdoptTries = 200;
 
+// More than one pair is of use only to a driver that can ask for them.
+uint32_t PairsWith(const NewDevice& wanted, uint64_t features) {
+  return net::Has(features, net::kFeatureMq) ? wanted.queue_pairs : 1;
+}
+
 vduse::DeviceConfig ToConfig(const NewDevice& wanted, uint64_t features) {
   const bool control = net::Has(features, net::kFeatureCtrlVq);
+  net::ConfigSpace space = wanted.config;
+  space.max_virtqueue_pairs =
+      static_cast<uint16_t>(PairsWith(wanted, features));
   return {.name = wanted.name,
           .device_id = VIRTIO_ID_NET,
           .features = features,
           .queue_size = wanted.queue_size,
-          .queue_count = kDataQueues + (control ? 1 : 0),
+          .queue_count = 2 * PairsWith(wanted, features) + (control ? 1 : 0),
           .groups = control ? net::kGroups : 1,
           .address_spaces = control ? net::kAddressSpaces : 1,
-          .config_space = wanted.config.Bytes()};
+          .config_space = space.Bytes()};
 }
 
 }  // namespace
+
+uint64_t FeaturesFor(uint32_t queue_pairs) {
+  return net::Without(net::kOfferedFeatures,
+                      queue_pairs > 1 ? 0 : net::Bit(net::kFeatureMq));
+}
 
 absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
   NewDevice wanted;
   wanted.name = options.name;
   wanted.queue_size = options.queue_size.value_or(kDefaultQueueSize);
+  wanted.queue_pairs = options.queue_pairs.value_or(1);
   wanted.config.mac = options.mac ? *options.mac : RandomMac();
   wanted.config.mtu = options.mtu.value_or(kDefaultMtu);
   wanted.config.status = 0;
@@ -71,6 +85,13 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
     return differs("--queue-size", std::to_string(*options.queue_size),
                    std::to_string(state->queue_size));
   }
+  // Its positions are of all queues: two of each pair, and the control queue.
+  const auto pairs = static_cast<uint32_t>(state->device.positions.size() / 2);
+  if (options.queue_pairs && *options.queue_pairs != pairs) {
+    return differs("--queue-pairs", std::to_string(*options.queue_pairs),
+                   std::to_string(pairs));
+  }
+  wanted.queue_pairs = std::clamp(pairs, 1U, net::kMaxQueuePairs);
   wanted.config.mac = state->mac;
   wanted.config.mtu = state->mtu;
   wanted.queue_size = options.queue_size.value_or(state->queue_size);
@@ -81,7 +102,7 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted) {
   uint64_t features = wanted.features.value_or(
-      net::Without(net::kOfferedFeatures,
+      net::Without(FeaturesFor(wanted.queue_pairs),
                    wanted.without | (wanted.uso ? 0 : net::kUsoFeatures)));
   if ((features & net::kUsoFeatures) != 0 && !wanted.uso) {
     return absl::InvalidArgumentError(
@@ -109,7 +130,7 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
   auto device = vduse::KernelDevice::Open(wanted.name);
   absl::Status status = device.status();
   for (uint32_t i = 0; status.ok() && i < config.queue_count; ++i) {
-    const bool control_queue = i == kDataQueues;
+    const bool control_queue = i == 2 * PairsWith(wanted, features);
     status = (*device)->SetupQueue(i, wanted.queue_size,
                                    control_queue && control.has_groups()
                                        ? net::kCtrlGroup
@@ -120,7 +141,9 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
     status.Update(control.Destroy(wanted.name));
     return status;
   }
-  return CreatedDevice{.device = std::move(*device), .features = features};
+  return CreatedDevice{.device = std::move(*device),
+                       .features = features,
+                       .queue_pairs = PairsWith(wanted, features)};
 }
 
 absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(

@@ -20,6 +20,7 @@ struct NewDevice {
   std::string name;
   net::ConfigSpace config;
   uint16_t queue_size = 0;
+  uint32_t queue_pairs = 1;
   // Just these, or an error. If absent, all that the kernel allows.
   std::optional<uint64_t> features;
   uint64_t without = 0;  // of all
@@ -31,13 +32,17 @@ struct NewDevice {
 struct CreatedDevice {
   std::unique_ptr<vduse::KernelDevice> device;
   uint64_t features = 0;  // offered
+  uint32_t queue_pairs = 1;
 };
+
+// What a device with so many queue pairs offers at most.
+uint64_t FeaturesFor(uint32_t queue_pairs);
 
 // What `run` is to make, by its options and the state they name.
 //   InvalidArgument: that state is no good, or the options contradict it.
 absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options);
 
-// Makes a network device with one queue pair.
+// Makes a network device; without a control queue it has one queue pair.
 //   AlreadyExists: there is a device of that name.
 //   InvalidArgument: the kernel does not allow these features.
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,

@@ -72,6 +72,21 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
                   "Go on with what `vduse-net state save` wrote");
   run->add_flag("--attach", options.attach,
                 "Attach to the vDPA bus, like `vdpa dev add`");
+  run->add_option("--queue-pairs", options.queue_pairs,
+                  "Queue pairs that a driver may use, each with a thread and a "
+                  "queue of the TAP (default: 1)")
+      ->check(CLI::Range(1U, net::kMaxQueuePairs));
+  run->add_option_function<std::string>(
+         "--cpus",
+         [&options](const std::string& list) {
+           options.cpus = ParseCpus(list).value_or(std::vector<int>());
+         },
+         "CPUs for the queue pairs' threads, in turn, like 2,4-6 (default: "
+         "any)")
+      ->check([](const std::string& list) -> std::string {
+        const auto cpus = ParseCpus(list);
+        return cpus.ok() ? "" : base::Text(cpus.status());
+      });
   run->add_option("--engine", options.engine,
                   "How packets get into and out of the TAP: io_uring, "
                   "syscalls, or auto, which is io_uring if it can be had "
@@ -84,6 +99,10 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
                   "Look for packets for up to so long before sleeping, while "
                   "that pays (default: 0)")
       ->check(CLI::Range(0U, kMaxBusyPollUsecs));
+  run->add_option("--timer-poll-usecs", options.timer_poll_usecs,
+                  "Do not sleep for the last so long before a notification is "
+                  "due (default: 0)")
+      ->check(CLI::Range(0U, kMaxTimerPollUsecs));
   const std::string until = " until the driver sets it, and after a reset";
   run->add_option("--rx-usecs", options.rx.max_usecs,
                   "Delay of rx notifications in microseconds" + until);

@@ -269,6 +269,7 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
       {"feature_names", net::FeatureNames(device.features)},
       {"guest_offloads", fmt::format("{:#x}", device.guest_offloads)},
       {"rx_filter", ToJson(device.rx_filter)},
+      {"active_pairs", device.active_pairs},
       {"positions", device.positions},
       {"coalescing",
        {{"all_rx", ToJson(device.coalescing.all_rx)},
@@ -319,6 +320,8 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
       ParseFeatures(reader, document, "guest_offloads");
   state.device.rx_filter =
       ParseFilter(reader, reader.Member(document, "rx_filter"));
+  state.device.active_pairs = static_cast<uint16_t>(
+      reader.Number(document, "active_pairs", net::kMaxQueuePairs));
   const json& positions = reader.Member(document, "positions");
   if (positions.is_array() && positions.size() <= kMaxQueues) {
     for (const json& position : positions) {

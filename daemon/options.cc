@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/options.h"
 
+#include <errno.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/random.h>
 
 #include <bit>
@@ -23,6 +25,43 @@ absl::Status BadMac(const std::string& text, const char* why) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<int>> ParseCpus(const std::string& text) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
+    return absl::ErrnoToStatus(errno, "sched_getaffinity");
+  }
+  std::vector<int> cpus;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto number = [&](int& value) {
+    const auto [after, error] = std::from_chars(at, end, value);
+    at = after;
+    return error == std::errc() && value >= 0 && value < CPU_SETSIZE;
+  };
+  do {
+    int first = 0;
+    bool good = number(first);
+    int last = first;
+    if (good && at < end && *at == '-') {
+      ++at;
+      good = number(last) && first <= last;
+    }
+    if (!good || (at < end && *at != ',')) {
+      return absl::InvalidArgumentError(
+          fmt::format("'{}' is not a list of CPUs like 2,4-6", text));
+    }
+    for (int cpu = first; cpu <= last; ++cpu) {
+      if (!CPU_ISSET(static_cast<size_t>(cpu), &allowed)) {
+        return absl::InvalidArgumentError(
+            fmt::format("this process may not run on CPU {}", cpu));
+      }
+      cpus.push_back(cpu);
+    }
+  } while (at < end && *at++ == ',');
+  return cpus;
+}
 
 absl::StatusOr<net::MacAddress> ParseMac(const std::string& text) {
   constexpr char kForm[] = "is not of the form 52:54:00:12:34:56";

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "coalesce/coalescer.h"
@@ -17,6 +18,8 @@ inline constexpr uint16_t kDefaultMtu = 1500;
 inline constexpr uint16_t kDefaultQueueSize = 256;
 // Longer polling is a mistake for a number of another unit.
 inline constexpr uint32_t kMaxBusyPollUsecs = 10'000;
+// No sleep ends that late.
+inline constexpr uint32_t kMaxTimerPollUsecs = 1000;
 inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 
 // The command line of `vduse-net run`.
@@ -31,8 +34,11 @@ struct RunOptions {
   uint64_t without = 0;                 // features not to be offered
   std::string restore;                  // file of a device's state, or empty
   bool attach = false;
+  std::optional<uint32_t> queue_pairs;  // 1 if absent
+  std::vector<int> cpus;                // for the workers, in turn; or any
   net::Engine engine = net::Engine::kAuto;
   uint32_t busy_poll_usecs = 0;
+  uint32_t timer_poll_usecs = 0;
   coalesce::Params rx;
   coalesce::Params tx;
   std::string state_dir = kDefaultStateDir;
@@ -40,6 +46,10 @@ struct RunOptions {
 
 // Whether a device can have virtqueues of up to so many entries.
 bool IsQueueSize(uint64_t size);
+
+// CPUs like "2,4-6", in that order. The error names what is none, or none of
+// this process.
+absl::StatusOr<std::vector<int>> ParseCpus(const std::string& text);
 
 // "52:54:00:12:34:56". A device's is unicast and not all zero.
 absl::StatusOr<net::MacAddress> ParseMac(const std::string& text);

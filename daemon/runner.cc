@@ -63,8 +63,12 @@ absl::StatusOr<std::string> Runner::Answer(const std::string& request) {
       fmt::format("this release does not know the request '{}'", request));
 }
 
+void Runner::OpenTap() {
+  admin_.OpenTap(options_.tap, options_.mtu, saved_.queue_pairs);
+}
+
 void Runner::OnTap(AdminProcess::Event event) {
-  if (!event.status.ok() || !event.tap) {
+  if (!event.status.ok() || event.tap.empty()) {
     Log(Severity::kError, "{}", base::Text(event.status));
     if (adopted_) {
       // A driver is using the device: it is served, with its link down.
@@ -79,25 +83,33 @@ void Runner::OnTap(AdminProcess::Event event) {
     saved_.tap_created = true;
     Save();
   }
-  tap_copy_ = base::UniqueFd(fcntl(event.tap->fd(), F_DUPFD_CLOEXEC, 0));
-  const absl::Status set = net_->SetTap(std::move(*event.tap));
+  tap_copies_.clear();
+  for (const net::Tap& queue : event.tap) {
+    tap_copies_.emplace_back(fcntl(queue.fd(), F_DUPFD_CLOEXEC, 0));
+  }
+  // Without a control queue there is one pair, whatever was asked for.
+  while (event.tap.size() > saved_.queue_pairs) event.tap.pop_back();
+  const absl::Status set = net_->SetTap(std::move(event.tap));
   if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
   net_->SetLink(event.link_up);
   tap_ready_ = true;
-  tap_offloads_ = 0;
+  tap_settings_ = TapSettings{
+      .offloads = 0, .queues = static_cast<uint32_t>(tap_copies_.size())};
   CheckReady();
 }
 
-// The driver says what packets may leave to it, and was answered; to tell the
-// TAP takes the rtnl lock. One request at a time, and the latest counts: a
-// driver may change its mind in a loop.
-void Runner::FollowOffloads() {
-  if (!tap_ready_ || offloads_asked_ || admin_restart_at_) return;
-  const unsigned wanted = net::TunOffloads(net_->guest_offloads());
-  if (tap_offloads_ == wanted) return;
-  admin_.SetOffloads(wanted);
-  tap_offloads_ = wanted;
-  offloads_asked_ = true;
+// The driver says what packets may be left to it and how many queues it uses,
+// and was answered; to tell the TAP takes the rtnl lock. One request at a time,
+// and the latest counts: a driver may change its mind in a loop.
+void Runner::FollowDriver() {
+  if (!tap_ready_ || tap_asked_ || admin_restart_at_) return;
+  const TapSettings wanted = {
+      .offloads = net::TunOffloads(net_->guest_offloads()),
+      .queues = net_->active_pairs()};
+  if (tap_settings_ == wanted) return;
+  admin_.SetTap(wanted.offloads, wanted.queues);
+  tap_settings_ = wanted;
+  tap_asked_ = true;
 }
 
 void Runner::CheckReady() {
@@ -116,8 +128,8 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
     case AdminProcess::Kind::kOpenTap:
       OnTap(std::move(event));
       return;
-    case AdminProcess::Kind::kSetOffloads:
-      offloads_asked_ = false;
+    case AdminProcess::Kind::kSetTap:
+      tap_asked_ = false;
       if (!event.status.ok()) {
         Log(Severity::kError, "{}", base::Text(event.status));
       }
@@ -153,16 +165,16 @@ void Runner::RestartAdmin() {
   admin_restart_at_.reset();
   admin_started_ = net::Now();
   absl::StatusOr<AdminProcess> admin =
-      AdminProcess::Start(tap_copy_.get(), options_.tap);
+      AdminProcess::Start(tap_copies_, options_.tap);
   if (!admin.ok()) {
     Log(Severity::kError, "{}", base::Text(admin.status()));
     admin_restart_at_ = admin_started_ + kAdminPause;
     return;
   }
   admin_ = std::move(*admin);
-  offloads_asked_ = false;
-  tap_offloads_.reset();
-  if (!tap_ready_) admin_.OpenTap(options_.tap, options_.mtu);
+  tap_asked_ = false;
+  tap_settings_.reset();
+  if (!tap_ready_) OpenTap();
   if (phase_ == Phase::kDetaching) {
     admin_.Detach(options_.name);
   } else if (!attached_) {
@@ -225,10 +237,10 @@ ExitCode Runner::Serve() {
         BeginDetach();
       }
     }
-    FollowOffloads();
+    FollowDriver();
     if (tap_retry_at_ && net::Now() >= *tap_retry_at_) {
       tap_retry_at_.reset();
-      admin_.OpenTap(options_.tap, options_.mtu);
+      OpenTap();
     }
     if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
     if (detach_notice_at_ && net::Now() >= *detach_notice_at_) {

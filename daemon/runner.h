@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -50,9 +51,10 @@ class Runner {
   ExitCode RemoveTap(ExitCode code);
 
   ExitCode Serve();
-  void FollowOffloads();
+  void FollowDriver();
   void RestartAdmin();
   void OnAdminEvent(AdminProcess::Event event);
+  void OpenTap();
   void OnTap(AdminProcess::Event event);
   void OnSignal();
   void CheckReady();
@@ -76,10 +78,15 @@ class Runner {
   bool adopted_ = false;
   bool tap_ready_ = false;
   std::optional<net::Time> tap_retry_at_;
-  // The flags last set, if it is known which.
-  std::optional<unsigned> tap_offloads_;
-  bool offloads_asked_ = false;
-  base::UniqueFd tap_copy_;  // for a new administration process
+  // What was last asked for, if it is known.
+  struct TapSettings {
+    unsigned offloads = 0;
+    uint32_t queues = 0;
+    bool operator==(const TapSettings&) const = default;
+  };
+  std::optional<TapSettings> tap_settings_;
+  bool tap_asked_ = false;
+  std::vector<base::UniqueFd> tap_copies_;  // for a new administration process
   std::optional<net::Time> admin_restart_at_;
   std::optional<net::Time> detach_notice_at_;
   std::string vhost_device_;  // looked up before: the kernel removes its name

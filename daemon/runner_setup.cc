@@ -37,7 +37,8 @@ void Runner::Adopt(std::unique_ptr<vduse::KernelDevice> device) {
   RenewState();
   predecessor_ = state_.Read();
   const bool has_control = device_->queue_count() % 2 == 1;
-  const uint64_t all = net::kOfferedFeatures;
+  saved_.queue_pairs = device_->queue_count() / 2;
+  const uint64_t all = FeaturesFor(saved_.queue_pairs);
   saved_.features = predecessor_  ? predecessor_->features & all
                     : has_control ? all
                                   : net::WithoutControlQueue(all);
@@ -63,13 +64,14 @@ void Runner::Adopt(std::unique_ptr<vduse::KernelDevice> device) {
 std::optional<ExitCode> Runner::Create() {
   absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
   if (!wanted.ok()) return Fail(kExitFailure, wanted.status());
-  admin_.OpenTap(options_.tap, options_.mtu);
+  saved_.queue_pairs = wanted->queue_pairs;
+  OpenTap();
   absl::StatusOr<AdminProcess::Event> tap = admin_.Next();
   if (!tap.ok()) return Fail(kExitFailure, tap.status());
   if (!tap->status.ok()) return Fail(kExitFailure, tap->status);
   saved_.tap_created = tap->tap_created;
   if (options_.engine == net::Engine::kUring) {
-    const auto uring = net::Uring::Create(tap->tap->fd());
+    const auto uring = net::Uring::Create(tap->tap.front().fd());
     if (!uring.ok()) {
       return Fail(kExitHost, absl::UnavailableError(fmt::format(
                                  "--engine io_uring: {}; leave it out",
@@ -86,6 +88,7 @@ std::optional<ExitCode> Runner::Create() {
   device_ = std::move(created->device);
   RenewState();
   saved_.features = created->features;
+  saved_.queue_pairs = created->queue_pairs;
   restored_ = wanted->restored;
   saved_.mac = wanted->config.mac;
   saved_.mtu = wanted->config.mtu;
@@ -94,7 +97,9 @@ std::optional<ExitCode> Runner::Create() {
       options_.name, FormatMac(saved_.mac), saved_.mtu,
       net::FeatureNames(saved_.features));
   if (!net::Has(saved_.features, net::kFeatureCtrlVq)) {
-    Log(Severity::kWarning, "no control queue: {}", kNoControlQueueText);
+    Log(Severity::kWarning, "no control queue{}: {}",
+        wanted->queue_pairs > 1 ? ", and so one queue pair" : "",
+        kNoControlQueueText);
   }
   return std::nullopt;
 }
@@ -102,9 +107,12 @@ std::optional<ExitCode> Runner::Create() {
 std::optional<ExitCode> Runner::BuildDevice() {
   net::NetDevice::Options options;
   options.features = saved_.features;
+  options.queue_pairs = saved_.queue_pairs;
+  options.cpus = options_.cpus;
   options.mtu = saved_.mtu;
   options.engine = options_.engine;
   options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
+  options.timer_poll = std::chrono::microseconds(options_.timer_poll_usecs);
   options.mac = saved_.mac;
   options.rx = options_.rx;
   options.tx = options_.tx;
@@ -121,7 +129,7 @@ std::optional<ExitCode> Runner::BuildDevice() {
     std::optional<net::DeviceState> device;
     if (predecessor_) device = saved_.device = predecessor_->device;
     net_->Resume(device);
-    admin_.OpenTap(options_.tap, options_.mtu);
+    OpenTap();
   } else {
     if (restored_) {
       const absl::Status fits = net_->Restore(*restored_);
@@ -172,7 +180,7 @@ ExitCode Runner::Dismantle(ExitCode code) {
 
 // The TAP goes if it was made for the device.
 ExitCode Runner::RemoveTap(ExitCode code) {
-  tap_copy_.Reset();
+  tap_copies_.clear();
   if (!saved_.tap_created) return code;
   admin_.RemoveTap();
   for (;;) {

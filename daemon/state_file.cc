@@ -24,7 +24,7 @@ using coalesce::Params;
 using coalesce::Source;
 using Phase = net::DeviceState::Phase;
 
-constexpr uint64_t kMagic = 0x3474656e65737564;  // "dusenet4"
+constexpr uint64_t kMagic = 0x3574656e65737564;  // "dusenet5"
 
 // FNV-1a: finds torn and damaged slots, which is all it is for.
 uint64_t Checksum(const void* data, size_t size) {
@@ -70,8 +70,9 @@ struct StateFile::Slot {
   uint8_t phase;
   uint8_t has_all_rx;
   uint8_t has_all_tx;
+  uint16_t active_pairs;
   uint8_t announce;
-  uint8_t padding;
+  uint8_t padding[7];
   SavedParams all_rx;
   SavedParams all_tx;
   uint32_t asids[net::kGroups];
@@ -163,6 +164,8 @@ std::optional<SavedState> StateFile::Read() const {
   device.phase = static_cast<Phase>(slot->phase);
   device.features = slot->negotiated;
   device.guest_offloads = slot->guest_offloads;
+  if (slot->active_pairs == 0) return std::nullopt;
+  device.active_pairs = slot->active_pairs;
   if (!slot->rx_filter.Valid()) return std::nullopt;
   device.rx_filter = slot->rx_filter;
   device.announce = slot->announce != 0;
@@ -201,6 +204,7 @@ void StateFile::Write(const SavedState& state) {
   next.phase = static_cast<uint8_t>(device.phase);
   next.negotiated = device.features;
   next.guest_offloads = device.guest_offloads;
+  next.active_pairs = device.active_pairs;
   next.rx_filter = device.rx_filter;
   next.announce = device.announce ? 1 : 0;
   std::copy(device.asids.begin(), device.asids.end(), next.asids);

@@ -19,7 +19,8 @@ struct SavedState {
   uint64_t features = 0;  // offered
   net::MacAddress mac{};
   uint16_t mtu = 0;
-  uint16_t queue_size = 0;  // largest
+  uint16_t queue_size = 0;   // largest
+  uint32_t queue_pairs = 1;  // by what the device is, not kept
   bool tap_created = false;
   net::DeviceState device;
 };

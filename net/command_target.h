@@ -42,6 +42,9 @@ class CommandTarget {
   // GUEST_OFFLOADS_SET. False if it names what was not negotiated.
   [[nodiscard]] virtual bool SetGuestOffloads(uint64_t offloads) = 0;
 
+  // VQ_PAIRS_SET. False if the device has not so many, or for none.
+  [[nodiscard]] virtual bool SetQueuePairs(uint16_t pairs) = 0;
+
   // The class RX, and MAC_TABLE_SET.
   virtual void SetRxMode(RxMode mode, bool on) = 0;
   virtual void SetMacTables(const MacTable& unicast,

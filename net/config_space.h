@@ -43,6 +43,9 @@ static_assert(offsetof(ConfigSpace, status) == 6);
 static_assert(offsetof(ConfigSpace, mtu) == 10);
 static_assert(offsetof(ConfigSpace, duplex) == 16);
 
+// Queue pairs that a device of ours may have.
+inline constexpr uint32_t kMaxQueuePairs = 16;
+
 inline constexpr uint16_t kStatusLinkUp = 1;
 inline constexpr uint16_t kStatusAnnounce = 2;
 

@@ -31,6 +31,9 @@ constexpr uint8_t kVlanDel = 1;
 constexpr uint8_t kClassAnnounce = 3;
 constexpr uint8_t kAnnounceAck = 0;
 
+constexpr uint8_t kClassMq = 4;
+constexpr uint8_t kPairsSet = 0;
+
 constexpr uint8_t kClassOffload = 5;
 constexpr uint8_t kOffloadSet = 0;
 
@@ -135,6 +138,7 @@ constexpr CtrlQueue::Command CtrlQueue::kCommands[] = {
     {kClassVlan, kVlanAdd, kFeatureCtrlVlan, {2}, &Q::SetVlan<true>},
     {kClassVlan, kVlanDel, kFeatureCtrlVlan, {2}, &Q::SetVlan<false>},
     {kClassAnnounce, kAnnounceAck, kFeatureGuestAnnounce, {0}, &Q::AnnounceAck},
+    {kClassMq, kPairsSet, kFeatureMq, {2}, &Q::PairsSet},
     {kClassOffload, kOffloadSet, kFeatureCtrlGuestOffloads, {8}, &Q::Offloads},
     {kClassCoal, kTxSet, kFeatureNotfCoal, {8}, &Q::SetAll<Direction::kTx>},
     {kClassCoal, kRxSet, kFeatureNotfCoal, {8}, &Q::SetAll<Direction::kRx>},
@@ -182,6 +186,10 @@ CtrlQueue::Reply CtrlQueue::SetVlan(CtrlPayload& payload) {
 
 CtrlQueue::Reply CtrlQueue::AnnounceAck(CtrlPayload& /*payload*/) {
   return {.ok = target_.AcknowledgeAnnounce()};
+}
+
+CtrlQueue::Reply CtrlQueue::PairsSet(CtrlPayload& payload) {
+  return {.ok = target_.SetQueuePairs(payload.Take<uint16_t>())};
 }
 
 CtrlQueue::Reply CtrlQueue::Offloads(CtrlPayload& payload) {

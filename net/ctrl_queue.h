@@ -86,6 +86,7 @@ class CtrlQueue {
   template <bool on>
   Reply SetVlan(CtrlPayload& payload);
   Reply AnnounceAck(CtrlPayload& payload);
+  Reply PairsSet(CtrlPayload& payload);
   Reply Offloads(CtrlPayload& payload);
   template <coalesce::Direction direction>
   Reply SetAll(CtrlPayload& payload);

@@ -38,6 +38,8 @@ struct DeviceState {
   RxFilter rx_filter;
   // It has come from elsewhere, and the network is to hear of it from it.
   bool announce = false;
+  // Queue pairs that are in use, of those that there are.
+  uint16_t active_pairs = 1;
   // Next available index of each virtqueue. Not kept up while running.
   std::vector<uint16_t> positions;
   // Address space of each group. The kernel keeps it over a reset.

@@ -33,6 +33,7 @@ constexpr Name kNames[] = {
     {kFeatureCtrlVlan, "CTRL_VLAN"},
     {kFeatureCtrlRxExtra, "CTRL_RX_EXTRA"},
     {kFeatureGuestAnnounce, "GUEST_ANNOUNCE"},
+    {kFeatureMq, "MQ"},
     {kFeatureCtrlMacAddr, "CTRL_MAC_ADDR"},
     {kFeatureIndirectDesc, "INDIRECT_DESC"},
     {kFeatureEventIdx, "EVENT_IDX"},
@@ -70,6 +71,7 @@ constexpr Dependency kDependencies[] = {
     {kFeatureGuestAnnounce, Bit(kFeatureCtrlVq)},
     {kFeatureCtrlMacAddr, Bit(kFeatureCtrlVq)},
     {kFeatureDeviceStats, Bit(kFeatureCtrlVq)},
+    {kFeatureMq, Bit(kFeatureCtrlVq)},
     {kFeatureNotfCoal, Bit(kFeatureCtrlVq)},
     {kFeatureVqNotfCoal, Bit(kFeatureCtrlVq)},
 };
@@ -80,6 +82,9 @@ constexpr Profile kProfiles[] = {
      "one queue pair, with control queue and coalescing commands"},
     {"v1-no-cvq", 0x0000'0003'3001'8028,
      "one queue pair, without control queue"},
+    {"v2", 0x81f4'0003'30ff'bbaf,
+     "v1 with queue pairs, offloads, filters and statistics"},
+    {"v2-no-cvq", 0x81c0'0003'3001'bbab, "v1-no-cvq with offloads"},
 };
 
 constexpr unsigned kRequired[] = {kFeatureVersion1, kFeatureAccessPlatform};

@@ -36,6 +36,7 @@ inline constexpr unsigned kFeatureCtrlRx = 18;
 inline constexpr unsigned kFeatureCtrlVlan = 19;
 inline constexpr unsigned kFeatureCtrlRxExtra = 20;
 inline constexpr unsigned kFeatureGuestAnnounce = 21;
+inline constexpr unsigned kFeatureMq = 22;
 inline constexpr unsigned kFeatureCtrlMacAddr = 23;
 inline constexpr unsigned kFeatureIndirectDesc = 28;
 inline constexpr unsigned kFeatureEventIdx = 29;
@@ -65,12 +66,12 @@ inline constexpr uint64_t kFilterFeatures =
     Bit(kFeatureCtrlMacAddr);
 
 // What a device offers where the kernel lets it have a control queue and its
-// TAP knows USO.
+// TAP knows USO; MQ only with more than one queue pair.
 inline constexpr uint64_t kOfferedFeatures =
     Bit(kFeatureVersion1) | Bit(kFeatureAccessPlatform) | Bit(kFeatureMac) |
     Bit(kFeatureStatus) | Bit(kFeatureMtu) | Bit(kFeatureMrgRxbuf) |
     Bit(kFeatureIndirectDesc) | Bit(kFeatureEventIdx) | Bit(kFeatureCtrlVq) |
-    Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal) |
+    Bit(kFeatureMq) | Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal) |
     Bit(kFeatureCtrlGuestOffloads) | Bit(kFeatureGuestAnnounce) |
     Bit(kFeatureDeviceStats) | Bit(kFeatureSpeedDuplex) | kHostOffloads |
     kGuestOffloads | kFilterFeatures;

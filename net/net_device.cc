@@ -43,12 +43,8 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
 }
 
 absl::Status NetDevice::Init() {
-  const uint32_t data_queues = 2 * options_.queue_pairs;
-  uint32_t wanted = data_queues;
-  if (Has(options_.features, kFeatureCtrlVq)) {
-    ctrl_index_ = data_queues;  // no MQ: behind the only pair (5.1.2)
-    ++wanted;
-  }
+  uint32_t wanted = 2 * options_.queue_pairs;
+  if (Has(options_.features, kFeatureCtrlVq)) ctrl_index_ = wanted++;
   if (device_.queue_count() != wanted) {
     return absl::FailedPreconditionError(
         fmt::format("the device has {} virtqueues, {} are needed for {} queue "
@@ -61,12 +57,18 @@ absl::Status NetDevice::Init() {
   attention_ = base::MakeEventfd();
   ctrl_kick_ = base::MakeEventfd();
   if (!attention_ || !ctrl_kick_) return absl::ErrnoToStatus(errno, "eventfd");
+  const auto cpu_of = [&](uint32_t pair) -> std::optional<int> {
+    if (options_.cpus.empty()) return std::nullopt;
+    return options_.cpus[pair % options_.cpus.size()];
+  };
   for (uint32_t pair = 0; pair < options_.queue_pairs; ++pair) {
     auto worker = Worker::Start(device_, {.pair = pair,
                                           .mtu = options_.mtu,
                                           .attention = attention_.get(),
                                           .engine = options_.engine,
-                                          .busy_poll = options_.busy_poll});
+                                          .busy_poll = options_.busy_poll,
+                                          .timer_poll = options_.timer_poll,
+                                          .cpu = cpu_of(pair)});
     if (!worker.ok()) return worker.status();
     workers_.push_back(std::move(*worker));
   }
@@ -75,9 +77,16 @@ absl::Status NetDevice::Init() {
 
 NetDevice::~NetDevice() { StopDriver(); }
 
-absl::Status NetDevice::SetTap(Tap tap) {
-  // One pair for now, and so one queue of the TAP.
-  absl::Status status = workers_.front()->SetTap(std::move(tap));
+absl::Status NetDevice::SetTap(std::vector<Tap> queues) {
+  if (queues.size() != workers_.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} queues of the TAP for {} queue pairs", queues.size(),
+                    workers_.size()));
+  }
+  absl::Status status;
+  for (size_t pair = 0; pair < workers_.size(); ++pair) {
+    status.Update(workers_[pair]->SetTap(std::move(queues[pair])));
+  }
   if (status.ok()) {
     broken_ = ctrl_ && ctrl_->queue().ring().broken();
     LookForBroken();
@@ -192,7 +201,7 @@ void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
           [&](QueuePair<Tap>& pair) { pair.InvalidateIova(first, last); });
     }
   }
-  if (asid == state_.asids[kCtrlGroup]) {
+  if (asid == state_.asids[CtrlGroup()]) {
     ctrl_map_.Drop(first, last);
     if (ctrl_) {
       ctrl_->queue().ring().UnmapRings();
@@ -288,6 +297,11 @@ std::vector<std::string> NetDevice::Summary() {
     workers_[i]->Call(
         [&](QueuePair<Tap>& pair) { counters = pair.counters(); });
     Summarize(i, counters, lines);
+    for (const Direction direction : {Direction::kRx, Direction::kTx}) {
+      Summarize(fmt::format("pair {} {}", i,
+                            direction == Direction::kRx ? "rx" : "tx"),
+                workers_[i]->histograms(direction), lines);
+    }
   }
   for (uint32_t queue = 0; queue < params_.queue_count(); ++queue) {
     const ParamTable::Entry& entry = params_.entry(queue);

@@ -38,8 +38,10 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     uint32_t queue_pairs = 1;
     uint16_t mtu = 1500;
     Engine engine = Engine::kAuto;
-    Time busy_poll{};  // of each worker, at most, before it sleeps
-    MacAddress mac{};  // that it was made with; all zero if not known
+    Time busy_poll{};            // of each worker, at most, before it sleeps
+    Time timer_poll{};           // before what a worker has to do in time
+    std::vector<int> cpus = {};  // that workers run on, in turn; any if empty
+    MacAddress mac{};            // that it was made with; all zero if not known
     // The operator's: what applies until the driver asks, and after a reset.
     coalesce::Params rx;
     coalesce::Params tx;
@@ -65,8 +67,9 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   // Of use to another device while no driver is active: see its phase.
   const DeviceState& state() const { return state_; }
 
-  // Gives the pair its packets. Until then its queues wait.
-  absl::Status SetTap(Tap tap);
+  // Gives each pair its packets: as many queues of a TAP as there are pairs.
+  // Until then its queues wait.
+  absl::Status SetTap(std::vector<Tap> queues);
 
   // What the TAP's link says; the driver sees it in its configuration space.
   void SetLink(bool up);
@@ -87,6 +90,10 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   // owns the TAP sees to it in its own time: until then, packets that the
   // driver does not accept are dropped.
   uint64_t guest_offloads() const { return state_.guest_offloads; }
+
+  // Queue pairs that the driver uses. The others' queues of the TAP are to be
+  // detached, in the same way: until then, what comes to them waits there.
+  uint16_t active_pairs() const { return state_.active_pairs; }
 
   bool driver_ok() const { return driver_ok_; }
   bool has_control_queue() const { return ctrl_index_.has_value(); }
@@ -109,6 +116,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   std::optional<coalesce::Params> QueueCoalescing(
       uint32_t queue) const override;
   bool SetGuestOffloads(uint64_t offloads) override;
+  bool SetQueuePairs(uint16_t pairs) override;
   void SetRxMode(RxMode mode, bool on) override;
   void SetMacTables(const MacTable& unicast,
                     const MacTable& multicast) override;
@@ -129,6 +137,11 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   NetDevice(vduse::Device& device, Options options);
   absl::Status Init();
 
+  bool IsCtrl(uint32_t queue) const { return ctrl_index_ == queue; }
+  bool IsData(uint32_t queue) const;
+  uint32_t CtrlGroup() const;
+  void PlaceCtrlQueue();
+  void UsePairs();
   void StartDriver(vduse::Virtqueue::Start start);
   void StopDriver();
   void TakeUpState(uint64_t features);
@@ -158,7 +171,9 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   vduse::Device& device_;
   const Options options_;
   coalesce::ParamTable params_;
-  std::optional<uint32_t> ctrl_index_;  // if the device has a control queue
+  // If the device has a control queue: the last one, or the first behind the
+  // only pair for a driver without MQ (5.1.2).
+  std::optional<uint32_t> ctrl_index_;
   base::UniqueFd attention_;
   base::UniqueFd ctrl_kick_;
   std::vector<std::unique_ptr<Worker>> workers_;

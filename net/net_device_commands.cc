@@ -41,6 +41,16 @@ std::optional<Params> NetDevice::QueueCoalescing(uint32_t queue) const {
   return params_.Get(queue);
 }
 
+bool NetDevice::SetQueuePairs(uint16_t pairs) {
+  if (pairs == 0 || pairs > options_.queue_pairs) return false;
+  state_.active_pairs = pairs;
+  Persist();
+  UsePairs();
+  if (change_log_.Allow())
+    Log(Severity::kInfo, "queue pairs in use: {}", pairs);
+  return true;
+}
+
 bool NetDevice::SetGuestOffloads(uint64_t offloads) {
   if ((offloads & ~(features_ & kGuestOffloads)) != 0) return false;
   state_.guest_offloads = offloads;

@@ -25,8 +25,26 @@ constexpr Time kLastLook = std::chrono::seconds(8);
 
 }  // namespace
 
+// A driver without MQ has one pair, whatever the device has.
+bool NetDevice::IsData(uint32_t queue) const {
+  if (IsCtrl(queue)) return false;
+  return queue < (Has(features_, kFeatureMq) ? 2 * options_.queue_pairs : 2);
+}
+
+// Which queue is in which group was said when the device was made: only the
+// last one is in the control queue's.
+uint32_t NetDevice::CtrlGroup() const {
+  return IsCtrl(2 * options_.queue_pairs) ? kCtrlGroup : kDataGroup;
+}
+
+void NetDevice::PlaceCtrlQueue() {
+  if (!ctrl_index_) return;
+  ctrl_index_ = Has(features_, kFeatureMq) ? 2 * options_.queue_pairs : 2;
+  ctrl_map_.SetAsid(state_.asids[CtrlGroup()]);
+}
+
 std::string NetDevice::NameOf(uint32_t index) const {
-  if (ctrl_index_ && index == *ctrl_index_) return "control queue";
+  if (IsCtrl(index)) return "control queue";
   return fmt::format("{} queue {}", index % 2 == 0 ? "rx" : "tx", index);
 }
 
@@ -38,13 +56,15 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
   begun_.assign(queues_.size(), std::nullopt);
   // Every reset drops the kick eventfds.
   for (uint32_t index = 0; index < queues_.size(); ++index) {
-    const int fd =
-        ctrl_index_ && index == *ctrl_index_
-            ? ctrl_kick_.get()
-            : worker_of(index).kick_fd(ParamTable::DirectionOf(index));
+    int fd = -1;
+    if (IsCtrl(index)) fd = ctrl_kick_.get();
+    if (IsData(index)) {
+      fd = worker_of(index).kick_fd(ParamTable::DirectionOf(index));
+    }
     const absl::Status set = device_.SetKick(index, fd);
     if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
   }
+  UsePairs();
   look_delay_ = kFirstLook;
   LookForReadyQueues(Now());
   UpdateLink();
@@ -81,6 +101,7 @@ void NetDevice::LookForReadyQueues(Time now) {
   bool all_known = true;
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     if (queues_[index] != QueueState::kDown) continue;
+    if (!IsCtrl(index) && !IsData(index)) continue;  // nobody's
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
     if (!info.ok() || !info->ready) {
       // What it had in another driver's life is of no account.
@@ -131,7 +152,7 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   // What it completed last it may not have notified of.
   const bool owe =
       again || goes_on_ || start == vduse::Virtqueue::Start::kRecovered;
-  if (ctrl_index_ && index == *ctrl_index_) {
+  if (IsCtrl(index)) {
     return StartCtrlQueue(info, start, owe);
   }
   absl::Status status;
@@ -172,9 +193,9 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
     return absl::OutOfRangeError(fmt::format("no virtqueue {}", index));
   }
   std::optional<uint16_t> position;
-  if (ctrl_index_ && index == *ctrl_index_) {
+  if (IsCtrl(index)) {
     if (ctrl_) position = ctrl_->queue().ring().position();
-  } else {
+  } else if (IsData(index)) {
     worker_of(index).Call([&](QueuePair<Tap>& pair) {
       position = pair.Position(ParamTable::DirectionOf(index));
     });
@@ -195,18 +216,29 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
   if (const auto position = OnQueueState(index); position.ok()) {
     state_.positions[index] = *position;
   }
-  if (ctrl_index_ && index == *ctrl_index_) {
+  if (IsCtrl(index)) {
     ctrl_.reset();
     ctrl_again_ = false;
     ctrl_retry_.reset();
-  } else {
+  } else if (IsData(index)) {
     worker_of(index).Call([&](QueuePair<Tap>& pair) {
+      // Before the answer, after which nothing is to come.
+      pair.Settle(ParamTable::DirectionOf(index), FlushCause::kStop, Now());
       pair.Stop(ParamTable::DirectionOf(index));
     });
     params_.SetEnabled(index, false);
     Persist();
   }
   queues_[index] = QueueState::kTaken;
+}
+
+// Those that are not used do not receive. What their drivers still have to
+// transmit goes out: it was offered before.
+void NetDevice::UsePairs() {
+  for (size_t pair = 0; pair < workers_.size(); ++pair) {
+    const bool used = pair < state_.active_pairs;
+    workers_[pair]->Call([&](QueuePair<Tap>& p) { p.SetReceiving(used); });
+  }
 }
 
 // Looks for queues that have become ready, as if DRIVER_OK had just come.

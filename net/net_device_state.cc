@@ -16,7 +16,8 @@ using base::Severity;
 void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   adopted_ = true;
   if (saved) {
-    if (saved->positions.size() == queues_.size()) {
+    if (saved->positions.size() == queues_.size() &&
+        saved->active_pairs <= options_.queue_pairs) {
       state_ = *saved;
       UseAsids();
     } else {
@@ -70,6 +71,11 @@ absl::Status NetDevice::Restore(const DeviceState& saved) {
                     "has {}",
                     saved.positions.size(), queues_.size()));
   }
+  if (saved.active_pairs == 0 || saved.active_pairs > options_.queue_pairs) {
+    return absl::InvalidArgumentError(
+        fmt::format("its driver uses {} queue pairs, this device has {}",
+                    saved.active_pairs, options_.queue_pairs));
+  }
   coalesce::ParamTable probe = params_;
   if (!probe.Restore(saved.coalescing)) {
     return absl::InvalidArgumentError(
@@ -92,12 +98,14 @@ void NetDevice::TakeUpState(uint64_t features) {
   const bool known =
       restored_ || state_.phase == Phase::kRunning || SamePositions();
   goes_on_ = known;
+  PlaceCtrlQueue();
   const uint64_t accepted = features & kGuestOffloads;
   if (known && state_.features == features) {
     state_.guest_offloads &= accepted;
     if (restored_) state_.announce = Has(features, kFeatureGuestAnnounce);
   } else {
     state_.guest_offloads = accepted;
+    state_.active_pairs = 1;
     state_.rx_filter = RxFilter::For(features, options_.mac);
     state_.announce = false;
   }
@@ -160,7 +168,7 @@ void NetDevice::UseAsids() {
         [&](QueuePair<Tap>& pair) { pair.SetAsid(state_.asids[kDataGroup]); });
   }
   if (ctrl_) ctrl_->queue().ring().UnmapRings();
-  ctrl_map_.SetAsid(state_.asids[kCtrlGroup]);
+  ctrl_map_.SetAsid(state_.asids[CtrlGroup()]);
   ctrl_again_ = ctrl_ != nullptr;
 }
 
@@ -168,9 +176,12 @@ void NetDevice::OnSuspend() {
   if (driver_ok_) {
     const Time now = Now();
     for (const std::unique_ptr<Worker>& worker : workers_) {
-      worker->Call([&](QueuePair<Tap>& pair) { pair.Settle(now); });
+      worker->Call([&](QueuePair<Tap>& pair) {
+        pair.Settle(Direction::kRx, FlushCause::kSuspend, now);
+        pair.Settle(Direction::kTx, FlushCause::kSuspend, now);
+      });
     }
-    if (ctrl_) ctrl_->queue().Settle(now);
+    if (ctrl_) ctrl_->queue().Settle(FlushCause::kSuspend, now);
     StopDriver();
     state_.coalescing = params_.snapshot();
     state_.phase = DeviceState::Phase::kSuspended;

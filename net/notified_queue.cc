@@ -13,16 +13,40 @@ using std::chrono::milliseconds;
 constexpr Time kFirstRetry = milliseconds(1);
 constexpr Time kLastRetry = milliseconds(100);
 
+uint64_t Nanoseconds(Time time) {
+  return static_cast<uint64_t>(std::max(time, Time::zero()).count());
+}
+
 }  // namespace
+
+std::string_view FlushCauseName(FlushCause cause) {
+  switch (cause) {
+    case FlushCause::kPackets:
+      return "packets";
+    case FlushCause::kTime:
+      return "time";
+    case FlushCause::kParams:
+      return "parameters";
+    case FlushCause::kDescriptors:
+      return "descriptors";
+    case FlushCause::kStarved:
+      return "no-buffers";
+    case FlushCause::kStop:
+      return "stop";
+    case FlushCause::kSuspend:
+      return "suspend";
+  }
+  return "";
+}
 
 void NotifiedQueue::OnPublished(uint32_t packets, uint32_t descriptors,
                                 Time now) {
   counters_.packets += packets;
   unnotified_descriptors_ += descriptors;
   if (coalescer_.OnCompleted(packets, now)) {
-    Flush(now);
+    FlushDue(now);
   } else if (unnotified_descriptors_ >= early_flush_) {
-    FlushPending(now);
+    FlushPending(FlushCause::kDescriptors, now);
   }
 }
 
@@ -34,7 +58,7 @@ void NotifiedQueue::Complete(vduse::Chain chain, uint64_t written, Time now) {
 }
 
 void NotifiedQueue::OnTimer(Time now) {
-  if (coalescer_.OnTimer(now)) Flush(now);
+  if (coalescer_.OnTimer(now)) FlushDue(now);
   if (owed_ && now >= retry_at_) Inject(now);
 }
 
@@ -44,13 +68,32 @@ std::optional<Time> NotifiedQueue::deadline() const {
   return Earlier(coalescer_.deadline(), retry);
 }
 
-void NotifiedQueue::Flush(Time now) {
+// The coalescer says so: the deadline is over, or there are enough packets.
+void NotifiedQueue::FlushDue(Time now) {
+  const std::optional<Time>& deadline = coalescer_.flushed().deadline;
+  if (!deadline || now < *deadline) {
+    Flush(FlushCause::kPackets, now);
+    return;
+  }
+  if (histograms_ != nullptr) {
+    histograms_->lateness_ns.Record(Nanoseconds(now - *deadline));
+  }
+  Flush(FlushCause::kTime, now);
+}
+
+void NotifiedQueue::Flush(FlushCause cause, Time now) {
   ++counters_.flushes;
+  ++counters_.causes[static_cast<size_t>(cause)];
   unnotified_descriptors_ = 0;
   // Without its rings in reach the driver's wish is unknown.
   if (ring_.mapped() && !ring_.NotificationWanted()) {
     ++counters_.suppressed;
     return;
+  }
+  if (histograms_ != nullptr) {
+    const coalesce::Coalescer::Batch& batch = coalescer_.flushed();
+    histograms_->packets.Record(batch.packets);
+    histograms_->delay_ns.Record(Nanoseconds(now - batch.first));
   }
   owed_ = true;
   if (now >= retry_at_) Inject(now);

@@ -2,16 +2,43 @@
 #ifndef VDUSE_NET_NET_NOTIFIED_QUEUE_H_
 #define VDUSE_NET_NET_NOTIFIED_QUEUE_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "coalesce/coalescer.h"
+#include "coalesce/histogram.h"
 #include "vduse/device.h"
 #include "vduse/virtqueue.h"
 
 namespace net {
 
 using coalesce::Time;
+
+// Why a notification was due. The last four are early: waiting would have
+// helped nobody.
+enum class FlushCause : uint8_t {
+  kPackets,      // max_packets were reached, or one of the parameters is 0
+  kTime,         // max_usecs were over
+  kParams,       // the parameters changed
+  kDescriptors,  // the driver may be short of descriptors
+  kStarved,      // the driver has offered too few receive buffers
+  kStop,         // the queue was about to stop
+  kSuspend,      // the device was about to be suspended
+};
+inline constexpr size_t kFlushCauses = 7;
+std::string_view FlushCauseName(FlushCause cause);
+
+// What a queue's notifications are like, since the start of the process. 24
+// KiB. Written by the queue's thread; any may read.
+struct NotificationHistograms {
+  coalesce::Histogram packets;      // per notification
+  coalesce::Histogram delay_ns;     // from its first packet
+  coalesce::Histogram lateness_ns;  // of flushes by time
+};
 
 // A virtqueue whose used buffer notifications are coalesced. Joins the ring,
 // the policy and the device; the same for receiving, transmitting and (with
@@ -28,12 +55,20 @@ class NotifiedQueue {
     uint64_t flushes = 0;        // times a notification was due
     uint64_t suppressed = 0;     // of those, the driver did not want
     uint64_t notifications = 0;  // sent
+    uint64_t cancelled = 0;      // times a queue went with something pending
+    std::array<uint64_t, kFlushCauses> causes{};  // of the flushes
+
+    uint64_t due_to(FlushCause cause) const {
+      return causes[static_cast<size_t>(cause)];
+    }
 
     Counters& operator+=(const Counters& more) {
       packets += more.packets;
       flushes += more.flushes;
       suppressed += more.suppressed;
       notifications += more.notifications;
+      cancelled += more.cancelled;
+      for (size_t i = 0; i < kFlushCauses; ++i) causes[i] += more.causes[i];
       return *this;
     }
   };
@@ -47,6 +82,11 @@ class NotifiedQueue {
         ring_(std::move(ring)),
         early_flush_(early_flush),
         coalescer_(ring_.size()) {}
+
+  // Records every flush from now on; `histograms` must outlive the queue.
+  void RecordTo(NotificationHistograms& histograms) {
+    histograms_ = &histograms;
+  }
 
   vduse::Virtqueue& ring() { return ring_; }
   const vduse::Virtqueue& ring() const { return ring_; }
@@ -62,19 +102,25 @@ class NotifiedQueue {
   void OnTimer(Time now);
 
   void SetParams(coalesce::Params params, Time now) {
-    if (coalescer_.SetParams(params, now)) Flush(now);
+    if (coalescer_.SetParams(params, now)) Flush(FlushCause::kParams, now);
   }
   coalesce::Params params() const { return coalescer_.params(); }
 
   // Notifies of what is pending: waiting helps nobody.
-  void FlushPending(Time now) {
-    if (coalescer_.Drain()) Flush(now);
+  void FlushPending(FlushCause cause, Time now) {
+    if (coalescer_.Drain()) Flush(cause, now);
   }
 
   // The queue is about to stop: what is pending or owed is sent now, or never.
-  void Settle(Time now) {
-    FlushPending(now);
+  void Settle(FlushCause cause, Time now) {
+    FlushPending(cause, now);
     if (owed_) Inject(now);
+    owed_ = false;
+  }
+
+  // The driver is no longer there: nobody is to be notified of what is pending.
+  void Cancel() {
+    if (coalescer_.Drain()) ++counters_.cancelled;
     owed_ = false;
   }
 
@@ -87,7 +133,8 @@ class NotifiedQueue {
   const Counters& counters() const { return counters_; }
 
  private:
-  void Flush(Time now);
+  void FlushDue(Time now);
+  void Flush(FlushCause cause, Time now);
   void Inject(Time now);
 
   vduse::Device* device_;
@@ -100,6 +147,7 @@ class NotifiedQueue {
   Time retry_at_{};
   Time retry_delay_{};
   Counters counters_;
+  NotificationHistograms* histograms_ = nullptr;
 };
 
 // The earlier of two deadlines, either of which may be absent.

@@ -50,8 +50,12 @@ constexpr Rules kReceive = {kFeatureGuestCsum, kFeatureGuestEcn,
 std::optional<VirtioNetHeader> Judge(const VirtioNetHeader& theirs,
                                      uint64_t frame_bytes, uint64_t features,
                                      const Rules& rules) {
+  const bool needs_csum = (theirs.flags & kHeaderNeedsCsum) != 0;
+  if (!needs_csum && theirs.gso_type == kHeaderGsoNone) {
+    return VirtioNetHeader{};  // most of all packets
+  }
   VirtioNetHeader ours;
-  if ((theirs.flags & kHeaderNeedsCsum) != 0) {
+  if (needs_csum) {
     if (!Has(features, rules.csum)) return std::nullopt;
     const uint64_t end =
         uint64_t{theirs.csum_start} + theirs.csum_offset + kChecksumBytes;

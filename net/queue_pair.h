@@ -104,6 +104,7 @@ class QueuePair {
   // Up to that a frame is copied behind its header, which costs less than to
   // have the kernel gather the two.
   static constexpr size_t kCopyBytes = 2048;
+  static constexpr size_t kSmallBytes = kHeaderBytes + kCopyBytes;
 
   // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
   // 2 * `pair` + 1. `mtu` bounds what the driver may send.
@@ -129,7 +130,7 @@ class QueuePair {
 
   // Sends the notifications that are pending or owed: before a Stop() whose
   // driver will go on.
-  void Settle(Time now);
+  void Settle(Direction direction, FlushCause cause, Time now);
 
   // Goes over to another address space. Between steps.
   void SetAsid(uint32_t asid);
@@ -145,6 +146,10 @@ class QueuePair {
 
   // The driver has kicked so often.
   void CountKicks(Direction direction, uint64_t kicks);
+
+  // Whether packets are received, as they are from the start. Where not, the
+  // port is not read and the queue's buffers wait.
+  void SetReceiving(bool receiving);
 
   bool running(Direction direction) const;
   void SetParams(Direction direction, coalesce::Params params, Time now);
@@ -165,6 +170,11 @@ class QueuePair {
   bool port_lost() const { return port_lost_; }
 
   QueuePairCounters counters() const;
+
+  // From any thread, at any time.
+  const NotificationHistograms& histograms(Direction direction) const {
+    return histograms_[direction == Direction::kRx ? 0 : 1];
+  }
 
  private:
   struct Rx {
@@ -214,7 +224,7 @@ class QueuePair {
 
   void Receive(Time now);
   size_t ReadBatch(Time now);
-  bool Arrived(size_t slot, size_t slots, bool direct, Time now);
+  bool Arrived(size_t slot, uint64_t in_chains, Time now);
   void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
   size_t DeliverStaged(Time now);
   bool DriverCannotLend() const;
@@ -236,9 +246,11 @@ class QueuePair {
   std::optional<Port> port_;
   bool port_lost_ = false;
   bool port_has_more_ = false;
+  bool receiving_ = true;
   bool again_ = false;
   bool polling_ = false;
   bool worked_ = false;
+  std::array<NotificationHistograms, 2> histograms_;  // rx, tx
   std::unique_ptr<Rx> rx_;
   std::unique_ptr<Tx> tx_;
   std::shared_ptr<const RxFilter> filter_;
@@ -260,6 +272,8 @@ class QueuePair {
   size_t staged_end_ = 0;
   // Packets that the next read asks for.
   size_t rx_batch_ = 1;
+  // One of the MTU's size, with its header.
+  const size_t usual_bytes_;
   // The next packet has hardly more than that: the largest there can be after
   // a large one, until a few were small.
   size_t expected_bytes_;

@@ -35,29 +35,36 @@ void QueuePair<Port>::Receive(Time now) {
 
 // Reads as many packets as are expected, and hands over what comes. Returns
 // their number; with 0 there is no more to do for now.
+//
+// Small packets are read to one side and copied, many at once: a read into one
+// place costs less than one into several. A large one goes straight into the
+// driver's buffers, and only what exceeds them to one side.
 template <PacketPort Port>
 size_t QueuePair<Port>::ReadBatch(Time now) {
   RxChains& chains = rx_->chains;
-  // A chain for each packet; or one packet over several, if they are smaller.
-  // Straight into the chains where they surely suffice; else to one side
-  // first, to see how large it is.
-  size_t slots = chains.CollectEach(expected_bytes_, rx_batch_);
-  bool direct = slots > 0;
-  if (!direct) {
+  size_t slots = 0;
+  if (expected_bytes_ <= kSmallBytes) {
+    slots = chains.CollectEach(expected_bytes_, rx_batch_);
+  }
+  uint64_t in_chains = 0;  // that a read puts there
+  if (slots == 0) {
     slots = 1;
-    direct = CollectFor(expected_bytes_, now);
+    const bool enough = CollectFor(expected_bytes_, now);
     if (chains.size() == 0) {
       Starve(now);
       return 0;
     }
-    if (!direct) chains.GiveBack();
+    if (enough) {
+      in_chains = chains.bytes();
+    } else {
+      chains.GiveBack();  // until it is known how large the packet is
+    }
   }
   iov_.clear();
   ios_.clear();
-  for (size_t slot = 0, chain = 0; slot < slots; ++slot) {
+  for (size_t slot = 0; slot < slots; ++slot) {
     const size_t first = iov_.size();
-    const size_t end = slots == 1 ? chains.size() : slot + 1;
-    for (; chain < end; ++chain) chains.AppendSegments(chain, iov_);
+    if (in_chains > 0) chains.AppendSegments(iov_);
     const std::span<uint8_t> spill = Spill(slot);
     iov_.push_back({.iov_base = spill.data(), .iov_len = spill.size()});
     ios_.push_back({.segments = std::span(iov_).subspan(first)});
@@ -72,7 +79,7 @@ size_t QueuePair<Port>::ReadBatch(Time now) {
       read = std::min(slot + at_once, slots);
       port_->Read(std::span(ios_).subspan(slot, read - slot));
     }
-    if (Arrived(slot, slots, direct, now)) ++came;
+    if (Arrived(slot, in_chains, now)) ++came;
     if (slot + 1 == read) chains.MakeVisible();
   }
   chains.Publish(now);
@@ -86,18 +93,17 @@ size_t QueuePair<Port>::ReadBatch(Time now) {
   return came;
 }
 
-// What became of one read. True if the port had a packet.
+// What became of one read, whose first `in_chains` bytes are in the chains.
+// True if the port had a packet.
 template <PacketPort Port>
-bool QueuePair<Port>::Arrived(size_t slot, size_t slots, bool direct,
-                              Time now) {
+bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains, Time now) {
   RxChains& chains = rx_->chains;
   const IoResult& result = ios_[slot].result;
-  if (result.error == EFAULT) {
+  if (result.error == EFAULT && in_chains > 0) {
     // A buffer with no pages behind it: the packet is gone, and the buffer
     // goes back, or the next packet would meet it again.
     ++counters_.rx_bad_packet;
-    if (chains.next() == slot)
-      chains.Reject(slots == 1 ? chains.size() : 1, now);
+    chains.Reject(chains.size(), now);
     return true;
   }
   if (result.error != 0) {
@@ -109,26 +115,25 @@ bool QueuePair<Port>::Arrived(size_t slot, size_t slots, bool direct,
     ++counters_.rx_bad_packet;
     return result.bytes != 0;
   }
-  Expect(result.bytes);
   const size_t packet_bytes = result.bytes;
-  const size_t in_chains = !direct      ? 0
-                           : slots == 1 ? chains.bytes()
-                                        : chains.bytes_of(slot);
-  // One that was dropped leaves its chain to the next, for order is kept.
-  const bool fits =
-      packet_bytes <= in_chains &&
-      (slot == chains.next() || packet_bytes <= chains.bytes_of(chains.next()));
+  Expect(packet_bytes);
+  const bool direct = in_chains > 0;
+  const bool fits = direct ? packet_bytes <= in_chains
+                           : chains.size() > 0 &&
+                                 packet_bytes <= chains.bytes_of(chains.next());
   if (staged() || !fits) {
-    Stage(slot, packet_bytes, std::min(packet_bytes, in_chains));
+    Stage(slot, packet_bytes, std::min<uint64_t>(packet_bytes, in_chains));
     return true;
   }
   std::array<uint8_t, kStartBytes> start;
-  const auto known =
-      std::span(start).first(std::min(packet_bytes, kStartBytes));
-  chains.Read(slot, 0, known);
+  std::span<const uint8_t> known = Spill(slot).first(packet_bytes);
+  if (direct) {
+    known = std::span(start).first(std::min(packet_bytes, kStartBytes));
+    chains.Read(std::span(start).first(known.size()));
+  }
   const std::optional<VirtioNetHeader> header = Admit(known, packet_bytes);
   if (!header) return true;
-  if (slot != chains.next()) chains.CopyToNext(slot, packet_bytes);
+  if (!direct) chains.Write(known);
   Deliver(*header, packet_bytes);
   return true;
 }
@@ -141,7 +146,7 @@ void QueuePair<Port>::Stage(size_t slot, size_t packet_bytes,
   const std::span<uint8_t> spill = Spill(slot);
   std::memmove(spill.data() + in_chains, spill.data(),
                packet_bytes - in_chains);
-  if (in_chains > 0) rx_->chains.Read(slot, 0, spill.first(in_chains));
+  if (in_chains > 0) rx_->chains.Read(spill.first(in_chains));
   staged_[staged_end_++] = {.slot = slot, .bytes = packet_bytes};
 }
 
@@ -155,7 +160,7 @@ size_t QueuePair<Port>::DeliverStaged(Time now) {
   // Only now: the driver may have changed its mind meanwhile.
   if (const auto header = Admit(bytes, packet.bytes)) {
     if (CollectFor(packet.bytes, now)) {
-      chains.Write(chains.next(), 0, bytes);
+      chains.Write(bytes);
       Deliver(*header, packet.bytes);
       chains.Publish(now);
     } else if (DriverCannotLend()) {
@@ -166,7 +171,11 @@ size_t QueuePair<Port>::DeliverStaged(Time now) {
     }
     chains.GiveBack();
   }
-  if (++staged_begin_ == staged_end_) staged_begin_ = staged_end_ = 0;
+  if (++staged_begin_ == staged_end_) {
+    staged_begin_ = staged_end_ = 0;
+    // It may have taken the last buffers: the next read sees to that.
+    port_has_more_ = port_usable();
+  }
   return 1;
 }
 
@@ -202,8 +211,7 @@ template <PacketPort Port>
 void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   RxChains& chains = rx_->chains;
   header.num_buffers = chains.ChainsFor(packet_bytes);
-  chains.Write(chains.next(), 0,
-               {reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
+  chains.Write({reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
   chains.Fill(packet_bytes);
   ++counters_.rx_packets;
   counters_.rx_bytes += packet_bytes - kHeaderBytes;
@@ -222,13 +230,17 @@ bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
 // offering much more than a small one needs costs its share, too.
 template <PacketPort Port>
 void QueuePair<Port>::Expect(size_t packet_bytes) {
-  const size_t usual = kHeaderBytes + mtu_ + kFrameOverhead;
-  if (packet_bytes > usual) {
+  if (packet_bytes > usual_bytes_) {
     expected_bytes_ = kHeaderBytes + kMaxFrameBytes;
-    small_in_a_row_ = 0;
-  } else if (++small_in_a_row_ == kSmallInARow) {
-    expected_bytes_ = usual;
+  } else if (packet_bytes > kSmallBytes) {
+    expected_bytes_ = usual_bytes_;
+  } else {
+    if (++small_in_a_row_ == kSmallInARow) {
+      expected_bytes_ = std::min(usual_bytes_, kSmallBytes);
+    }
+    return;
   }
+  small_in_a_row_ = 0;
 }
 
 // The driver has to offer more before anything can be received: tells it of
@@ -237,7 +249,7 @@ void QueuePair<Port>::Expect(size_t packet_bytes) {
 template <PacketPort Port>
 void QueuePair<Port>::Starve(Time now) {
   vduse::Virtqueue& ring = rx_->queue.ring();
-  rx_->queue.FlushPending(now);
+  rx_->queue.FlushPending(FlushCause::kStarved, now);
   const bool offered_meanwhile = ring.EnableKicks();
   rx_->chains.GiveBack();
   again_ = again_ || offered_meanwhile;

@@ -45,10 +45,11 @@ void QueuePair<Port>::Gather() {
   ios_.clear();
   tx_packets_.clear();
   while (tx_packets_.size() < kMaxBatch) {
-    std::optional<vduse::Chain> chain = tx_->queue.ring().Pop();
-    if (!chain) return;
-    tx_packets_.push_back({.chain = std::move(*chain)});
-    TxPacket& packet = tx_packets_.back();
+    TxPacket& packet = tx_packets_.emplace_back();
+    if (!tx_->queue.ring().Pop(packet.chain)) {
+      tx_packets_.pop_back();
+      return;
+    }
     packet.refused = Judge(packet);
     if (packet.refused == nullptr) Prepare(packet);
   }
@@ -102,8 +103,7 @@ void QueuePair<Port>::Prepare(TxPacket& packet) {
     }
   };
   if (packet.frame_bytes <= kCopyBytes) {
-    uint8_t* const copy =
-        tx_copies_.get() + ios_.size() * (kHeaderBytes + kCopyBytes);
+    uint8_t* const copy = tx_copies_.get() + ios_.size() * kSmallBytes;
     std::memcpy(copy, &packet.header, kHeaderBytes);
     uint8_t* to = copy + kHeaderBytes;
     for_frame([&](const uint8_t* data, size_t bytes) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 namespace net {
@@ -17,16 +16,22 @@ bool Usable(const vduse::Chain& chain, uint64_t bytes) {
 
 }  // namespace
 
+// Appends the next chain of the ring.
+bool RxChains::PopOne() {
+  if (queue_.ring().Pop(chains_.emplace_back())) return true;
+  chains_.pop_back();
+  return false;
+}
+
 size_t RxChains::CollectEach(uint64_t bytes, size_t limit) {
   while (chains_.size() < limit) {
-    std::optional<vduse::Chain> chain = queue_.ring().Pop();
-    if (!chain) break;
-    if (!Usable(*chain, bytes)) {
-      queue_.ring().Unpop(std::move(*chain));
+    if (!PopOne()) break;
+    if (!Usable(chains_.back(), bytes)) {
+      queue_.ring().Unpop(std::move(chains_.back()));
+      chains_.pop_back();
       break;
     }
-    bytes_ += chain->writable_bytes();
-    chains_.push_back(std::move(*chain));
+    bytes_ += chains_.back().writable_bytes();
   }
   return chains_.size();
 }
@@ -34,12 +39,12 @@ size_t RxChains::CollectEach(uint64_t bytes, size_t limit) {
 bool RxChains::Collect(uint64_t bytes, size_t limit, Time now) {
   uint32_t rejections = queue_.ring().size();
   while (bytes_ < bytes && size() < limit) {
-    std::optional<vduse::Chain> chain = queue_.ring().Pop();
-    if (!chain) break;
-    const bool usable = Usable(*chain, kMinChainBytes);
-    if (usable) bytes_ += chain->writable_bytes();
-    chains_.push_back(std::move(*chain));
-    if (usable) continue;
+    if (!PopOne()) break;
+    const vduse::Chain& chain = chains_.back();
+    if (Usable(chain, kMinChainBytes)) {
+      bytes_ += chain.writable_bytes();
+      continue;
+    }
     Reject(size(), now);
     if (--rejections == 0) break;
   }
@@ -55,52 +60,38 @@ void RxChains::Reject(size_t count, Time now) {
   if (next_ == chains_.size()) GiveBack();
 }
 
-void RxChains::AppendSegments(size_t chain, std::vector<iovec>& iov) const {
-  const std::span<const iovec> segments = chains_[chain].writable();
-  iov.insert(iov.end(), segments.begin(), segments.end());
+void RxChains::AppendSegments(std::vector<iovec>& iov) const {
+  for (size_t chain = next_; chain < chains_.size(); ++chain) {
+    const std::span<const iovec> segments = chains_[chain].writable();
+    iov.insert(iov.end(), segments.begin(), segments.end());
+  }
 }
 
-// Calls `copy` with each piece of `bytes` at `offset` behind the start of
-// `chain`, and where it is among them.
+// Calls `copy` with each piece of the first `bytes` from next() on, and where
+// it is among them.
 template <typename Copy>
-void RxChains::ForBytes(size_t chain, uint64_t offset, size_t bytes,
-                        Copy copy) const {
+void RxChains::ForBytes(size_t bytes, Copy copy) const {
   size_t done = 0;
-  for (; chain < chains_.size(); ++chain) {
+  for (size_t chain = next_; chain < chains_.size(); ++chain) {
     for (const iovec& segment : chains_[chain].writable()) {
       if (done == bytes) return;
-      if (offset >= segment.iov_len) {
-        offset -= segment.iov_len;
-        continue;
-      }
-      const size_t n =
-          std::min<uint64_t>(bytes - done, segment.iov_len - offset);
-      copy(static_cast<uint8_t*>(segment.iov_base) + offset, done, n);
+      const size_t n = std::min(bytes - done, segment.iov_len);
+      copy(static_cast<uint8_t*>(segment.iov_base), done, n);
       done += n;
-      offset = 0;
     }
   }
   assert(done == bytes);
 }
 
-void RxChains::Write(size_t chain, uint64_t offset,
-                     std::span<const uint8_t> data) const {
-  ForBytes(chain, offset, data.size(), [&](uint8_t* at, size_t done, size_t n) {
+void RxChains::Write(std::span<const uint8_t> data) const {
+  ForBytes(data.size(), [&](uint8_t* at, size_t done, size_t n) {
     std::memcpy(at, data.data() + done, n);
   });
 }
 
-void RxChains::Read(size_t chain, uint64_t offset,
-                    std::span<uint8_t> data) const {
-  ForBytes(chain, offset, data.size(),
-           [&](const uint8_t* at, size_t done, size_t n) {
-             std::memcpy(data.data() + done, at, n);
-           });
-}
-
-void RxChains::CopyToNext(size_t chain, uint64_t bytes) const {
-  ForBytes(chain, 0, bytes, [&](const uint8_t* at, size_t done, size_t n) {
-    Write(next_, done, {at, n});
+void RxChains::Read(std::span<uint8_t> data) const {
+  ForBytes(data.size(), [&](const uint8_t* at, size_t done, size_t n) {
+    std::memcpy(data.data() + done, at, n);
   });
 }
 

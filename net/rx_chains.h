@@ -49,19 +49,15 @@ class RxChains {
   }
   uint64_t rejected() const { return rejected_; }
 
-  // Appends the segments of a chain to `iov`.
-  void AppendSegments(size_t chain, std::vector<iovec>& iov) const;
+  // Appends the segments of all from next() on to `iov`.
+  void AppendSegments(std::vector<iovec>& iov) const;
 
-  // Copies `data` to `offset` behind the start of `chain`, and into the ones
-  // that follow it. It must fit.
-  void Write(size_t chain, uint64_t offset,
-             std::span<const uint8_t> data) const;
+  // Copies `data` to the start of next(), and into the ones that follow it. It
+  // must fit.
+  void Write(std::span<const uint8_t> data) const;
 
   // Copies what is there to `data`.
-  void Read(size_t chain, uint64_t offset, std::span<uint8_t> data) const;
-
-  // Copies the first `bytes` of a chain to next(), which must hold them.
-  void CopyToNext(size_t chain, uint64_t bytes) const;
+  void Read(std::span<uint8_t> data) const;
 
   // Chains that a packet of `bytes` occupies from next() on.
   uint16_t ChainsFor(uint64_t bytes) const;
@@ -82,8 +78,9 @@ class RxChains {
   void GiveBack();
 
  private:
+  [[nodiscard]] bool PopOne();
   template <typename Copy>
-  void ForBytes(size_t chain, uint64_t offset, size_t bytes, Copy copy) const;
+  void ForBytes(size_t bytes, Copy copy) const;
 
   NotifiedQueue& queue_;
   std::vector<vduse::Chain> chains_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/ctrl_queue.h"
@@ -11,8 +12,11 @@
 
 namespace net {
 
-// Appends lines for the log on what went through a pair, or the control queue.
+// Appends lines for the log on what went through a pair, how one of its queues
+// notified, or what the control queue did.
 void Summarize(size_t pair, const QueuePairCounters& counters,
+               std::vector<std::string>& lines);
+void Summarize(std::string_view queue, const NotificationHistograms& histograms,
                std::vector<std::string>& lines);
 void Summarize(const CtrlQueue& ctrl, std::vector<std::string>& lines);
 

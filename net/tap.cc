@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
@@ -35,23 +36,34 @@ IoResult ToResult(ssize_t n) {
   return {.error = errno};
 }
 
+// One call per packet, until one would have to wait.
+template <typename One, typename Several>
+void ByCalls(One one, Several several, int fd, std::span<Io> packets) {
+  IoResult last;
+  for (Io& packet : packets) {
+    if (last.error != EAGAIN) {
+      const std::span<const iovec> to = packet.segments;
+      last = ToResult(
+          to.size() == 1 ? one(fd, to.front().iov_base, to.front().iov_len)
+                         : several(fd, to.data(), static_cast<int>(to.size())));
+    }
+    packet.result = last;
+  }
+}
+
 absl::Status Failed(const std::string& what) {
   return absl::ErrnoToStatus(errno, what);
 }
 
 }  // namespace
 
-absl::StatusOr<Tap> Tap::Open(const std::string& name) {
+absl::StatusOr<std::vector<Tap>> Tap::Open(const std::string& name,
+                                           uint32_t queues) {
   if (name.empty() || name.size() >= IFNAMSIZ ||
       name.find('/') != std::string::npos) {
     return absl::InvalidArgumentError(
         fmt::format("TAP name '{}' must have 1 to {} characters and no '/'",
                     name, IFNAMSIZ - 1));
-  }
-  base::UniqueFd fd(open(kTunPath, O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) {
-    return Failed(
-        fmt::format("open {} (modprobe tun; needs access to it)", kTunPath));
   }
   const bool interface_exists = if_nametoindex(name.c_str()) != 0;
   const int existing = ExistingFlags(name);
@@ -59,11 +71,45 @@ absl::StatusOr<Tap> Tap::Open(const std::string& name) {
     return absl::InvalidArgumentError(fmt::format(
         "interface '{}' exists and is not a TAP: choose another --tap", name));
   }
+  const bool several = (existing & IFF_MULTI_QUEUE) != 0;
+  if (interface_exists && queues > 1 && !several) {
+    return absl::InvalidArgumentError(fmt::format(
+        "TAP '{}' exists and has one queue, {} are wanted: delete it, or make "
+        "it with `ip tuntap add {} mode tap multi_queue`",
+        name, queues, name));
+  }
+  std::vector<Tap> taps;
+  while (taps.size() < queues) {
+    // One made with several queues only opens as such.
+    absl::StatusOr<Tap> tap = OpenQueue(name, several || queues > 1);
+    if (!tap.ok()) return tap.status();
+    taps.push_back(std::move(*tap));
+  }
+  // These hold for the interface.
+  Tap& first = taps.front();
+  first.knows_uso_ =
+      first.SetOffloads(TunOffloads(Bit(kFeatureGuestCsum) | kUsoFeatures))
+          .ok();
+  if (absl::Status status = first.SetOffloads(0); !status.ok()) return status;
+  if (!interface_exists) {
+    first.created_ = true;
+    if (ioctl(first.fd(), TUNSETPERSIST, 1UL) != 0) {
+      return Failed(fmt::format("TUNSETPERSIST 1 on '{}'", name));
+    }
+  }
+  return taps;
+}
+
+absl::StatusOr<Tap> Tap::OpenQueue(const std::string& name, bool several) {
+  base::UniqueFd fd(open(kTunPath, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) {
+    return Failed(
+        fmt::format("open {} (modprobe tun; needs access to it)", kTunPath));
+  }
   ifreq request = {};
   std::memcpy(request.ifr_name, name.data(), name.size());
-  // An interface made with several queues only opens as such.
   request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
-                                         (existing & IFF_MULTI_QUEUE));
+                                         (several ? IFF_MULTI_QUEUE : 0));
   if (ioctl(fd.get(), TUNSETIFF, &request) != 0) {
     if (errno == EBUSY) {
       return absl::FailedPreconditionError(
@@ -80,38 +126,22 @@ absl::StatusOr<Tap> Tap::Open(const std::string& name) {
   if (ioctl(fd.get(), TUNSETVNETLE, &little_endian) != 0) {
     return Failed(fmt::format("TUNSETVNETLE on '{}'", name));
   }
-  Tap tap(std::move(fd));
-  tap.knows_uso_ =
-      tap.SetOffloads(TunOffloads(Bit(kFeatureGuestCsum) | kUsoFeatures)).ok();
-  if (absl::Status status = tap.SetOffloads(0); !status.ok()) return status;
-  if (!interface_exists) {
-    tap.created_ = true;
-    if (ioctl(tap.fd(), TUNSETPERSIST, 1UL) != 0) {
-      return Failed(fmt::format("TUNSETPERSIST 1 on '{}'", name));
-    }
-  }
-  return tap;
+  return Tap(std::move(fd));
 }
 
 void Tap::Read(std::span<Io> packets) {
   if (UseUring(packets.size())) {
     uring_->Transfer(Uring::Op::kRead, packets);
-    return;
-  }
-  for (Io& packet : packets) {
-    packet.result = ToResult(readv(fd(), packet.segments.data(),
-                                   static_cast<int>(packet.segments.size())));
+  } else {
+    ByCalls(read, readv, fd(), packets);
   }
 }
 
 void Tap::Write(std::span<Io> packets) {
   if (UseUring(packets.size())) {
     uring_->Transfer(Uring::Op::kWrite, packets);
-    return;
-  }
-  for (Io& packet : packets) {
-    packet.result = ToResult(writev(fd(), packet.segments.data(),
-                                    static_cast<int>(packet.segments.size())));
+  } else {
+    ByCalls(write, writev, fd(), packets);
   }
 }
 
@@ -127,6 +157,17 @@ absl::Status Tap::StartEngine(Engine engine) {
 absl::Status Tap::SetOffloads(unsigned flags) {
   if (ioctl(fd(), TUNSETOFFLOAD, static_cast<unsigned long>(flags)) != 0) {
     return Failed(fmt::format("TUNSETOFFLOAD {:#x}", flags));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tap::SetAttached(bool attached) {
+  ifreq request = {};
+  request.ifr_flags =
+      static_cast<short>(attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE);
+  // EINVAL: so it is already.
+  if (ioctl(fd(), TUNSETQUEUE, &request) != 0 && errno != EINVAL) {
+    return Failed(fmt::format("TUNSETQUEUE {}", attached ? "on" : "off"));
   }
   return absl::OkStatus();
 }

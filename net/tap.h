@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,19 +28,20 @@ enum class Engine {
 // VirtioNetHeader. Non-blocking. One thread.
 class Tap {
  public:
-  // Opens the interface `name`, or creates it. Offloads off, header of 12
-  // bytes. An interface created here outlives the process (so that its
-  // addresses and routes survive a crash) until Remove().
+  // Opens so many queues of the interface `name`, or creates it. Offloads off,
+  // header of 12 bytes. An interface created here outlives the process (so
+  // that its addresses and routes survive a crash) until Remove().
   //
   // Takes the rtnl lock: never on the way to an answer the kernel waits for.
-  static absl::StatusOr<Tap> Open(const std::string& name);
+  static absl::StatusOr<std::vector<Tap>> Open(const std::string& name,
+                                               uint32_t queues);
 
   // Any descriptor with the semantics of a TAP queue.
   explicit Tap(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
   // See PacketPort.
   size_t at_once(size_t packets) const {
-    return UseUring(packets) ? packets : 1;
+    return UseUring(packets) ? packets : kSyscallsAtOnce;
   }
   void Read(std::span<Io> packets);
   void Write(std::span<Io> packets);
@@ -54,6 +56,10 @@ class Tap {
   // TUNSETOFFLOAD). Holds for all queues. Takes the rtnl lock.
   absl::Status SetOffloads(unsigned flags);
 
+  // Whether the kernel gives packets to this queue of several. Takes the rtnl
+  // lock.
+  absl::Status SetAttached(bool attached);
+
   // Whether packets may be UDP to be segmented: the kernel knows of it.
   bool knows_uso() const { return knows_uso_; }
 
@@ -66,6 +72,11 @@ class Tap {
  private:
   // A system call by itself is less than what io_uring takes for so few.
   static constexpr size_t kUringFrom = 4;
+  // So many before the driver is shown what became of them: one that polls
+  // takes the ring's cache lines away whenever there is something new.
+  static constexpr size_t kSyscallsAtOnce = 8;
+
+  static absl::StatusOr<Tap> OpenQueue(const std::string& name, bool several);
 
   bool UseUring(size_t packets) const {
     return packets >= kUringFrom && uring_ && uring_->usable();

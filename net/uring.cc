@@ -13,6 +13,8 @@
 namespace net {
 namespace {
 
+constexpr int kTap = 0;  // among the ring's registered files
+
 absl::Status NotHere(const char* what, int error) {
   return absl::UnavailableError(
       fmt::format("{}: {}", what, std::strerror(error)));
@@ -32,13 +34,15 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd) {
     return absl::UnavailableError(
         "this kernel's TAP cannot be told not to wait (needs Linux 6.4)");
   }
-  std::unique_ptr<Uring> uring(new Uring(fd));
+  std::unique_ptr<Uring> uring(new Uring);
   // All completes while it is submitted: no completion interrupts anybody.
   const unsigned flags =
       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   int error = -io_uring_queue_init(kMaxBatch, &uring->ring_, flags);
   if (error != 0) return NotHere("io_uring_setup", error);
   uring->open_ = true;
+  error = -io_uring_register_files(&uring->ring_, &fd, 1);
+  if (error != 0) return NotHere("io_uring_register", error);
   error = -io_uring_register_ring_fd(&uring->ring_);
   if (error > 0) return NotHere("io_uring_register", error);
   return uring;
@@ -59,14 +63,17 @@ void Uring::Transfer(Op op, std::span<Io> packets) {
     const auto count = static_cast<unsigned>(packet.segments.size());
     const iovec& first = packet.segments.front();
     const auto bytes = static_cast<unsigned>(first.iov_len);
-    if (op == Op::kRead) {
-      io_uring_prep_readv(sqe, fd_, packet.segments.data(), count, 0);
+    if (op == Op::kRead && count == 1) {
+      io_uring_prep_read(sqe, kTap, first.iov_base, bytes, 0);
+    } else if (op == Op::kRead) {
+      io_uring_prep_readv(sqe, kTap, packet.segments.data(), count, 0);
     } else if (count == 1) {
-      io_uring_prep_write(sqe, fd_, first.iov_base, bytes, 0);
+      io_uring_prep_write(sqe, kTap, first.iov_base, bytes, 0);
     } else {
-      io_uring_prep_writev(sqe, fd_, packet.segments.data(), count, 0);
+      io_uring_prep_writev(sqe, kTap, packet.segments.data(), count, 0);
     }
     sqe->rw_flags = RWF_NOWAIT;
+    sqe->flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data64(sqe, i);
   }
   for (size_t done = 0; done < packets.size();) {

@@ -15,9 +15,9 @@ namespace net {
 
 // Reads or writes several packets of a TAP queue in one system call.
 //
-// Nothing stays under way between two calls, and the ring holds no reference
-// to the TAP: when the process dies, the kernel has no TAP to close in the
-// ring's name (that would take the rtnl lock).
+// Nothing stays under way between two calls. The ring refers to the TAP, as a
+// descriptor does, until the kernel has taken the ring down: a moment after the
+// descriptor of the ring, or its process, is gone.
 //
 // One thread, the one that called Create().
 class Uring {
@@ -39,10 +39,9 @@ class Uring {
   bool usable() const { return open_; }
 
  private:
-  explicit Uring(int fd) : fd_(fd) {}
+  Uring() = default;
   void Close();
 
-  const int fd_;
   io_uring ring_ = {};
   bool open_ = false;
 };

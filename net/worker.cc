@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -37,6 +38,18 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
   std::unique_ptr<Worker> worker(new Worker(device, options));
   if (absl::Status status = worker->Init(); !status.ok()) return status;
   worker->thread_ = std::thread([w = worker.get()] { w->Run(); });
+  if (options.cpu) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<size_t>(*options.cpu), &cpus);
+    const int error = pthread_setaffinity_np(worker->thread_.native_handle(),
+                                             sizeof(cpus), &cpus);
+    if (error != 0) {
+      return absl::ErrnoToStatus(
+          error, fmt::format("worker of queue pair {} on CPU {}", options.pair,
+                             *options.cpu));
+    }
+  }
   pthread_setname_np(worker->thread_.native_handle(),
                      fmt::format("vn-pair-{}", options.pair).c_str());
   return worker;
@@ -119,7 +132,8 @@ Ready Worker::WaitFor(const Wait& wait) {
   const Time start = Now();
   timespec timeout = {};
   if (!wait.again && wait.deadline) {
-    timeout = ToTimespec(std::max(*wait.deadline - start, Time::zero()));
+    timeout = ToTimespec(
+        std::max(*wait.deadline - options_.timer_poll - start, Time::zero()));
   }
   const bool forever = !wait.again && !wait.deadline;
   std::array<epoll_event, 4> events;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -39,7 +40,9 @@ class Worker {
     // have changed.
     int attention = -1;
     Engine engine = Engine::kAuto;
-    Time busy_poll{};  // at most so long before a sleep
+    Time busy_poll{};             // at most so long before a sleep
+    Time timer_poll{};            // no sleep for so long before a deadline
+    std::optional<int> cpu = {};  // to run on; any that the process may
   };
 
   // `device` must outlive the worker.
@@ -57,6 +60,11 @@ class Worker {
   // Eventfds that the kernel signals on the driver's kicks.
   int kick_fd(Direction direction) const {
     return direction == Direction::kRx ? rx_kick_.get() : tx_kick_.get();
+  }
+
+  // The pair's, which go on being written. Needs no Call().
+  const NotificationHistograms& histograms(Direction direction) const {
+    return pair_.histograms(direction);
   }
 
   // Gives the pair its port.

@@ -47,6 +47,8 @@ inline std::string_view ChainErrorName(ChainError error) {
 // it.
 class Chain {
  public:
+  // None yet: for Virtqueue::Pop to fill.
+  Chain() = default;
   Chain(Chain&& other) noexcept { *this = std::move(other); }
   Chain& operator=(Chain&& other) noexcept {
     assert(!owed_);
@@ -77,7 +79,6 @@ class Chain {
 
  private:
   friend class Virtqueue;
-  explicit Chain(uint16_t head) : head_(head), owed_(true) {}
 
   std::span<const iovec> readable_;
   std::span<const iovec> writable_;

@@ -48,9 +48,12 @@ absl::Status CheckArea(const char* name, uint64_t addr, uint64_t bytes,
 
 // What Parse gathers over the descriptors of one chain.
 struct Virtqueue::Parsed {
+  uint32_t in_ring = 0;      // descriptors of the ring itself
   uint32_t descriptors = 0;  // direct and indirect
   uint32_t segments = 0;     // all, and the readable ones, which come first
   uint32_t readable = 0;
+  uint64_t readable_bytes = 0;
+  uint64_t writable_bytes = 0;
   bool seen_writable = false;
 };
 
@@ -142,66 +145,59 @@ bool Virtqueue::RefreshAvailable() {
   return idx != last_avail_;
 }
 
-std::optional<Chain> Virtqueue::Pop() {
+bool Virtqueue::Pop(Chain& chain) {
+  assert(!chain.owed_);
   out_of_segments_ = false;
-  if (broken() || !mapped()) return std::nullopt;
-  if (avail_seen_ == last_avail_ && !RefreshAvailable()) return std::nullopt;
+  if (broken() || !mapped()) return false;
+  if (avail_seen_ == last_avail_ && !RefreshAvailable()) return false;
 
   const uint16_t head = Load(avail_ + kAvailRing + (last_avail_ & (size_ - 1)));
   if (head >= size_) {
     Break(fmt::format("available entry {} names descriptor {} in a ring of {}",
                       last_avail_, head, size_));
-    return std::nullopt;
+    return false;
   }
-  Chain chain(head);
-  const ChainError error = Parse(head, chain);
-  if (error != ChainError::kNone) {
-    if (error == ChainError::kTooManySegments && outstanding_ > 0) {
-      chain.owed_ = false;  // not taken: it may fit when others are back
-      out_of_segments_ = true;
-      return std::nullopt;
-    }
-    chain.error_ = error;
-    chain.readable_bytes_ = 0;
-    chain.writable_bytes_ = 0;
-  }
-  segments_used_ +=
-      static_cast<uint32_t>(chain.readable_.size() + chain.writable_.size());
-  ++outstanding_;
-  ++last_avail_;
-  return chain;
-}
-
-ChainError Virtqueue::Parse(uint16_t head, Chain& chain) {
   Parsed parsed;
-  uint16_t index = head;
-  ChainError error = ChainError::kNone;
-  while (error == ChainError::kNone) {
-    const Desc desc = LoadDesc(index);
-    ++chain.descriptors_;
-    if ((desc.flags & kDescIndirect) != 0) {
-      error = ParseIndirect(desc, chain, parsed);
-      break;  // 2.7.5.3.1: the table is the end of the chain
-    }
-    if (++parsed.descriptors > size_) error = ChainError::kTooLong;
-    if (error == ChainError::kNone) error = AddSegment(desc, chain, parsed);
-    if ((desc.flags & kDescNext) == 0) break;
-    if (desc.next >= size_ && error == ChainError::kNone) {
-      error = ChainError::kDescriptorIndex;
-    }
-    index = desc.next;
+  const ChainError error = Parse(head, parsed);
+  if (error == ChainError::kTooManySegments && outstanding_ > 0) {
+    out_of_segments_ = true;  // it may fit when others are back
+    return false;
   }
-  if (error != ChainError::kNone) return error;
-
+  if (error != ChainError::kNone) parsed = {.in_ring = parsed.in_ring};
   const iovec* first = segments_.data() + segments_used_;
   chain.readable_ = {first, parsed.readable};
   chain.writable_ = {first + parsed.readable,
                      parsed.segments - parsed.readable};
-  return ChainError::kNone;
+  chain.readable_bytes_ = parsed.readable_bytes;
+  chain.writable_bytes_ = parsed.writable_bytes;
+  chain.descriptors_ = parsed.in_ring;
+  chain.head_ = head;
+  chain.error_ = error;
+  chain.owed_ = true;
+  segments_used_ += parsed.segments;
+  ++outstanding_;
+  ++last_avail_;
+  return true;
 }
 
-ChainError Virtqueue::ParseIndirect(const Desc& table, Chain& chain,
-                                    Parsed& parsed) {
+ChainError Virtqueue::Parse(uint16_t head, Parsed& parsed) {
+  uint16_t index = head;
+  while (true) {
+    const Desc desc = LoadDesc(index);
+    ++parsed.in_ring;
+    if ((desc.flags & kDescIndirect) != 0) {
+      return ParseIndirect(desc, parsed);  // the end of the chain (2.7.5.3.1)
+    }
+    if (++parsed.descriptors > size_) return ChainError::kTooLong;
+    const ChainError error = AddSegment(desc, parsed);
+    if (error != ChainError::kNone) return error;
+    if ((desc.flags & kDescNext) == 0) return ChainError::kNone;
+    if (desc.next >= size_) return ChainError::kDescriptorIndex;
+    index = desc.next;
+  }
+}
+
+ChainError Virtqueue::ParseIndirect(const Desc& table, Parsed& parsed) {
   // WRITE on a descriptor that names a table is to be ignored (2.7.5.3.2).
   if (!features_.indirect || (table.flags & kDescNext) != 0 || table.len == 0 ||
       table.len % sizeof(Desc) != 0) {
@@ -220,7 +216,7 @@ ChainError Virtqueue::ParseIndirect(const Desc& table, Chain& chain,
     const Desc& desc = indirect_[index];
     if ((desc.flags & kDescIndirect) != 0) return ChainError::kIndirect;
     ++parsed.descriptors;
-    const ChainError error = AddSegment(desc, chain, parsed);
+    const ChainError error = AddSegment(desc, parsed);
     if (error != ChainError::kNone) return error;
     if ((desc.flags & kDescNext) == 0) return ChainError::kNone;
     if (desc.next >= count) return ChainError::kDescriptorIndex;
@@ -229,8 +225,7 @@ ChainError Virtqueue::ParseIndirect(const Desc& table, Chain& chain,
   return ChainError::kTooLong;
 }
 
-ChainError Virtqueue::AddSegment(const Desc& desc, Chain& chain,
-                                 Parsed& parsed) {
+ChainError Virtqueue::AddSegment(const Desc& desc, Parsed& parsed) {
   const bool writable = (desc.flags & kDescWrite) != 0;
   if (!writable && parsed.seen_writable) return ChainError::kOrder;
   parsed.seen_writable = writable;
@@ -238,9 +233,9 @@ ChainError Virtqueue::AddSegment(const Desc& desc, Chain& chain,
   if (desc.len == 0) return ChainError::kNone;
   if (desc.addr + (desc.len - 1) < desc.addr) return ChainError::kAddress;
 
-  uint64_t& bytes = writable ? chain.writable_bytes_ : chain.readable_bytes_;
+  uint64_t& bytes = writable ? parsed.writable_bytes : parsed.readable_bytes;
   bytes += desc.len;
-  if (chain.readable_bytes_ + chain.writable_bytes_ > UINT32_MAX) {
+  if (parsed.readable_bytes + parsed.writable_bytes > UINT32_MAX) {
     return ChainError::kLength;
   }
   uint64_t iova = desc.addr;
@@ -272,7 +267,7 @@ void Virtqueue::Unpop(Chain chain) {
   if (outstanding_ == 0) segments_used_ = 0;
 }
 
-void Virtqueue::Push(Chain chain, uint64_t written) {
+void Virtqueue::Push(Chain&& chain, uint64_t written) {
   assert(outstanding_ > 0);
   chain.owed_ = false;
   --outstanding_;

@@ -61,10 +61,15 @@ class Virtqueue {
 
   uint32_t size() const { return size_; }
 
-  // Next chain, or nothing: the ring is empty, broken or not mapped; or the
-  // chain would fit only once the outstanding ones are back. A malformed
-  // chain is taken like any other and says so.
-  [[nodiscard]] std::optional<Chain> Pop();
+  // Takes the next chain. False if there is none: the ring is empty, broken or
+  // not mapped; or the chain would fit only once the outstanding ones are back.
+  // A malformed chain is taken like any other and says so.
+  [[nodiscard]] bool Pop(Chain& chain);
+  [[nodiscard]] std::optional<Chain> Pop() {
+    Chain chain;
+    if (!Pop(chain)) return std::nullopt;
+    return chain;
+  }
 
   // Whether the last Pop gave nothing because a chain did not fit beside the
   // outstanding ones.
@@ -76,7 +81,7 @@ class Virtqueue {
 
   // Fills the next used entry: `written` bytes of the writable part hold
   // data. Oldest chain first. Nothing is visible before Publish().
-  void Push(Chain chain, uint64_t written);
+  void Push(Chain&& chain, uint64_t written);
 
   // Makes pushed entries visible to the driver and returns their number.
   uint32_t Publish();
@@ -121,9 +126,9 @@ class Virtqueue {
 
   struct Parsed;
   bool RefreshAvailable();
-  ChainError Parse(uint16_t head, Chain& chain);
-  ChainError ParseIndirect(const Desc& table, Chain& chain, Parsed& parsed);
-  ChainError AddSegment(const Desc& desc, Chain& chain, Parsed& parsed);
+  ChainError Parse(uint16_t head, Parsed& parsed);
+  ChainError ParseIndirect(const Desc& table, Parsed& parsed);
+  ChainError AddSegment(const Desc& desc, Parsed& parsed);
   Desc LoadDesc(uint16_t index) const;
   uint16_t LoadAvail(size_t word) const;
   void StoreUsedElem(uint16_t index, UsedElem elem);

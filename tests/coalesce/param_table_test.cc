@@ -76,6 +76,27 @@ TEST_F(ParamTableTest, TheLastWriterWins) {
   EXPECT_EQ(table.Get(0), kB);
 }
 
+// The sequence of commands that 5.1.6.5.9 has as an example.
+TEST_F(ParamTableTest, TwoPairsAreSetInTurnAsTheSpecificationHasIt) {
+  constexpr Params kC{.max_packets = 3, .max_usecs = 30};
+  constexpr Params kD{.max_packets = 4, .max_usecs = 40};
+  table.SetAll(Direction::kRx, kA);
+  EXPECT_EQ(table.Get(0), kA);
+  EXPECT_EQ(table.Get(2), kA);
+  EXPECT_EQ(table.Get(1), kOperatorTx);
+  EXPECT_EQ(table.Get(3), kOperatorTx);
+  EXPECT_TRUE(table.SetQueue(0, kB));
+  EXPECT_EQ(table.Get(0), kB);
+  EXPECT_EQ(table.Get(2), kA);
+  EXPECT_TRUE(table.SetQueue(1, kC));
+  EXPECT_EQ(table.Get(1), kC);
+  EXPECT_EQ(table.Get(3), kOperatorTx);
+  table.SetAll(Direction::kTx, kD);
+  EXPECT_EQ(table.Get(1), kD);
+  EXPECT_EQ(table.Get(3), kD);
+  EXPECT_EQ(table.Get(0), kB);
+}
+
 TEST_F(ParamTableTest, Row104_OnlyEnabledDataQueuesCanBeSetOrRead) {
   table.SetEnabled(1, false);
   const ParamTable::Snapshot before = table.snapshot();

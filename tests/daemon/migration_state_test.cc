@@ -32,6 +32,7 @@ MigrationState Sample() {
   state.device.rx_filter.multicast.Add({0x33, 0x33, 0, 0, 0, 1});
   state.device.rx_filter.multicast.Add({0x33, 0x33, 0, 0, 0, 2});
   state.device.rx_filter.SetVlan(4095, true);
+  state.device.active_pairs = 1;
   state.device.positions = {7, 0xffff, 0};
   state.device.coalescing.all_rx = {.max_packets = 32, .max_usecs = 20000};
   state.device.coalescing.queues = {
@@ -66,6 +67,7 @@ TEST(MigrationStateTest, WhatWasWrittenIsReadAgain) {
   EXPECT_EQ(read->device.guest_offloads, wrote.device.guest_offloads);
   EXPECT_EQ(read->device.rx_filter, wrote.device.rx_filter);
   EXPECT_EQ(read->device.positions, wrote.device.positions);
+  EXPECT_EQ(read->device.active_pairs, wrote.device.active_pairs);
   const auto& got = read->device.coalescing;
   const auto& want = wrote.device.coalescing;
   EXPECT_EQ(got.all_rx, want.all_rx);
@@ -146,6 +148,7 @@ TEST(MigrationStateTest, WhatIsDamagedIsNamed) {
       {"\"modes\": [", "\"modes\": [0,", "'modes'"},
       {"4095", "4096", "'vlans'"},
       {"4095", "-1", "'vlans'"},
+      {"\"active_pairs\": 1", "\"active_pairs\": 17", "'active_pairs'"},
       {"65535", "65536", "'positions'"},
       {"65535", "-1", "'positions'"},
       {"65535", "[]", "'positions'"},

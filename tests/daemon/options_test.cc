@@ -43,6 +43,19 @@ TEST(ParseMacTest, Row110_MulticastAndZeroAreNoAddressOfADevice) {
   EXPECT_FALSE(ParseDeviceMac("52:54:00:12:34").ok());
 }
 
+TEST(ParseCpusTest, ListsAndRangesInOrder) {
+  // CPU 0 and what else there is.
+  EXPECT_EQ(ParseCpus("0").value(), std::vector<int>{0});
+  EXPECT_EQ(ParseCpus("0-0,0").value(), (std::vector<int>{0, 0}));
+}
+
+TEST(ParseCpusTest, WhatIsNoneIsRefused) {
+  for (const char* text : {"", ",", "0,", "x", "0-", "-1", "1-0", "0 ", "0;1",
+                           "1023", "4096", "99999999999"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseCpus(text).status())) << text;
+  }
+}
+
 TEST(RandomMacTest, ItIsAUnicastAddressOfNoVendor) {
   for (int i = 0; i < 1000; ++i) {
     const net::MacAddress mac = RandomMac();

@@ -36,6 +36,7 @@ SavedState Numbered(uint16_t number) {
   state.device.rx_filter.multicast.Add({1, 0, 0, 0, 0, 1});
   state.device.announce = true;
   state.device.asids = {0, 1};
+  state.device.active_pairs = static_cast<uint16_t>(1 + number % 16);
   state.device.positions = {number, 0, 0xffff};
   state.device.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
   state.device.coalescing.queues = {
@@ -60,6 +61,7 @@ void ExpectSame(const SavedState& a, const SavedState& b) {
   EXPECT_EQ(a.device.announce, b.device.announce);
   EXPECT_EQ(a.device.asids, b.device.asids);
   EXPECT_EQ(a.device.positions, b.device.positions);
+  EXPECT_EQ(a.device.active_pairs, b.device.active_pairs);
   EXPECT_EQ(a.tap_created, b.tap_created);
   EXPECT_EQ(a.device.coalescing.all_rx, b.device.coalescing.all_rx);
   EXPECT_EQ(a.device.coalescing.all_tx, b.device.coalescing.all_tx);
@@ -218,7 +220,7 @@ TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
 TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
   Open().Write(Numbered(1));
   std::string other = Bytes();
-  ASSERT_EQ(other.substr(0, 8), "dusenet4");
+  ASSERT_EQ(other.substr(0, 8), "dusenet5");
   other[7] = '1';
   SetBytes(other);
   EXPECT_FALSE(Open().Read());

@@ -77,6 +77,10 @@ class Target : public CommandTarget {
     ++calls;
     return coalesce::Params{.max_packets = 1, .max_usecs = 2};
   }
+  bool SetQueuePairs(uint16_t pairs) override {
+    if (pairs == 1) ++calls;
+    return pairs == 1;
+  }
   bool SetGuestOffloads(uint64_t offloads) override {
     if ((offloads & ~kGuestOffloads) == 0) ++calls;
     return (offloads & ~kGuestOffloads) == 0;

@@ -61,6 +61,12 @@ class Target : public CommandTarget {
     return it == queues.end() ? Params{} : it->second;
   }
 
+  bool SetQueuePairs(uint16_t pairs) override {
+    if (pairs == 0 || pairs > 4) return false;
+    calls.push_back(fmt::format("pairs {}", pairs));
+    return true;
+  }
+
   bool SetGuestOffloads(uint64_t offloads) override {
     if ((offloads & ~Bit(kFeatureGuestCsum)) != 0) return false;
     calls.push_back("offloads " + FeatureNames(offloads));

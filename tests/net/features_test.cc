@@ -91,10 +91,10 @@ TEST(FeaturesTest, Row3_EcnNeedsEitherTso) {
 TEST(FeaturesTest, WithoutControlQueueTakesNothingElse) {
   EXPECT_EQ(WithoutControlQueue(kOfferedFeatures),
             kOfferedFeatures &
-                ~(Bit(kFeatureCtrlVq) | Bit(kFeatureCtrlGuestOffloads) |
-                  Bit(kFeatureNotfCoal) | Bit(kFeatureVqNotfCoal) |
-                  Bit(kFeatureGuestAnnounce) | Bit(kFeatureDeviceStats) |
-                  kFilterFeatures));
+                ~(Bit(kFeatureCtrlVq) | Bit(kFeatureMq) |
+                  Bit(kFeatureCtrlGuestOffloads) | Bit(kFeatureNotfCoal) |
+                  Bit(kFeatureVqNotfCoal) | Bit(kFeatureGuestAnnounce) |
+                  Bit(kFeatureDeviceStats) | kFilterFeatures));
   EXPECT_EQ(WithoutControlQueue(kLeast), kLeast);
 }
 
@@ -140,6 +140,18 @@ TEST(FeaturesTest, AProfileStaysWhatItWasReleasedAs) {
   EXPECT_EQ(names("v1-no-cvq"),
             "MTU MAC MRG_RXBUF STATUS INDIRECT_DESC EVENT_IDX VERSION_1 "
             "ACCESS_PLATFORM");
+  EXPECT_EQ(
+      names("v2"),
+      "CSUM GUEST_CSUM CTRL_GUEST_OFFLOADS MTU MAC GUEST_TSO4 GUEST_TSO6 "
+      "GUEST_ECN HOST_TSO4 HOST_TSO6 HOST_ECN MRG_RXBUF STATUS CTRL_VQ CTRL_RX "
+      "CTRL_VLAN CTRL_RX_EXTRA GUEST_ANNOUNCE MQ CTRL_MAC_ADDR INDIRECT_DESC "
+      "EVENT_IDX VERSION_1 ACCESS_PLATFORM DEVICE_STATS VQ_NOTF_COAL NOTF_COAL "
+      "GUEST_USO4 GUEST_USO6 HOST_USO SPEED_DUPLEX");
+  EXPECT_EQ(
+      names("v2-no-cvq"),
+      "CSUM GUEST_CSUM MTU MAC GUEST_TSO4 GUEST_TSO6 GUEST_ECN HOST_TSO4 "
+      "HOST_TSO6 HOST_ECN MRG_RXBUF STATUS INDIRECT_DESC EVENT_IDX VERSION_1 "
+      "ACCESS_PLATFORM GUEST_USO4 GUEST_USO6 HOST_USO SPEED_DUPLEX");
   EXPECT_EQ(FindProfile("v0"), nullptr);
   EXPECT_EQ(FindProfile(""), nullptr);
 }

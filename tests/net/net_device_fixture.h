@@ -43,7 +43,7 @@ class NetDeviceTest : public testing::Test {
   static constexpr uint32_t kTx = 1;
   static constexpr uint32_t kCtrl = 2;
   static constexpr uint16_t kBase = 65530;
-  static constexpr uint32_t kSize = 16;
+  static constexpr uint32_t kSize = 64;
   static constexpr MacAddress kMac = {2, 0, 0, 0, 0, 1};
 
   NetDeviceTest() {
@@ -75,7 +75,9 @@ class NetDeviceTest : public testing::Test {
     ASSERT_EQ(
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()), 0);
     wire = base::UniqueFd(ends[1]);
-    ASSERT_TRUE(net->SetTap(Tap(base::UniqueFd(ends[0]))).ok());
+    std::vector<Tap> tap;
+    tap.emplace_back(base::UniqueFd(ends[0]));
+    ASSERT_TRUE(net->SetTap(std::move(tap)).ok());
     net->SetLink(true);
   }
 

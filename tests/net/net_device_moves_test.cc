@@ -19,6 +19,12 @@ class NetDeviceMovesTest : public NetDeviceTest {
     EXPECT_TRUE(net->Serve(Now()).ok());
     return device.ReplyTo(id)->result;
   }
+  // Whether a line of the summary begins so.
+  bool Says(std::string_view start) {
+    return std::ranges::any_of(net->Summary(), [&](const std::string& line) {
+      return line.starts_with(start);
+    });
+  }
   uint16_t Position(uint32_t queue) {
     const uint32_t id = device.SendQueueState(queue);
     EXPECT_EQ(Answer(id), uint32_t{VDUSE_REQ_RESULT_OK});
@@ -209,6 +215,33 @@ TEST_F(NetDeviceMovesTest, ASuspendLeavesNoNotificationOwed) {
   EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
   EXPECT_EQ(device.injects(kTx), before + 1);
   EXPECT_FALSE(net->deadline()) << "nothing is left to be done";
+  EXPECT_TRUE(Says("pair 0 tx flushes: packets 1 suspend 1"));
+  EXPECT_TRUE(Says("pair 0 tx per notification: packets p50 1 p99 1 max 1"));
+}
+
+TEST_F(NetDeviceMovesTest, AQueueThatIsTakenAwayNotifiesOfWhatIsPending) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_TRUE(Pump([&] { return device.injects(kTx) > 0; }));
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
+  const uint64_t before = device.injects(kTx);
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(device.injects(kTx), before) << "withheld";
+  EXPECT_EQ(Answer(device.SendQueueReady(kTx, false)), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(device.injects(kTx), before + 1);
+  EXPECT_TRUE(Says("pair 0 tx flushes: packets 1 stop 1"));
+}
+
+TEST_F(NetDeviceMovesTest, AResetNotifiesOfNothing) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_TRUE(Pump([&] { return device.injects(kTx) > 0; }));
+  ASSERT_EQ(Command(SetAll(0, kPatient)), Bytes{0});
+  ASSERT_TRUE(Transmits());
+  const uint64_t before = device.injects(kTx);
+  ResetAndRestart();
+  EXPECT_EQ(device.injects(kTx), before);
+  EXPECT_TRUE(Says("pair 0 tx flushes: packets 1 cancelled 1"));
 }
 
 TEST_F(NetDeviceMovesTest, ASuspendedDeviceDoesNothingAndKnowsItsPositions) {
@@ -321,8 +354,8 @@ TEST_F(NetDeviceMovesTest, AStateThatDoesNotFitIsRefusedWithTheReason) {
   state.coalescing.queues.resize(2);
   ASSERT_TRUE(net->Restore(state).ok());
   DeviceState more = state;
-  more.features |= Bit(22);
-  EXPECT_NE(net->Restore(more).message().find("bit_22"), std::string::npos);
+  more.features |= Bit(40);
+  EXPECT_NE(net->Restore(more).message().find("bit_40"), std::string::npos);
   DeviceState queues = state;
   queues.positions.resize(5);
   EXPECT_NE(net->Restore(queues).message().find("5 virtqueues"),

@@ -252,22 +252,6 @@ TEST_P(BatchTest, AnUnusableBufferAmongThemIsReturnedInItsPlace) {
   ExpectPacket(4);
 }
 
-TEST_P(BatchTest, ABufferWithoutPagesGoesBackInItsPlace) {
-  Warm();
-  OfferAll();
-  port.Receive(Packet(Frame(60, 1)));
-  port.reads.push_back({.bytes = {}, .error = EFAULT});
-  port.Receive(Packet(Frame(60, 2)));
-  Step();
-  ExpectPacket(1);
-  const auto unused = rx.TakeUsed();
-  ASSERT_TRUE(unused);
-  EXPECT_EQ(unused->len, 0U);
-  ExpectPacket(2);
-  EXPECT_EQ(pair.counters().rx_bad_packet, 1U);
-  EXPECT_EQ(pair.counters().rx_bad_chain, 1U);
-}
-
 TEST_P(BatchTest, AStoppedQueueForgetsWhatWaited) {
   Warm();
   OfferAll(2);

@@ -16,6 +16,12 @@ constexpr Params kPatient{.max_packets = 1000, .max_usecs = 500'000};
 
 class PairNotifyTest : public QueuePairTest {
  protected:
+  // Larger than what a driver keeps free.
+  static constexpr uint32_t kSize = 64;
+  static constexpr uint32_t kEarly = kSize - 18;
+
+  PairNotifyTest() : QueuePairTest(kSize) {}
+
   // The first notification of a queue is always sent; gets it over with.
   void WarmUp() {
     AwaitNext();
@@ -26,6 +32,7 @@ class PairNotifyTest : public QueuePairTest {
     Step();
     rx_before = rx_injects();
     tx_before = tx_injects();
+    starved_before = pair.counters().rx_queue.due_to(FlushCause::kStarved);
   }
 
   void SendOne() {
@@ -36,8 +43,14 @@ class PairNotifyTest : public QueuePairTest {
   uint64_t new_rx() { return rx_injects() - rx_before; }
   uint64_t new_tx() { return tx_injects() - tx_before; }
 
+  uint64_t starved() {
+    return pair.counters().rx_queue.due_to(FlushCause::kStarved) -
+           starved_before;
+  }
+
   uint64_t rx_before = 0;
   uint64_t tx_before = 0;
+  uint64_t starved_before = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, PairNotifyTest, kEveryPair, PairName);
@@ -157,17 +170,43 @@ TEST_P(PairNotifyTest, NewParametersRuleOverWhatIsPending) {
 TEST_P(PairNotifyTest, ADriverShortOfTxDescriptorsIsNotifiedEarly) {
   Start(kPatient);
   WarmUp();
-  for (uint32_t i = 1; i <= kSize * 3 / 4; ++i) {
+  for (uint32_t i = 1; i <= kEarly; ++i) {
     EXPECT_EQ(new_tx(), 0U) << i;
     SendOne();
   }
   EXPECT_EQ(new_tx(), 1U);
+  EXPECT_EQ(pair.counters().tx_queue.due_to(FlushCause::kDescriptors), 1U);
+}
+
+// Linux stops a queue with fewer free descriptors than its largest packet may
+// need, and starts it again when it is notified.
+TEST_P(PairNotifyTest, ADriverThatHasStoppedItsTxQueueIsNotified) {
+  constexpr uint32_t kLargestPacket = 19;
+  for (const uint32_t size : {16U, 32U, 64U, 128U, 256U, 1024U}) {
+    tests::FakeDevice its_device(2);
+    ForceDriverOk(its_device);
+    tests::DriverMemory its_memory(its_device);
+    tests::DriverQueue its_tx(its_device, its_memory, QueueOptions(1, size));
+    QueuePair<tests::ScriptPort> its_pair(its_device, 0, kMtu);
+    its_pair.SetPort(tests::ScriptPort(port));
+    ASSERT_TRUE(its_pair
+                    .Start(Direction::kTx, its_tx.info(), features,
+                           Virtqueue::Start::kFresh, kPatient, now)
+                    .ok());
+    uint32_t free = size;
+    do {
+      its_tx.Chain().Readable(Packet(Frame(60))).Offer();
+      its_pair.Step({.tx_kick = true}, now);
+      --free;
+    } while (free >= kLargestPacket);
+    EXPECT_EQ(its_device.injects(1), 1U) << size;
+  }
 }
 
 TEST_P(PairNotifyTest, DescriptorsCountForTheEarlyNotificationNotPackets) {
   Start(kPatient);
   WarmUp();
-  for (int i = 0; i < 4; ++i) {
+  for (uint32_t i = 0; i < kEarly; i += 3) {
     EXPECT_EQ(new_tx(), 0U);
     tx.Chain()
         .Readable(Bytes(12))
@@ -190,6 +229,33 @@ TEST_P(PairNotifyTest, ADriverWithoutRxBuffersIsNotifiedAtOnce) {
   port.Receive(Packet(Frame(60)));
   Step();
   EXPECT_EQ(new_rx(), 1U);
+  EXPECT_EQ(starved(), 1U);
+}
+
+TEST_P(PairNotifyTest, ADriverWithTooFewRxBuffersIsNotifiedAtOnce) {
+  Start(kPatient);
+  WarmUp();
+  for (int i = 0; i < 3; ++i) OfferRx();
+  port.Receive(Packet(Frame(60)));
+  port.Receive(Packet(Frame(5000)));
+  Step();
+  EXPECT_EQ(rx.DrainUsed(), 1U) << "two are left, and do not suffice";
+  EXPECT_EQ(new_rx(), 1U);
+  EXPECT_EQ(starved(), 1U);
+}
+
+TEST_P(PairNotifyTest, ALargePacketInTheLastRxBuffersNotifiesAtOnce) {
+  Start(kPatient);
+  WarmUp();
+  // Read one by one, two by two, and then of four that were asked for the one
+  // that there is, which takes all four buffers.
+  for (int i = 0; i < 1 + 2 + 4; ++i) OfferRx();
+  for (int i = 0; i < 1 + 2; ++i) port.Receive(Packet(Frame(60)));
+  port.Receive(Packet(Frame(7000)));
+  Step();
+  EXPECT_EQ(rx.DrainUsed(), 7U);
+  EXPECT_EQ(new_rx(), 1U);
+  EXPECT_EQ(starved(), 1U);
 }
 
 // A driver that refills its ring inside the interrupt, when kicks are off.
@@ -310,7 +376,12 @@ TEST_P(PairNotifyTest, StoppingCancelsWhatIsPending) {
   now += seconds(2);
   EXPECT_FALSE(Step().deadline);
   EXPECT_EQ(new_tx(), 0U);
-  EXPECT_EQ(pair.counters().tx_queue.packets, 2U) << "counters outlive it";
+  const NotifiedQueue::Counters counters = pair.counters().tx_queue;
+  EXPECT_EQ(counters.packets, 2U) << "counters outlive it";
+  EXPECT_EQ(counters.cancelled, 1U);
+  EXPECT_EQ(pair.counters().rx_queue.cancelled, 0U) << "nothing was pending";
+  const NotificationHistograms& histograms = pair.histograms(Direction::kTx);
+  EXPECT_EQ(histograms.packets.count(), counters.notifications);
 }
 
 }  // namespace

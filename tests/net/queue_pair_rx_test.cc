@@ -256,12 +256,14 @@ TEST_P(RxTest, Row92_Row148_TheHeaderIsCleanAndNothingBehindIsTouched) {
             4096);
 }
 
+// Large packets go straight there.
 TEST_P(RxTest, Row124_ABufferTheKernelCannotFillGoesBackWithItsPacket) {
-  OfferRx();
-  OfferRx();
+  for (int i = 0; i < 3; ++i) OfferRx(kHeaderBytes + kMaxFrameBytes);
+  port.Receive(Packet(Frame(5000)));
   port.reads.push_back({.bytes = {}, .error = EFAULT});
   port.Receive(Packet(Frame(60)));
   Step();
+  EXPECT_EQ(TakePacket(), Packet(Frame(5000), {.num_buffers = 1}));
   EXPECT_EQ(pair.counters().rx_bad_packet, 1U);
   EXPECT_EQ(rx.TakeUsed()->len, 0U);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));

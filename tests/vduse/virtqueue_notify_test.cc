@@ -69,6 +69,20 @@ TEST_P(NotifyTest, ABatchThatPassesTheAwaitedEntryNotifies) {
   EXPECT_TRUE(queue().NotificationWanted());
 }
 
+TEST_P(NotifyTest, OnlyTheWishInTheNegotiatedFormCounts) {
+  (void)queue().NotificationWanted();
+  for (uint32_t i = 0; i < 3 * kSize; ++i) {
+    // The one wants what the other does not, in turns.
+    const bool wanted = i % 2 == 0;
+    bed.driver.SetNoInterrupt(event_idx() == wanted);
+    bed.driver.SetUsedEvent(static_cast<uint16_t>(
+        queue().position() - (event_idx() == wanted ? 0 : 1)));
+    Chain().Readable("x").Offer();
+    Complete();
+    ASSERT_EQ(queue().NotificationWanted(), wanted) << i;
+  }
+}
+
 TEST_P(NotifyTest, Row50_NoValueOfFlagsOrEventTouchesTheRing) {
   const std::initializer_list<uint16_t> kGarbage = {
       0, 1, 2, 0x7fff, 0x8000, 0xfffe, 0xffff, base()};
@@ -121,6 +135,20 @@ TEST_P(NotifyTest, DisabledKicksKeepTheDriverQuiet) {
   for (int i = 0; i < 4; ++i) {
     Chain().Readable("x").Offer();
     EXPECT_FALSE(bed.driver.KickIfWanted());
+  }
+}
+
+TEST_P(NotifyTest, TheUsedFlagsSayNoMoreThanWasNegotiated) {
+  for (int i = 0; i < 3; ++i) {
+    queue().DisableKicks();
+    EXPECT_EQ(bed.driver.LoadUsed(kUsedFlags), event_idx() ? 0 : kUsedNoNotify);
+    Chain().Readable("x").Offer();
+    EXPECT_TRUE(queue().EnableKicks());
+    EXPECT_EQ(bed.driver.LoadUsed(kUsedFlags), 0);
+    if (event_idx()) {
+      EXPECT_EQ(bed.driver.avail_event(), queue().position());
+    }
+    Complete();
   }
 }
 

@@ -91,6 +91,10 @@ case $needs in
       -drive "file=$inner/vmlinux,if=virtio,format=raw,readonly=on")
     memory=3072
     ;;
+  peer)
+    peer=$("$here/userland.sh" peer) || die "no disk with DPDK, see above"
+    disk=(-drive "file=$peer/disk,if=virtio,format=raw,readonly=on")
+    ;;
   *) die "$scenario needs '$needs', which nobody knows" ;;
 esac
 work=$(mktemp -d "${TMPDIR:-/tmp}/vm.XXXXXX")

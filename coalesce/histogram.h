@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_COALESCE_HISTOGRAM_H_
+#define VDUSE_NET_COALESCE_HISTOGRAM_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace coalesce {
+
+// A log-linear histogram of 64-bit values: every power of 2 is cut into 16
+// buckets, so that a value read back is off by at most a 32nd of itself, and
+// below 32 not at all.
+//
+// 8 KiB, whatever is recorded; nothing is allocated. One thread records, any
+// may read meanwhile: each figure is one that was true at some moment, and what
+// is read later includes what was read before.
+class Histogram {
+ public:
+  // To record costs a few stores: no lock, no locked instruction.
+  void Record(uint64_t value) {
+    // What is true of a value is there before its bucket shows it.
+    Raise(value);
+    Add(sum_, value, std::memory_order_relaxed);
+    Add(buckets_[BucketOf(value)], 1, std::memory_order_release);
+  }
+
+  // Records all that `other` has. On the thread that records here.
+  void Merge(const Histogram& other);
+
+  uint64_t count() const;
+  // Modulo 2^64.
+  uint64_t sum() const { return sum_.load(std::memory_order_relaxed); }
+  uint64_t max() const { return max_.load(std::memory_order_relaxed); }
+
+  // The least value that is not exceeded by a share `q`, from 0 to 1, of those
+  // recorded; 0 if there are none.
+  uint64_t Quantile(double q) const;
+
+ private:
+  using Word = std::atomic<uint64_t>;
+
+  static constexpr unsigned kBits = 4;  // a power of 2 has 2^kBits buckets
+  static constexpr size_t kBuckets = (64 - kBits + 1) << kBits;
+
+  static size_t BucketOf(uint64_t value);
+  static uint64_t MiddleOf(size_t bucket);
+  // Of a word that no other thread writes.
+  static void Add(Word& word, uint64_t more, std::memory_order order) {
+    word.store(word.load(std::memory_order_relaxed) + more, order);
+  }
+  void Raise(uint64_t value) {
+    if (value > max()) max_.store(value, std::memory_order_relaxed);
+  }
+
+  std::array<Word, kBuckets> buckets_{};
+  Word sum_{};
+  Word max_{};
+};
+
+}  // namespace coalesce
+
+#endif  // VDUSE_NET_COALESCE_HISTOGRAM_H_
