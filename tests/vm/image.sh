@@ -118,7 +118,8 @@ fi
 
 begin vm
 add_tools busybox bash timeout ip vdpa ethtool iperf3 ping
-add_own udp_flow frame_check frame_probe coalesce_storm vhost_vdpa_test
+add_own udp_flow frame_check frame_probe coalesce_storm vhost_vdpa_test \
+  tap_copy
 if [[ -f $stages/guest.initrd ]]; then
   cp "$stages/guest.initrd" "$stage/tmp/"
   cp "$here/guest/qemu.sh" "$stage/"

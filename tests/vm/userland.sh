@@ -1,33 +1,26 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Puts consumers of the device that this distribution's release does not have,
-# or that are too big for an initramfs, into the cache folder and prints the
-# folder's name:
+# Puts what this distribution's release does not have, or what is too big for
+# an initramfs, into the cache folder and prints the folder's name:
 #   disk                    an image that the VM mounts at /userland
-#     bin/qemu-system-x86_64  QEMU 10, which knows vhost-vdpa-device-pci
-#     bin/dpdk-testpmd        DPDK, with its virtio-user driver loaded
-#     lib, exec, firmware     what these two start
+#     bin, lib, exec, firmware  the programs, and what they need to start
 #   tree                    the same as files
+# There are two of them. Consumers of the device:
+#     bin/qemu-system-x86_64  QEMU 10, which knows vhost-vdpa-device-pci
+#     bin/dpdk-testpmd        DPDK 22.11, with its virtio-user driver loaded
 #   qemu-system-x86_64      the same QEMU, to be started on this machine
+# and a device to compare with:
+#     bin/dpdk-testpmd        DPDK 24.11, with its VDUSE and TAP drivers loaded
 # Nothing is installed. An image that is complete is used as it is; remove it
 # to have the newest packages.
 set -euo pipefail
 
-usage() { echo "usage: userland.sh"; }
+usage() { echo "usage: userland.sh [consumers|peer]"; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/vm/debs.sh
 . "$here/debs.sh"
-
-programs=(/usr/bin/qemu-system-x86_64 /usr/bin/dpdk-testpmd)
-# PC machines without a display, a guest kernel loaded directly.
-firmware=(
-  seabios/bios-256k.bin qemu/kvmvapic.bin qemu/linuxboot_dma.bin qemu/pvh.bin
-  qemu/qboot.rom
-)
-# What testpmd loads for a virtio-user port.
-drivers=(librte_bus_vdev librte_mempool_ring librte_net_virtio)
 
 die() {
   printf 'userland.sh: %s\n' "$*" >&2
@@ -35,10 +28,28 @@ die() {
 }
 note() { printf 'userland.sh: %s\n' "$*" >&2; }
 
-case ${1:-} in
-  '') ;;
+set_name=${1:-consumers}
+programs=(/usr/bin/dpdk-testpmd) firmware=()
+case $set_name in
+  consumers)
+    folder=userland
+    programs+=(/usr/bin/qemu-system-x86_64)
+    # PC machines without a display, a guest kernel loaded directly.
+    firmware=(
+      seabios/bios-256k.bin qemu/kvmvapic.bin qemu/linuxboot_dma.bin
+      qemu/pvh.bin qemu/qboot.rom
+    )
+    # What testpmd loads for a virtio-user port.
+    drivers=(librte_bus_vdev librte_mempool_ring librte_net_virtio)
+    ;;
+  peer)
+    folder=peer
+    drivers=(
+      librte_bus_vdev librte_mempool_ring librte_net_vhost librte_net_tap
+    )
+    ;;
   -h | --help) usage; exit 0 ;;
-  *) usage >&2; die "unknown argument '$1'" ;;
+  *) usage >&2; die "unknown argument '$set_name'" ;;
 esac
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -48,7 +59,7 @@ for tool in apt-get apt-cache dpkg-deb flock mke2fs objcopy; do
 done
 
 base=$(debs_cache) || exit 1
-cache=$base/userland
+cache=$base/$folder
 stamp=$(cat "${BASH_SOURCE[0]}" "$here/debs.sh" | cksum)
 complete() {
   [[ -f $cache/stamp && $(<"$cache/stamp") == "$stamp" ]]
@@ -86,8 +97,12 @@ fetch() {
   rm -rf "$work/debs-$name"
 }
 # The newer suite comes last: where both bring a library, it stays.
-fetch dpdk dpdk-dev bookworm
-fetch qemu qemu-system-x86 bookworm bookworm-backports
+if [[ $set_name == consumers ]]; then
+  fetch dpdk dpdk-dev bookworm
+  fetch qemu qemu-system-x86 bookworm bookworm-backports
+else
+  fetch dpdk dpdk-dev trixie
+fi
 
 # --- What is kept of them ---------------------------------------------------
 
@@ -149,16 +164,17 @@ exec /userland/lib/${loader##*/} --library-path /userland/lib \\
 WRAPPER
   chmod 755 "$file"
 }
-wrapper qemu-system-x86_64 -L /userland/firmware
 wrapper dpdk-testpmd "${load[@]}"
-
-cat >"$work/out/qemu-system-x86_64" <<WRAPPER
+if [[ $set_name == consumers ]]; then
+  wrapper qemu-system-x86_64 -L /userland/firmware
+  cat >"$work/out/qemu-system-x86_64" <<WRAPPER
 #!/bin/bash
 tree=\$(dirname "\${BASH_SOURCE[0]}")/tree
 exec "\$tree/lib/${loader##*/}" --library-path "\$tree/lib" \\
   "\$tree/exec/qemu-system-x86_64" -L "\$tree/firmware" "\$@"
 WRAPPER
-chmod 755 "$work/out/qemu-system-x86_64"
+  chmod 755 "$work/out/qemu-system-x86_64"
+fi
 
 # --- The image --------------------------------------------------------------
 

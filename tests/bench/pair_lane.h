@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_TESTS_BENCH_PAIR_LANE_H_
+#define VDUSE_NET_TESTS_BENCH_PAIR_LANE_H_
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "net/features.h"
+#include "net/header.h"
+#include "net/queue_pair.h"
+#include "tests/bench/bench_driver.h"
+#include "tests/bench/bench_tap.h"
+#include "tests/bench/lane.h"
+#include "tests/tools/flags.h"
+
+namespace bench {
+
+inline constexpr uint16_t kMtu = 1500;
+inline constexpr uint64_t kFeatures =
+    net::kOfferedFeatures & ~net::Bit(net::kFeatureCtrlVq);
+
+inline uint32_t RxBufferBytes(const LaneOptions& options) {
+  if (options.rx_buffer_bytes > 0) return options.rx_buffer_bytes;
+  const bool large = options.shape.frame_bytes > kMtu + net::kFrameOverhead;
+  return large ? 68 << 10 : 2048;
+}
+
+inline uint64_t MemoryBytes(const LaneOptions& options) {
+  const uint64_t packet = net::kHeaderBytes + options.shape.frame_bytes;
+  return options.queue_size * (RxBufferBytes(options) + packet) + (2 << 20);
+}
+
+// A queue pair over a port, and the driver of its virtqueues.
+template <net::PacketPort Port>
+class PairLane final : public Lane {
+ public:
+  PairLane(Port port, const LaneOptions& options)
+      : shape_(options.shape),
+        device_(2, MemoryBytes(options)),
+        rx_(device_, {.size = options.queue_size,
+                      .buffer_bytes = RxBufferBytes(options),
+                      .writable = true}),
+        tx_(device_, {.size = options.queue_size,
+                      .buffer_bytes = static_cast<uint32_t>(
+                          net::kHeaderBytes + shape_.frame_bytes)}),
+        pair_(device_, 0, kMtu) {
+    const auto packet = MakePacket(shape_.frame_bytes, 9);
+    for (uint32_t i = 0; i < options.queue_size; ++i) {
+      std::memcpy(tx_.buffer(i), packet.data(), packet.size());
+    }
+    pair_.SetPort(std::move(port));
+    if (shape_.rx()) StartQueue(net::Direction::kRx, rx_);
+    if (shape_.tx()) StartQueue(net::Direction::kTx, tx_);
+  }
+
+  // What went wrong would have been faster than what is measured.
+  ~PairLane() override {
+    Drive();
+    const net::QueuePairCounters c = pair_.counters();
+    if (c.tx_packets != c.tx_queue.packets ||
+        c.rx_packets != c.rx_queue.packets || c.rx_refused != 0 ||
+        c.rx_too_large != 0 || c.rx_bad_packet != 0) {
+      tools::Die("the device dropped packets: {} of {} tx, {} of {} rx",
+                 c.tx_queue.packets - c.tx_packets, c.tx_queue.packets,
+                 c.rx_queue.packets - c.rx_packets, c.rx_queue.packets);
+    }
+    const uint64_t per_packet = net::kHeaderBytes + shape_.frame_bytes;
+    if (rx_.bytes() != c.rx_packets * per_packet) {
+      tools::Die("the driver got {} bytes in {} packets", rx_.bytes(),
+                 c.rx_packets);
+    }
+  }
+
+  Traffic Burst(Time now) override {
+    pair_.Step({.port_readable = shape_.rx(),
+                .rx_kick = shape_.rx(),
+                .tx_kick = shape_.tx()},
+               now);
+    const net::QueuePairCounters c = pair_.counters();
+    const Traffic traffic = {.written = c.tx_packets - before_.written,
+                             .read = c.rx_packets - before_.read};
+    before_ = {.written = c.tx_packets, .read = c.rx_packets};
+    return traffic;
+  }
+
+  void Drive() override {
+    if (shape_.rx()) rx_.Turn();
+    if (shape_.tx()) tx_.Turn();
+  }
+
+ private:
+  void StartQueue(net::Direction direction, const BenchQueue& queue) {
+    const absl::Status status =
+        pair_.Start(direction, queue.info(), kFeatures,
+                    vduse::Virtqueue::Start::kFresh, {}, Now());
+    if (!status.ok()) tools::Die("queue: {}", std::string(status.message()));
+  }
+
+  const Shape shape_;
+  BenchDevice device_;
+  BenchQueue rx_;
+  BenchQueue tx_;
+  net::QueuePair<Port> pair_;
+  Traffic before_;
+};
+
+}  // namespace bench
+
+#endif  // VDUSE_NET_TESTS_BENCH_PAIR_LANE_H_

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# All benchmarks; docs/performance.md says what they mean. Leaves in
+# build/bench:
+#   report.md    the tables, which are printed, too
+#   chart.svg    the same as bars, with the spread
+#   figures.tsv  median, least and most of every figure
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: run.sh [--native | --vm] [--rounds N] [--engine NAME]
+  --native       one queue pair and two against raw loops, where the time goes,
+                 and how late notifications are, on this machine; as root, or
+                 where any user may have namespaces and /dev/net/tun
+  --vm           against DPDK and a bare copier, and what coalescing does, in
+                 VMs without KVM
+  --rounds N     of each; 5 at least count for anything    (default: 9, VM: 5)
+  --engine NAME  of the device, natively                   (default: auto)
+Nothing else should run on the machine meanwhile.
+USAGE
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+native=1 vm=1 rounds='' engine=auto
+while (($# > 0)); do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --native) vm=0 ;;
+    --vm) native=0 ;;
+    --rounds) rounds=${2:?$(usage)}; shift ;;
+    --engine) engine=${2:?$(usage)}; shift ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+build=$root/build/release
+out=$root/build/bench
+mkdir -p "$out"
+launcher=()
+if command -v ccache >/dev/null; then
+  launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+{
+  cmake --preset release "${launcher[@]}" && cmake --build --preset release
+} >"$out/build.log" 2>&1 || { tail -n 60 "$out/build.log" >&2; exit 1; }
+
+# boot MODULE SCENARIO SECONDS: runs a scenario; its rows are in its log.
+boot() {
+  tests/vm/boot.sh --build "$build" --module "$1" --no-checks --timeout "$3" \
+    --scenario "tests/vm/scenarios/$2.sh" --log "$out/$2.log" \
+    --env "ROUNDS=${rounds:-5}" >&2
+}
+
+# Prints all tables; fails if one is missing.
+tables() {
+  local failed=0 scenario module poll
+  if ((native)); then
+    if "$build/tests/bench/native_bench" --engine "$engine" \
+      --rounds "${rounds:-9}" --tsv "$out/native.tsv"; then
+      cat "$out/native.tsv" >>"$out/figures.tsv"
+    else
+      failed=1
+    fi
+    "$build/tests/bench/packet_profile" --engine "$engine" \
+      --rounds "${rounds:-9}" || failed=1
+    for poll in 0 100; do
+      "$build/tests/bench/timing_bench" --timer-poll-usecs "$poll" || failed=1
+    done
+  fi
+  if ((vm)); then
+    for scenario in bench bench_notify; do
+      module=stock
+      [[ $scenario == bench ]] || module=open
+      boot "$module" "$scenario" 1200 || { failed=1; continue; }
+      awk -v tsv="$out/figures.tsv" -f tests/bench/vm_table.awk \
+        "$out/$scenario.log"
+    done
+  fi
+  return "$failed"
+}
+
+: >"$out/figures.tsv"
+status=0
+tables | tee "$out/report.md" || status=1
+awk -F '\t' -f tests/bench/chart.awk "$out/figures.tsv" >"$out/chart.svg"
+echo "run.sh: $out/report.md, $out/chart.svg" >&2
+exit "$status"
