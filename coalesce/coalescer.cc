@@ -7,7 +7,10 @@ namespace coalesce {
 
 bool Coalescer::OnCompleted(uint32_t packets, Time now) {
   if (packets == 0) return false;
-  if (pending_ == 0) first_pending_ = now;
+  if (pending_ == 0) {
+    first_pending_ = now;
+    if (adaptive_) adaptive_due_ = adaptive_->Begin(now);
+  }
   // Saturates far above any limit.
   pending_ = packets > UINT32_MAX - pending_ ? UINT32_MAX : pending_ + packets;
   return CheckDue(now);
@@ -15,15 +18,37 @@ bool Coalescer::OnCompleted(uint32_t packets, Time now) {
 
 bool Coalescer::OnTimer(Time now) { return pending_ > 0 && CheckDue(now); }
 
-bool Coalescer::SetParams(Params params, Time now) {
-  params_ = params;
+bool Coalescer::Set(const Setting& setting, Time now) {
+  setting_ = setting;
+  if (!setting.goal) {
+    adaptive_.reset();
+  } else if (!adaptive_ || adaptive_->goal() != *setting.goal) {
+    adaptive_.emplace(*setting.goal);
+    adaptive_due_ = now;
+  }
   return pending_ > 0 && CheckDue(now);
+}
+
+Params Coalescer::effective() const {
+  const Params bound = setting_.bound();
+  if (bound.max_packets == 0 || bound.max_usecs == 0) {
+    return {.max_packets = 1, .max_usecs = 0};
+  }
+  return {
+      .max_packets = std::min(bound.max_packets, max_pending_),
+      .max_usecs = std::min(
+          bound.max_usecs,
+          static_cast<uint32_t>(std::chrono::microseconds(kMaxDelay).count()))};
 }
 
 bool Coalescer::Drain() {
   const bool due = pending_ > 0;
   if (due) Flush();
   return due;
+}
+
+void Coalescer::OnNotified(Time now) {
+  if (adaptive_) adaptive_->End(flushed_.packets, now);
 }
 
 void Coalescer::Flush() {
@@ -38,13 +63,17 @@ void Coalescer::Cancel() {
 }
 
 bool Coalescer::CheckDue(Time now) {
-  const uint32_t limit = std::min(params_.max_packets, max_pending_);
-  const Time delay = std::min<std::chrono::microseconds>(
-      std::chrono::microseconds(params_.max_usecs), kMaxDelay);
-  // From the first pending packet, so that later ones and new parameters do
-  // not push it back.
-  const Time due = first_pending_ + delay;
-  if (pending_ >= limit || delay == Time::zero() || now >= due) {
+  uint32_t limit = max_pending_;
+  Time due = adaptive_due_;
+  if (!adaptive_) {
+    limit = std::min(limit, setting_.params.max_packets);
+    // From the first pending packet, so that later ones and new parameters do
+    // not push it back.
+    due = first_pending_ +
+          std::min<Time>(std::chrono::microseconds(setting_.params.max_usecs),
+                         kMaxDelay);
+  }
+  if (pending_ >= limit || due <= first_pending_ || now >= due) {
     Flush();
     return true;
   }

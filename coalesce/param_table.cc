@@ -3,7 +3,16 @@
 
 namespace coalesce {
 
-ParamTable::ParamTable(uint32_t queue_pairs, Params rx, Params tx)
+namespace {
+
+bool OfDriver(Source source) {
+  return source == Source::kDriverAll || source == Source::kDriverQueue;
+}
+
+}  // namespace
+
+ParamTable::ParamTable(uint32_t queue_pairs, const Setting& rx,
+                       const Setting& tx)
     : operator_rx_(rx), operator_tx_(tx), entries_(2UL * queue_pairs) {
   Reset();
 }
@@ -12,11 +21,30 @@ ParamTable::Entry ParamTable::DefaultFor(uint32_t queue) const {
   const bool rx = DirectionOf(queue) == Direction::kRx;
   const std::optional<Params>& all = rx ? all_rx_ : all_tx_;
   if (all) return {.params = *all, .source = Source::kDriverAll};
-  return {.params = OperatorParams(queue), .source = Source::kOperator};
+  return OperatorsFor(queue);
 }
 
-Params ParamTable::OperatorParams(uint32_t queue) const {
-  return DirectionOf(queue) == Direction::kRx ? operator_rx_ : operator_tx_;
+ParamTable::Entry ParamTable::OperatorsFor(uint32_t queue) const {
+  const Setting& setting = operator_setting(DirectionOf(queue));
+  return {.params = setting.bound(),
+          .source = setting.goal ? Source::kAdaptive : Source::kOperator};
+}
+
+Setting ParamTable::setting(uint32_t queue) const {
+  const Entry& entry = entries_[queue];
+  return OfDriver(entry.source) ? Setting(entry.params)
+                                : operator_setting(DirectionOf(queue));
+}
+
+void ParamTable::SetOperator(Direction direction, const Setting& setting) {
+  (direction == Direction::kRx ? operator_rx_ : operator_tx_) = setting;
+  for (uint32_t queue = 0; queue < queue_count(); ++queue) {
+    Entry& entry = entries_[queue];
+    if (DirectionOf(queue) != direction || OfDriver(entry.source)) continue;
+    const bool enabled = entry.enabled;
+    entry = OperatorsFor(queue);
+    entry.enabled = enabled;
+  }
 }
 
 void ParamTable::SetAll(Direction direction, Params params) {
@@ -55,7 +83,12 @@ void ParamTable::Reset() {
 }
 
 ParamTable::Snapshot ParamTable::snapshot() const {
-  return {.all_rx = all_rx_, .all_tx = all_tx_, .queues = entries_};
+  Snapshot result{.all_rx = all_rx_, .all_tx = all_tx_, .queues = entries_};
+  // What the operator has chosen is not the driver's.
+  for (Entry& entry : result.queues) {
+    if (!OfDriver(entry.source)) entry.source = Source::kOperator;
+  }
+  return result;
 }
 
 bool ParamTable::Restore(const Snapshot& snapshot) {
@@ -65,13 +98,8 @@ bool ParamTable::Restore(const Snapshot& snapshot) {
   for (uint32_t queue = 0; queue < queue_count(); ++queue) {
     const Entry& saved = snapshot.queues[queue];
     // The operator's values are the ones given now.
-    if (saved.source != Source::kOperator) {
-      entries_[queue] = saved;
-    } else {
-      entries_[queue] = {.params = OperatorParams(queue),
-                         .source = Source::kOperator,
-                         .enabled = saved.enabled};
-    }
+    entries_[queue] = OfDriver(saved.source) ? saved : OperatorsFor(queue);
+    entries_[queue].enabled = saved.enabled;
   }
   return true;
 }

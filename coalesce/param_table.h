@@ -15,7 +15,7 @@ namespace coalesce {
 enum class Direction : uint8_t { kRx, kTx };
 
 // Who said what a queue's parameters are.
-enum class Source : uint8_t { kOperator, kDriverAll, kDriverQueue };
+enum class Source : uint8_t { kOperator, kDriverAll, kDriverQueue, kAdaptive };
 inline std::string_view SourceName(Source source) {
   switch (source) {
     case Source::kOperator:
@@ -24,6 +24,8 @@ inline std::string_view SourceName(Source source) {
       return "driver, all queues";
     case Source::kDriverQueue:
       return "driver, this queue";
+    case Source::kAdaptive:
+      return "adaptive, as the operator said";
   }
   return "";
 }
@@ -34,7 +36,7 @@ inline std::string_view SourceName(Source source) {
 class ParamTable {
  public:
   struct Entry {
-    Params params;
+    Params params;  // if adaptive, the bounds that it keeps to
     Source source = Source::kOperator;
     bool enabled = false;
   };
@@ -49,13 +51,20 @@ class ParamTable {
 
   // `rx` and `tx` are the operator's: in force until the driver asks, and
   // again after a reset.
-  ParamTable(uint32_t queue_pairs, Params rx, Params tx);
+  ParamTable(uint32_t queue_pairs, const Setting& rx, const Setting& tx);
 
   uint32_t queue_count() const {
     return static_cast<uint32_t>(entries_.size());
   }
   static Direction DirectionOf(uint32_t queue) {
     return queue % 2 == 0 ? Direction::kRx : Direction::kTx;
+  }
+
+  // The operator has another mind. Queues for which the driver has asked keep
+  // to that.
+  void SetOperator(Direction direction, const Setting& setting);
+  const Setting& operator_setting(Direction direction) const {
+    return direction == Direction::kRx ? operator_rx_ : operator_tx_;
   }
 
   // RX_SET and TX_SET: every queue of the direction.
@@ -77,17 +86,21 @@ class ParamTable {
   // `queue` must be below queue_count().
   const Entry& entry(uint32_t queue) const { return entries_[queue]; }
 
+  // What a queue goes by. The same.
+  Setting setting(uint32_t queue) const;
+
   Snapshot snapshot() const;
 
-  // False, and no change, where the snapshot is of another shape.
+  // False, and no change, where the snapshot is of another shape. What the
+  // operator has set is what this table was made with.
   [[nodiscard]] bool Restore(const Snapshot& snapshot);
 
  private:
   Entry DefaultFor(uint32_t queue) const;
-  Params OperatorParams(uint32_t queue) const;
+  Entry OperatorsFor(uint32_t queue) const;
 
-  Params operator_rx_;
-  Params operator_tx_;
+  Setting operator_rx_;
+  Setting operator_tx_;
   std::optional<Params> all_rx_;
   std::optional<Params> all_tx_;
   std::vector<Entry> entries_;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "coalesce/param_table.h"
+#include "net/coalescing_report.h"
 #include "net/config_space.h"
 #include "net/ctrl_queue.h"
 #include "net/device_state.h"
@@ -43,8 +44,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     std::vector<int> cpus = {};  // that workers run on, in turn; any if empty
     MacAddress mac{};            // that it was made with; all zero if not known
     // The operator's: what applies until the driver asks, and after a reset.
-    coalesce::Params rx;
-    coalesce::Params tx;
+    coalesce::Setting rx;
+    coalesce::Setting tx;
     // Called before a change by the driver comes into force.
     std::function<void(const DeviceState&)> persist;
   };
@@ -100,6 +101,18 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
   // A few lines on what went through, for the log.
   std::vector<std::string> Summary();
+
+  // The operator's coalescing, changed while the device runs. It is in force
+  // on return, but on queues for which the driver has asked for something.
+  void SetOperatorCoalescing(coalesce::Direction direction,
+                             const coalesce::Setting& setting);
+  const coalesce::Setting& operator_coalescing(
+      coalesce::Direction direction) const {
+    return params_.operator_setting(direction);
+  }
+
+  // How each data queue is coalesced, why, and what came of it.
+  std::vector<CoalescingReport> ReportCoalescing();
 
   // vduse::RequestHandler
   absl::Status OnStatus(uint8_t status) override;

@@ -77,8 +77,8 @@ void NetDevice::LogChange(const std::string& what, Params params) {
 
 void NetDevice::ApplyParams(uint32_t queue) {
   worker_of(queue).Call([&](QueuePair<Tap>& pair) {
-    pair.SetParams(ParamTable::DirectionOf(queue), params_.entry(queue).params,
-                   Now());
+    pair.SetCoalescing(ParamTable::DirectionOf(queue), params_.setting(queue),
+                       Now());
   });
 }
 

@@ -158,7 +158,7 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   absl::Status status;
   worker_of(index).Call([&](QueuePair<Tap>& pair) {
     status = pair.Start(ParamTable::DirectionOf(index), info, features_, start,
-                        params_.entry(index).params, Now());
+                        params_.setting(index), Now());
     if (!status.ok()) return;
     pair.SetGuestOffloads(state_.guest_offloads);
     if (owe) pair.Owe(ParamTable::DirectionOf(index));

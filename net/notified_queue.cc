@@ -2,6 +2,7 @@
 #include "net/notified_queue.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace net {
@@ -90,6 +91,8 @@ void NotifiedQueue::Flush(FlushCause cause, Time now) {
     ++counters_.suppressed;
     return;
   }
+  coalescer_.OnNotified(now);
+  if (coalescer_.adaptive()) SayIfSwitched();
   if (histograms_ != nullptr) {
     const coalesce::Coalescer::Batch& batch = coalescer_.flushed();
     histograms_->packets.Record(batch.packets);
@@ -115,6 +118,30 @@ void NotifiedQueue::Inject(Time now) {
     case vduse::InjectResult::kBroken:
       owed_ = false;  // nobody is left to be notified
       return;
+  }
+}
+
+// The decisions of an adaptive queue go with its goal; they are counted on.
+void NotifiedQueue::TakeDecisions() {
+  if (coalescer_.adaptive()) {
+    counters_.decisions += coalescer_.adaptive()->decisions();
+  }
+}
+
+void NotifiedQueue::SayIfSwitched() {
+  const coalesce::Adaptive& adaptive = *coalescer_.adaptive();
+  if (adaptive.waiting() == waits_ || !decision_log_.Allow()) return;
+  waits_ = adaptive.waiting();
+  const uint32_t usecs = coalescer_.setting().bound().max_usecs;
+  if (waits_) {
+    base::Log(base::Severity::kInfo,
+              "queue {}: packets wait up to {} us again: {} came while one did",
+              index_, usecs, coalescer_.flushed().packets);
+  } else {
+    base::Log(base::Severity::kInfo,
+              "queue {}: packets are let through: {} in a row waited {} us, "
+              "and none joined them",
+              index_, coalesce::Adaptive::kPatience, usecs);
   }
 }
 

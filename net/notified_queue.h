@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/log.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/histogram.h"
 #include "vduse/device.h"
@@ -21,9 +22,9 @@ using coalesce::Time;
 // Why a notification was due. The last four are early: waiting would have
 // helped nobody.
 enum class FlushCause : uint8_t {
-  kPackets,      // max_packets were reached, or one of the parameters is 0
+  kPackets,      // max_packets were reached, or none was to wait
   kTime,         // max_usecs were over
-  kParams,       // the parameters changed
+  kParams,       // the parameters, or the goal, changed
   kDescriptors,  // the driver may be short of descriptors
   kStarved,      // the driver has offered too few receive buffers
   kStop,         // the queue was about to stop
@@ -57,6 +58,7 @@ class NotifiedQueue {
     uint64_t notifications = 0;  // sent
     uint64_t cancelled = 0;      // times a queue went with something pending
     std::array<uint64_t, kFlushCauses> causes{};  // of the flushes
+    coalesce::Adaptive::Decisions decisions;      // while there was a goal
 
     uint64_t due_to(FlushCause cause) const {
       return causes[static_cast<size_t>(cause)];
@@ -69,6 +71,7 @@ class NotifiedQueue {
       notifications += more.notifications;
       cancelled += more.cancelled;
       for (size_t i = 0; i < kFlushCauses; ++i) causes[i] += more.causes[i];
+      decisions += more.decisions;
       return *this;
     }
   };
@@ -101,10 +104,18 @@ class NotifiedQueue {
   // Notifies if the time has come. Cheap; at every step.
   void OnTimer(Time now);
 
-  void SetParams(coalesce::Params params, Time now) {
-    if (coalescer_.SetParams(params, now)) Flush(FlushCause::kParams, now);
+  void SetCoalescing(const coalesce::Setting& setting, Time now) {
+    TakeDecisions();
+    if (coalescer_.Set(setting, now)) Flush(FlushCause::kParams, now);
   }
-  coalesce::Params params() const { return coalescer_.params(); }
+  const coalesce::Setting& coalescing() const { return coalescer_.setting(); }
+
+  // What the setting comes to, see Coalescer.
+  coalesce::Params effective_params() const { return coalescer_.effective(); }
+  // Whether packets wait under load, so as to meet a goal.
+  bool waits() const {
+    return coalescer_.adaptive() && coalescer_.adaptive()->waiting();
+  }
 
   // Notifies of what is pending: waiting helps nobody.
   void FlushPending(FlushCause cause, Time now) {
@@ -120,7 +131,8 @@ class NotifiedQueue {
 
   // The driver is no longer there: nobody is to be notified of what is pending.
   void Cancel() {
-    if (coalescer_.Drain()) ++counters_.cancelled;
+    if (coalescer_.pending() > 0) ++counters_.cancelled;
+    coalescer_.Cancel();
     owed_ = false;
   }
 
@@ -130,12 +142,20 @@ class NotifiedQueue {
   // When OnTimer() is needed.
   std::optional<Time> deadline() const;
 
-  const Counters& counters() const { return counters_; }
+  Counters counters() const {
+    Counters counters = counters_;
+    if (coalescer_.adaptive()) {
+      counters.decisions += coalescer_.adaptive()->decisions();
+    }
+    return counters;
+  }
 
  private:
   void FlushDue(Time now);
   void Flush(FlushCause cause, Time now);
   void Inject(Time now);
+  void TakeDecisions();
+  void SayIfSwitched();
 
   vduse::Device* device_;
   uint32_t index_;
@@ -147,6 +167,8 @@ class NotifiedQueue {
   Time retry_at_{};
   Time retry_delay_{};
   Counters counters_;
+  bool waits_ = true;  // what was said last of an adaptive queue
+  base::LogLimiter decision_log_{1};
   NotificationHistograms* histograms_ = nullptr;
 };
 

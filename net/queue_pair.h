@@ -117,7 +117,7 @@ class QueuePair {
   // Virtqueue::Create's.
   absl::Status Start(Direction direction, const vduse::QueueInfo& info,
                      uint64_t features, vduse::Virtqueue::Start start,
-                     coalesce::Params params, Time now);
+                     const coalesce::Setting& coalescing, Time now);
 
   // Stops a queue, or both. Nothing is written to the rings and nobody is
   // notified afterwards.
@@ -152,7 +152,8 @@ class QueuePair {
   void SetReceiving(bool receiving);
 
   bool running(Direction direction) const;
-  void SetParams(Direction direction, coalesce::Params params, Time now);
+  void SetCoalescing(Direction direction, const coalesce::Setting& setting,
+                     Time now);
 
   // Translations of [first, last] went.
   void InvalidateIova(uint64_t first, uint64_t last);
@@ -170,6 +171,12 @@ class QueuePair {
   bool port_lost() const { return port_lost_; }
 
   QueuePairCounters counters() const;
+
+  // One that runs, or null. Valid until the next call.
+  const NotifiedQueue* queue(Direction direction) const {
+    if (direction == Direction::kRx) return rx_ ? &rx_->queue : nullptr;
+    return tx_ ? &tx_->queue : nullptr;
+  }
 
   // From any thread, at any time.
   const NotificationHistograms& histograms(Direction direction) const {

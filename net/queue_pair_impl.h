@@ -52,7 +52,8 @@ absl::Status QueuePair<Port>::Start(Direction direction,
                                     const vduse::QueueInfo& info,
                                     uint64_t features,
                                     vduse::Virtqueue::Start start,
-                                    coalesce::Params params, Time now) {
+                                    const coalesce::Setting& coalescing,
+                                    Time now) {
   const bool rx = direction == Direction::kRx;
   auto ring = vduse::Virtqueue::Create(
       info,
@@ -65,7 +66,7 @@ absl::Status QueuePair<Port>::Start(Direction direction,
   NotifiedQueue queue(device_, 2 * pair_ + (rx ? 0 : 1), std::move(*ring),
                       early_flush);
   queue.RecordTo(histograms_[rx ? 0 : 1]);
-  queue.SetParams(params, now);
+  queue.SetCoalescing(coalescing, now);
   if (start == vduse::Virtqueue::Start::kRecovered) queue.Owe();
   if (rx) {
     rx_ = std::make_unique<Rx>(std::move(queue));
@@ -148,10 +149,15 @@ bool QueuePair<Port>::running(Direction direction) const {
 }
 
 template <PacketPort Port>
-void QueuePair<Port>::SetParams(Direction direction, coalesce::Params params,
-                                Time now) {
-  if (direction == Direction::kRx && rx_) rx_->queue.SetParams(params, now);
-  if (direction == Direction::kTx && tx_) tx_->queue.SetParams(params, now);
+void QueuePair<Port>::SetCoalescing(Direction direction,
+                                    const coalesce::Setting& setting,
+                                    Time now) {
+  if (direction == Direction::kRx && rx_) {
+    rx_->queue.SetCoalescing(setting, now);
+  }
+  if (direction == Direction::kTx && tx_) {
+    tx_->queue.SetCoalescing(setting, now);
+  }
 }
 
 template <PacketPort Port>

@@ -24,8 +24,8 @@ constexpr Time kStart = seconds(1000);
 Coalescer With(uint32_t max_packets, uint32_t max_usecs,
                uint32_t max_pending = kRing) {
   Coalescer coalescer(max_pending);
-  EXPECT_FALSE(coalescer.SetParams(
-      {.max_packets = max_packets, .max_usecs = max_usecs}, kStart));
+  EXPECT_FALSE(coalescer.Set(
+      Params{.max_packets = max_packets, .max_usecs = max_usecs}, kStart));
   return coalescer;
 }
 
@@ -113,7 +113,7 @@ TEST(CoalescerTest, CompletingNothingStartsNoTimer) {
 TEST(CoalescerTest, ALimitBelowWhatIsPendingNotifiesAtOnce) {
   Coalescer coalescer = With(15, 1000);
   EXPECT_FALSE(coalescer.OnCompleted(10, kStart));
-  EXPECT_TRUE(coalescer.SetParams({8, 1000}, kStart));
+  EXPECT_TRUE(coalescer.Set(Params{8, 1000}, kStart));
   EXPECT_EQ(coalescer.pending(), 0U);
   EXPECT_FALSE(coalescer.deadline());
 }
@@ -121,23 +121,23 @@ TEST(CoalescerTest, ALimitBelowWhatIsPendingNotifiesAtOnce) {
 TEST(CoalescerTest, AShorterDelayRulesOverWhatIsPending) {
   Coalescer coalescer = With(kRing, 1000);
   EXPECT_FALSE(coalescer.OnCompleted(1, kStart));
-  EXPECT_FALSE(coalescer.SetParams({kRing, 200}, kStart + microseconds(100)));
+  EXPECT_FALSE(coalescer.Set(Params{kRing, 200}, kStart + microseconds(100)));
   EXPECT_EQ(coalescer.deadline(), kStart + microseconds(200));
-  EXPECT_TRUE(coalescer.SetParams({kRing, 50}, kStart + microseconds(100)));
+  EXPECT_TRUE(coalescer.Set(Params{kRing, 50}, kStart + microseconds(100)));
 }
 
 TEST(CoalescerTest, ALongerDelayCountsFromTheFirstPacketToo) {
   Coalescer coalescer = With(kRing, 100);
   EXPECT_FALSE(coalescer.OnCompleted(1, kStart));
-  EXPECT_FALSE(coalescer.SetParams({kRing, 300}, kStart + microseconds(90)));
+  EXPECT_FALSE(coalescer.Set(Params{kRing, 300}, kStart + microseconds(90)));
   EXPECT_EQ(coalescer.deadline(), kStart + microseconds(300));
 }
 
 TEST(CoalescerTest, TurningCoalescingOffNotifiesOfWhatIsPending) {
   Coalescer coalescer = With(kRing, 1000);
   EXPECT_FALSE(coalescer.OnCompleted(1, kStart));
-  EXPECT_TRUE(coalescer.SetParams({0, 0}, kStart));
-  EXPECT_FALSE(coalescer.SetParams({0, 0}, kStart));
+  EXPECT_TRUE(coalescer.Set(Params{0, 0}, kStart));
+  EXPECT_FALSE(coalescer.Set(Params{0, 0}, kStart));
 }
 
 TEST(CoalescerTest, DrainingSaysWhetherAnythingWasPending) {
@@ -155,19 +155,19 @@ TEST(CoalescerTest, CancellingForgetsWhatIsPendingAndItsTimer) {
   coalescer.Cancel();
   EXPECT_FALSE(coalescer.deadline());
   EXPECT_FALSE(coalescer.OnTimer(kStart + seconds(2)));
-  EXPECT_EQ(coalescer.params(), (Params{kRing, 100}));
+  EXPECT_EQ(coalescer.setting().params, (Params{kRing, 100}));
 }
 
 TEST(CoalescerTest, MorePacketsThanTheRingHoldsAreNotWaitedFor) {
   Coalescer coalescer = With(kRing, 1000, 8);
   EXPECT_FALSE(coalescer.OnCompleted(7, kStart));
   EXPECT_TRUE(coalescer.OnCompleted(1, kStart));
-  EXPECT_EQ(coalescer.params().max_packets, kRing);
+  EXPECT_EQ(coalescer.setting().params.max_packets, kRing);
 }
 
 TEST(CoalescerTest, Row105_TheLargestValuesAreKeptAsSentAndBoundedInEffect) {
   Coalescer coalescer = With(kNever, kNever);
-  EXPECT_EQ(coalescer.params(), (Params{kNever, kNever}));
+  EXPECT_EQ(coalescer.setting().params, (Params{kNever, kNever}));
   EXPECT_FALSE(coalescer.OnCompleted(1, kStart));
   EXPECT_EQ(coalescer.deadline(), kStart + seconds(1));
   EXPECT_FALSE(coalescer.OnTimer(kStart + seconds(1) - nanoseconds(1)));
@@ -188,11 +188,11 @@ TEST(CoalescerTest, Row106_AHundredThousandChangesMoveNoDeadline) {
   for (uint32_t i = 0; i < 100'000; ++i) {
     const uint32_t usecs = 500 + i % 500;
     const Time now = kStart + nanoseconds(i);
-    ASSERT_FALSE(coalescer.SetParams({2 + i % 100, usecs}, now));
+    ASSERT_FALSE(coalescer.Set(Params{2 + i % 100, usecs}, now));
     ASSERT_EQ(coalescer.deadline(), kStart + microseconds(usecs));
     ASSERT_EQ(coalescer.pending(), 1U);
   }
-  EXPECT_TRUE(coalescer.SetParams({1, 1000}, kStart + microseconds(100)));
+  EXPECT_TRUE(coalescer.Set(Params{1, 1000}, kStart + microseconds(100)));
   EXPECT_FALSE(coalescer.deadline());
 }
 
@@ -239,7 +239,7 @@ TEST_P(CoalescerModelTest, RandomSchedulesNotifyWhenTheListSaysSo) {
         const Params params{below(20) == 0 ? kNever : below(40),
                             below(20) == 0 ? kNever : below(300)};
         oracle.params = params;
-        ASSERT_EQ(coalescer.SetParams(params, now), oracle.Settle(now));
+        ASSERT_EQ(coalescer.Set(params, now), oracle.Settle(now));
         break;
       }
       case 1: {

@@ -179,9 +179,53 @@ TEST_F(ParamTableTest, Row140_ASnapshotOfAnotherShapeIsNotTaken) {
   }
 }
 
+TEST_F(ParamTableTest, TheOperatorMayChangeWhatTheDriverHasNotAskedFor) {
+  ASSERT_TRUE(table.SetQueue(0, kA));
+  table.SetOperator(Direction::kRx, kB);
+  EXPECT_EQ(table.Get(0), kA) << "the driver wins";
+  EXPECT_EQ(table.Get(2), kB);
+  EXPECT_EQ(table.Get(1), kOperatorTx);
+  table.SetAll(Direction::kTx, kA);
+  table.SetOperator(Direction::kTx, kB);
+  EXPECT_EQ(table.Get(1), kA);
+  EXPECT_EQ(table.entry(3).source, Source::kDriverAll);
+  table.Reset();
+  EnableAll(table);
+  for (const uint32_t queue : {0U, 1U, 2U, 3U}) {
+    EXPECT_EQ(table.Get(queue), kB) << "the reset brings the latest back";
+    EXPECT_EQ(table.entry(queue).source, Source::kOperator);
+  }
+}
+
+TEST_F(ParamTableTest, AQueueThatIsDownTakesTheOperatorsLatestAndStaysDown) {
+  table.SetEnabled(2, false);
+  table.SetOperator(Direction::kRx, kB);
+  EXPECT_FALSE(table.Get(2));
+  table.SetEnabled(2, true);
+  EXPECT_EQ(table.Get(2), kB);
+}
+
+TEST_F(ParamTableTest, AGoalIsTheOperatorsAndGivesWayToTheDriver) {
+  const Setting goal(kB, Goal{.kind = Goal::Kind::kTargetLatency, .value = 50});
+  table.SetOperator(Direction::kRx, goal);
+  EXPECT_EQ(table.entry(0).source, Source::kAdaptive);
+  EXPECT_EQ(table.setting(0), goal);
+  EXPECT_EQ(table.Get(0), (Params{.max_packets = UINT32_MAX, .max_usecs = 50}))
+      << "the bounds that it keeps to";
+  ASSERT_TRUE(table.SetQueue(0, kA));
+  EXPECT_EQ(table.setting(0), Setting(kA));
+  EXPECT_EQ(table.setting(2), goal);
+  // A successor has its own operator.
+  ParamTable successor(2, kOperatorRx, kOperatorTx);
+  ASSERT_TRUE(successor.Restore(table.snapshot()));
+  EXPECT_EQ(successor.setting(0), Setting(kA));
+  EXPECT_EQ(successor.setting(2), Setting(kOperatorRx));
+  EXPECT_EQ(successor.entry(2).source, Source::kOperator);
+}
+
 TEST_F(ParamTableTest, EverySourceHasAName) {
-  for (const Source source :
-       {Source::kOperator, Source::kDriverAll, Source::kDriverQueue}) {
+  for (const Source source : {Source::kOperator, Source::kDriverAll,
+                              Source::kDriverQueue, Source::kAdaptive}) {
     EXPECT_FALSE(SourceName(source).empty());
   }
 }

@@ -67,6 +67,49 @@ TEST_F(NetDeviceStateTest, AResetBringsTheOperatorsValuesBack) {
   EXPECT_EQ(Get(kTx), Reply({3, 33}));
 }
 
+TEST_F(NetDeviceStateTest, TheOperatorsChangeIsInForceAtOnceButForTheDrivers) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(Command(VqSet(kTx, {6, 60})), Bytes{0});
+  for (const auto direction :
+       {coalesce::Direction::kRx, coalesce::Direction::kTx}) {
+    net->SetOperatorCoalescing(direction,
+                               Params{.max_packets = 4, .max_usecs = 44});
+  }
+  EXPECT_EQ(Get(kRx), Reply({4, 44}));
+  EXPECT_EQ(Get(kTx), Reply({6, 60}));
+  const std::vector<CoalescingReport> reports = net->ReportCoalescing();
+  ASSERT_EQ(reports.size(), 2U);
+  EXPECT_EQ(reports[kRx].requested.source, coalesce::Source::kOperator);
+  EXPECT_EQ(reports[kRx].effective,
+            (Params{.max_packets = 4, .max_usecs = 44}));
+  EXPECT_EQ(reports[kTx].requested.source, coalesce::Source::kDriverQueue);
+  EXPECT_EQ(reports[kTx].effective,
+            (Params{.max_packets = 6, .max_usecs = 60}));
+  ResetAndRestart();
+  EXPECT_FALSE(net->ReportCoalescing()[kTx].effective) << "it does not run";
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kTx), Reply({4, 44})) << "a reset does not erase it";
+}
+
+TEST_F(NetDeviceStateTest, AGoalOfTheOperatorsRulesTheRunningQueues) {
+  ASSERT_TRUE(Activate());
+  const coalesce::Goal goal = {.kind = coalesce::Goal::Kind::kMaxRate,
+                               .value = 1000};
+  net->SetOperatorCoalescing(coalesce::Direction::kTx, {Params(), goal});
+  const CoalescingReport report = net->ReportCoalescing()[kTx];
+  EXPECT_EQ(report.requested.source, coalesce::Source::kAdaptive);
+  EXPECT_EQ(report.goal, goal);
+  EXPECT_EQ(report.effective,
+            (Params{.max_packets = kSize, .max_usecs = 1000}));
+  EXPECT_TRUE(Transmits());
+  const auto decisions = [&] {
+    return net->ReportCoalescing()[kTx].counters.decisions.alone;
+  };
+  EXPECT_EQ(decisions(), 1U);
+  net->SetOperatorCoalescing(coalesce::Direction::kTx, Params());
+  EXPECT_EQ(decisions(), 1U) << "what was decided stays counted";
+}
+
 TEST_F(NetDeviceStateTest, Row104_TheControlQueueHasNoParameters) {
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Command(VqSet(kCtrl, {1, 1})), Bytes{1});

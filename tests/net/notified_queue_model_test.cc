@@ -181,7 +181,7 @@ class NotifiedQueueModelTest
     const Params params = {
         .max_packets = OneOf({0, 1, 2, 3, 8, 1 + Below(40), kMax}),
         .max_usecs = OneOf({0, 1, 8, 50, 100, 1 + Below(1000), kMax})};
-    queue().SetParams(params, now_);
+    queue().SetCoalescing(params, now_);
     oracle_->Set(params, now_);
     SeeFlush();
     params_ = params;

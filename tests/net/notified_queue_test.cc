@@ -27,8 +27,9 @@ class NotifiedQueueTest : public testing::TestWithParam<bool> {
   }
 
   void Set(uint32_t max_packets, uint32_t max_usecs) {
-    queue().SetParams({.max_packets = max_packets, .max_usecs = max_usecs},
-                      now);
+    queue().SetCoalescing(
+        coalesce::Params{.max_packets = max_packets, .max_usecs = max_usecs},
+        now);
   }
   uint64_t notified() { return bed.injects() - before; }
   NotifiedQueue& queue() { return *bed.queue; }

@@ -157,13 +157,17 @@ TEST_P(PairNotifyTest, NewParametersRuleOverWhatIsPending) {
   Start(kPatient);
   WarmUp();
   for (int i = 0; i < 3; ++i) SendOne();
-  pair.SetParams(Direction::kTx, {.max_packets = 4, .max_usecs = 1000}, now);
+  pair.SetCoalescing(Direction::kTx,
+                     coalesce::Params{.max_packets = 4, .max_usecs = 1000},
+                     now);
   EXPECT_EQ(new_tx(), 0U);
   EXPECT_EQ(Step().deadline, now + milliseconds(1));
-  pair.SetParams(Direction::kTx, {.max_packets = 3, .max_usecs = 1000}, now);
+  pair.SetCoalescing(Direction::kTx,
+                     coalesce::Params{.max_packets = 3, .max_usecs = 1000},
+                     now);
   EXPECT_EQ(new_tx(), 1U);
   EXPECT_FALSE(Step().deadline);
-  pair.SetParams(Direction::kRx, kOff, now);
+  pair.SetCoalescing(Direction::kRx, kOff, now);
   EXPECT_EQ(new_rx(), 0U);
 }
 
