@@ -8,11 +8,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/check.h"
-#include "daemon/control_socket.h"
+#include "daemon/coalesce_command.h"
 #include "daemon/exit_codes.h"
 #include "daemon/migration_state.h"
 #include "daemon/options.h"
@@ -104,14 +105,33 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
                   "due (default: 0)")
       ->check(CLI::Range(0U, kMaxTimerPollUsecs));
   const std::string until = " until the driver sets it, and after a reset";
-  run->add_option("--rx-usecs", options.rx.max_usecs,
+  run->add_option("--rx-usecs", options.rx.params.max_usecs,
                   "Delay of rx notifications in microseconds" + until);
-  run->add_option("--rx-frames", options.rx.max_packets,
+  run->add_option("--rx-frames", options.rx.params.max_packets,
                   "Packets per rx notification" + until);
-  run->add_option("--tx-usecs", options.tx.max_usecs,
+  run->add_option("--tx-usecs", options.tx.params.max_usecs,
                   "Delay of tx notifications in microseconds" + until);
-  run->add_option("--tx-frames", options.tx.max_packets,
+  run->add_option("--tx-frames", options.tx.params.max_packets,
                   "Packets per tx notification" + until);
+  const auto adaptive = [&options](coalesce::Goal::Kind kind) {
+    return [&options, kind](uint32_t value) {
+      options.rx.goal = options.tx.goal = {.kind = kind, .value = value};
+    };
+  };
+  CLI::Option* latency =
+      run->add_option_function<uint32_t>(
+             "--target-latency-usecs",
+             adaptive(coalesce::Goal::Kind::kTargetLatency),
+             "Coalesce adaptively: under load, notifications wait so long" +
+                 until)
+          ->check(CLI::Range(1U, coalesce::Goal::kMaxValue));
+  run->add_option_function<uint32_t>(
+         "--max-irq-rate", adaptive(coalesce::Goal::Kind::kMaxRate),
+         "Coalesce adaptively: at most so many notifications a second, of a "
+         "queue" +
+             until)
+      ->check(CLI::Range(1U, coalesce::Goal::kMaxValue))
+      ->excludes(latency);
   run->add_option("--state-dir", options.state_dir,
                   "Where to keep what a restarted process needs")
       ->capture_default_str();
@@ -143,8 +163,7 @@ ExitCode ListProfiles() {
 
 ExitCode SaveState(const std::string& dir, const std::string& name,
                    const std::string& file) {
-  const absl::StatusOr<std::string> text =
-      ControlSocket::Ask(dir, name, kRequestState);
+  const absl::StatusOr<std::string> text = AskForState(dir, name);
   if (!text.ok()) return Report(text.status());
   return Report(WriteFile(file, *text));
 }
@@ -183,6 +202,26 @@ int Main(int argc, char** argv) {
                    "As the device's process was started with")
       ->capture_default_str();
 
+  CLI::App* coalesce = app.add_subcommand(
+      "coalesce", "Show or set the coalescing of a device that is served");
+  coalesce->require_subcommand(1);
+  coalesce
+      ->add_option("--state-dir", options.state_dir,
+                   "As the device's process was started with")
+      ->capture_default_str();
+  bool as_json = false;
+  std::vector<std::string> words;
+  CLI::App* coalesce_show = coalesce->add_subcommand(
+      "show", "Who has set what, and what came of it: [dev] [NAME]");
+  coalesce_show->add_flag("-j,--json", as_json, "As JSON");
+  coalesce_show->add_option("words", words, "[dev] NAME");
+  CLI::App* coalesce_set = coalesce->add_subcommand(
+      "set",
+      "What applies until the driver sets it, and after a reset: [dev] NAME "
+      "[rx-usecs N] [rx-frames N] [tx-usecs N] [tx-frames N] [adaptive-rx "
+      "on|off] [adaptive-tx on|off] [target-latency-usecs N | max-irq-rate N]");
+  coalesce_set->add_option("words", words, "As above")->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -197,6 +236,20 @@ int Main(int argc, char** argv) {
   if (app.got_subcommand("profiles")) return ListProfiles();
   if (app.got_subcommand("state")) {
     return SaveState(options.state_dir, options.name, file);
+  }
+  if (coalesce_show->parsed()) {
+    if (!words.empty() && words.front() == "dev") words.erase(words.begin());
+    if (words.size() > 1) {
+      return Fail(kExitUsage, absl::InvalidArgumentError(
+                                  "coalesce show: one device, or none"));
+    }
+    return Report(ShowCoalescing(options.state_dir,
+                                 words.empty() ? "" : words.front(), as_json));
+  }
+  if (coalesce_set->parsed()) {
+    const absl::StatusOr<CoalesceChange> change = ParseCoalesceChange(words);
+    if (!change.ok()) return Fail(kExitUsage, change.status());
+    return Report(ChangeCoalescing(options.state_dir, *change));
   }
   if (verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   if (!mac.empty()) {

@@ -21,9 +21,6 @@ struct MigrationState {
   net::DeviceState device;
 };
 
-// What asks a running process for it (see ControlSocket).
-inline constexpr char kRequestState[] = "state";
-
 // As text (JSON), with the version of the format.
 //   FailedPrecondition: the driver is active, or there was none.
 absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state);

@@ -39,8 +39,8 @@ struct RunOptions {
   net::Engine engine = net::Engine::kAuto;
   uint32_t busy_poll_usecs = 0;
   uint32_t timer_poll_usecs = 0;
-  coalesce::Params rx;
-  coalesce::Params tx;
+  coalesce::Setting rx;
+  coalesce::Setting tx;
   std::string state_dir = kDefaultStateDir;
 };
 

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/status_text.h"
+#include "daemon/device_service.h"
 #include "daemon/migration_state.h"
 #include "daemon/sd_notify.h"
 #include "net/offload.h"
@@ -52,15 +53,35 @@ ExitCode Runner::Run() {
 
 void Runner::Save() { state_.Write(saved_); }
 
-absl::StatusOr<std::string> Runner::Answer(const std::string& request) {
-  if (request == kRequestState) {
+// Without it the device does as well.
+void Runner::ListenToOperator() {
+  DeviceOperations device;
+  device.name = options_.name;
+  device.setting = [this](coalesce::Direction direction) {
+    return net_->operator_coalescing(direction);
+  };
+  device.change_setting = [this](coalesce::Direction direction,
+                                 const coalesce::Setting& setting) {
+    (direction == coalesce::Direction::kRx ? saved_.operator_rx
+                                           : saved_.operator_tx) = setting;
+    Save();
+    net_->SetOperatorCoalescing(direction, setting);
+  };
+  device.report = [this] { return net_->ReportCoalescing(); };
+  device.state = [this] {
     return FormatMigrationState({.mac = saved_.mac,
                                  .mtu = saved_.mtu,
                                  .queue_size = saved_.queue_size,
                                  .device = net_->state()});
+  };
+  absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(
+      DeviceSocket(options_.state_dir, options_.name), DeviceService(device));
+  if (server.ok()) {
+    operator_socket_.emplace(std::move(*server));
+  } else {
+    Log(Severity::kWarning, "no commands will be answered: {}",
+        base::Text(server.status()));
   }
-  return absl::InvalidArgumentError(
-      fmt::format("this release does not know the request '{}'", request));
 }
 
 void Runner::OpenTap() {
@@ -252,7 +273,7 @@ ExitCode Runner::Serve() {
         pollfd{device_broken_ ? -1 : device_->poll_fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : net_->ctrl_kick_fd(), POLLIN, 0},
         pollfd{device_broken_ ? -1 : net_->attention_fd(), POLLIN, 0},
-        pollfd{control_socket_ ? control_socket_->fd() : -1, POLLIN, 0}};
+        pollfd{operator_socket_ ? operator_socket_->fd() : -1, POLLIN, 0}};
     timespec timeout = {};
     std::optional<net::Time> deadline =
         net::Earlier(admin_restart_at_, detach_notice_at_);
@@ -277,10 +298,7 @@ ExitCode Runner::Serve() {
       BeginDetach();
     }
     if (fds[0].revents != 0) OnSignal();
-    if (fds[5].revents != 0) {
-      control_socket_->Serve(
-          [this](const std::string& request) { return Answer(request); });
-    }
+    if (fds[5].revents != 0) operator_socket_->Serve();
     if (fds[1].revents != 0) {
       absl::StatusOr<AdminProcess::Event> event = admin_.Next();
       if (event.ok()) {

@@ -12,10 +12,10 @@
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
-#include "daemon/control_socket.h"
 #include "daemon/exit_codes.h"
 #include "daemon/options.h"
 #include "daemon/state_file.h"
+#include "daemon/varlink.h"
 #include "net/net_device.h"
 #include "vduse/kernel_device.h"
 
@@ -61,7 +61,7 @@ class Runner {
   void BeginDetach();
   void SayWhatDetachWaitsFor();
   void Save();
-  absl::StatusOr<std::string> Answer(const std::string& request);
+  void ListenToOperator();
 
   const RunOptions& options_;
   AdminProcess admin_;
@@ -71,7 +71,7 @@ class Runner {
   SavedState saved_;
   std::optional<SavedState> predecessor_;
   std::optional<net::DeviceState> restored_;  // of --restore
-  std::optional<ControlSocket> control_socket_;
+  std::optional<VarlinkServer> operator_socket_;
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
   std::optional<AdminProcess::Event> early_tap_;

@@ -114,8 +114,13 @@ std::optional<ExitCode> Runner::BuildDevice() {
   options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
   options.timer_poll = std::chrono::microseconds(options_.timer_poll_usecs);
   options.mac = saved_.mac;
-  options.rx = options_.rx;
-  options.tx = options_.tx;
+  // What the operator has said since is newer than the command line.
+  if (predecessor_) {
+    saved_.operator_rx = predecessor_->operator_rx;
+    saved_.operator_tx = predecessor_->operator_tx;
+  }
+  options.rx = saved_.operator_rx.value_or(options_.rx);
+  options.tx = saved_.operator_tx.value_or(options_.tx);
   options.persist = [this](const net::DeviceState& device) {
     saved_.device = device;
     Save();
@@ -143,14 +148,7 @@ std::optional<ExitCode> Runner::BuildDevice() {
     early_tap_.reset();
   }
   Save();
-  absl::StatusOr<ControlSocket> socket =
-      ControlSocket::Open(options_.state_dir, options_.name);
-  if (socket.ok()) {
-    control_socket_.emplace(std::move(*socket));
-  } else {
-    Log(Severity::kWarning, "no commands will be answered: {}",
-        base::Text(socket.status()));
-  }
+  ListenToOperator();
   if (options_.attach) admin_.Attach(options_.name);
   return std::nullopt;
 }

@@ -24,7 +24,7 @@ using coalesce::Params;
 using coalesce::Source;
 using Phase = net::DeviceState::Phase;
 
-constexpr uint64_t kMagic = 0x3574656e65737564;  // "dusenet5"
+constexpr uint64_t kMagic = 0x3674656e65737564;  // "dusenet6"
 
 // FNV-1a: finds torn and damaged slots, which is all it is for.
 uint64_t Checksum(const void* data, size_t size) {
@@ -35,6 +35,9 @@ uint64_t Checksum(const void* data, size_t size) {
   }
   return hash;
 }
+
+using coalesce::Goal;
+using coalesce::Setting;
 
 struct SavedParams {
   uint32_t max_packets;
@@ -47,6 +50,41 @@ SavedParams Save(const Params& params) {
 
 Params Load(const SavedParams& params) {
   return {.max_packets = params.max_packets, .max_usecs = params.max_usecs};
+}
+
+struct SavedSetting {
+  SavedParams params;
+  uint32_t goal_value;  // 0: none
+  uint8_t goal_kind;
+  uint8_t present;
+  uint8_t padding[2];
+};
+
+SavedSetting Save(const std::optional<Setting>& setting) {
+  SavedSetting saved = {};
+  if (!setting) return saved;
+  saved.present = 1;
+  saved.params = Save(setting->params);
+  if (setting->goal) {
+    saved.goal_value = setting->goal->value;
+    saved.goal_kind = static_cast<uint8_t>(setting->goal->kind);
+  }
+  return saved;
+}
+
+// False if it makes no sense.
+bool Load(const SavedSetting& saved, std::optional<Setting>& setting) {
+  if (saved.present == 0) return true;
+  if (saved.goal_value > Goal::kMaxValue ||
+      saved.goal_kind > static_cast<uint8_t>(Goal::Kind::kMaxRate)) {
+    return false;
+  }
+  setting = Setting(Load(saved.params));
+  if (saved.goal_value > 0) {
+    setting->goal = Goal{.kind = static_cast<Goal::Kind>(saved.goal_kind),
+                         .value = saved.goal_value};
+  }
+  return true;
 }
 
 }  // namespace
@@ -75,6 +113,8 @@ struct StateFile::Slot {
   uint8_t padding[7];
   SavedParams all_rx;
   SavedParams all_tx;
+  SavedSetting operator_rx;
+  SavedSetting operator_tx;
   uint32_t asids[net::kGroups];
   uint32_t queue_count;     // with parameters
   uint32_t position_count;  // one more, with a control queue
@@ -159,7 +199,13 @@ std::optional<SavedState> StateFile::Read() const {
                    .mtu = slot->mtu,
                    .queue_size = slot->queue_size,
                    .tap_created = slot->tap_created != 0,
+                   .operator_rx = std::nullopt,
+                   .operator_tx = std::nullopt,
                    .device = {}};
+  if (!Load(slot->operator_rx, state.operator_rx) ||
+      !Load(slot->operator_tx, state.operator_tx)) {
+    return std::nullopt;
+  }
   net::DeviceState& device = state.device;
   device.phase = static_cast<Phase>(slot->phase);
   device.features = slot->negotiated;
@@ -200,6 +246,8 @@ void StateFile::Write(const SavedState& state) {
   next.mtu = state.mtu;
   next.queue_size = state.queue_size;
   next.tap_created = state.tap_created ? 1 : 0;
+  next.operator_rx = Save(state.operator_rx);
+  next.operator_tx = Save(state.operator_tx);
   const net::DeviceState& device = state.device;
   next.phase = static_cast<uint8_t>(device.phase);
   next.negotiated = device.features;

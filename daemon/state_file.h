@@ -22,6 +22,9 @@ struct SavedState {
   uint16_t queue_size = 0;   // largest
   uint32_t queue_pairs = 1;  // by what the device is, not kept
   bool tap_created = false;
+  // What the operator has said while the device ran.
+  std::optional<coalesce::Setting> operator_rx;
+  std::optional<coalesce::Setting> operator_tx;
   net::DeviceState device;
 };
 

@@ -28,6 +28,10 @@ SavedState Numbered(uint16_t number) {
   state.mtu = number;
   state.queue_size = number;
   state.tap_created = true;
+  state.operator_rx = coalesce::Params{.max_packets = number, .max_usecs = 9};
+  state.operator_tx = {
+      {.max_packets = 3, .max_usecs = 8},
+      {.kind = coalesce::Goal::Kind::kMaxRate, .value = 1U + number}};
   state.device.phase = net::DeviceState::Phase::kSuspended;
   state.device.features = 0x12345600ULL + number;
   state.device.guest_offloads = 0x180ULL + number;
@@ -63,6 +67,8 @@ void ExpectSame(const SavedState& a, const SavedState& b) {
   EXPECT_EQ(a.device.positions, b.device.positions);
   EXPECT_EQ(a.device.active_pairs, b.device.active_pairs);
   EXPECT_EQ(a.tap_created, b.tap_created);
+  EXPECT_EQ(a.operator_rx, b.operator_rx);
+  EXPECT_EQ(a.operator_tx, b.operator_tx);
   EXPECT_EQ(a.device.coalescing.all_rx, b.device.coalescing.all_rx);
   EXPECT_EQ(a.device.coalescing.all_tx, b.device.coalescing.all_tx);
   ASSERT_EQ(a.device.coalescing.queues.size(),
@@ -220,7 +226,7 @@ TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
 TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
   Open().Write(Numbered(1));
   std::string other = Bytes();
-  ASSERT_EQ(other.substr(0, 8), "dusenet5");
+  ASSERT_EQ(other.substr(0, 8), "dusenet6");
   other[7] = '1';
   SetBytes(other);
   EXPECT_FALSE(Open().Read());

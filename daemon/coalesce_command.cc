@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/coalesce_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status_text.h"
+
+namespace program {
+namespace {
+
+using coalesce::Goal;
+using nlohmann::json;
+
+constexpr char kUsage[] =
+    "[dev] NAME [rx-usecs N] [rx-frames N] [tx-usecs N] [tx-frames N] "
+    "[adaptive-rx on|off] [adaptive-tx on|off] [target-latency-usecs N | "
+    "max-irq-rate N]";
+
+template <typename... Args>
+absl::Status Invalid(fmt::format_string<Args...> format, Args&&... args) {
+  return absl::InvalidArgumentError(
+      fmt::format(format, std::forward<Args>(args)...));
+}
+
+absl::StatusOr<uint32_t> ParseNumber(std::string_view word,
+                                     std::string_view value, uint32_t least,
+                                     uint32_t most) {
+  uint32_t number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, number);
+  if (error != std::errc() || stop != end || number < least || number > most) {
+    return Invalid("{} {}: a number from {} to {} is wanted", word, value,
+                   least, most);
+  }
+  return number;
+}
+
+absl::StatusOr<bool> ParseSwitch(std::string_view word,
+                                 std::string_view value) {
+  if (value == "on") return true;
+  if (value == "off") return false;
+  return Invalid("{} {}: 'on' or 'off' is wanted", word, value);
+}
+
+// The change a word is about, and the word without its direction.
+struct Word {
+  SettingChange* change = nullptr;  // none: for both
+  std::string_view what;
+};
+
+Word WordOf(std::string_view word, CoalesceChange& change) {
+  if (word == "adaptive-rx") return {.change = &change.rx, .what = "adaptive"};
+  if (word == "adaptive-tx") return {.change = &change.tx, .what = "adaptive"};
+  for (const std::string_view what : {"usecs", "frames"}) {
+    if (!word.ends_with(what) || word.size() != what.size() + 3) continue;
+    if (word.starts_with("rx-")) return {.change = &change.rx, .what = what};
+    if (word.starts_with("tx-")) return {.change = &change.tx, .what = what};
+  }
+  return {.change = nullptr, .what = word};
+}
+
+// One word and its value.
+absl::Status Take(const std::string& name, const std::string& value,
+                  CoalesceChange& change, std::optional<Goal>& goal) {
+  const Word word = WordOf(name, change);
+  if (word.what == "adaptive") {
+    const absl::StatusOr<bool> on = ParseSwitch(name, value);
+    if (on.ok()) word.change->adaptive = *on;
+    return on.status();
+  }
+  if (word.change != nullptr) {
+    const absl::StatusOr<uint32_t> number =
+        ParseNumber(name, value, 0, UINT32_MAX);
+    if (number.ok()) {
+      (word.what == "usecs" ? word.change->usecs : word.change->frames) =
+          *number;
+    }
+    return number.status();
+  }
+  if (word.what != "target-latency-usecs" && word.what != "max-irq-rate") {
+    return Invalid("'{}' is not known: {}", name, kUsage);
+  }
+  if (goal) return Invalid("'{}': there is a goal already", name);
+  const absl::StatusOr<uint32_t> number =
+      ParseNumber(name, value, 1, Goal::kMaxValue);
+  if (number.ok()) {
+    goal =
+        Goal{.kind = word.what == "max-irq-rate" ? Goal::Kind::kMaxRate
+                                                 : Goal::Kind::kTargetLatency,
+             .value = *number};
+  }
+  return number.status();
+}
+
+absl::StatusOr<json> Ask(const std::string& state_dir, const std::string& name,
+                         std::string_view method, const json& parameters) {
+  absl::StatusOr<json> answer =
+      VarlinkCall(DeviceSocket(state_dir, name),
+                  fmt::format("{}.{}", kDeviceInterface, method), parameters);
+  if (absl::IsNotFound(answer.status())) {
+    return absl::NotFoundError(fmt::format(
+        "nobody serves a device '{}' here ({}): see `vduse-net show`, and give "
+        "--state-dir as its process was started",
+        name, base::Text(answer.status())));
+  }
+  return answer;
+}
+
+// Of what the answer should have; another release's may not.
+uint64_t Number(const json& object, const char* name) {
+  const auto member = object.find(name);
+  if (member == object.end()) return 0;
+  return WholeNumber(*member).value_or(0);
+}
+std::string Text(const json& object, const char* name) {
+  const auto member = object.find(name);
+  if (member == object.end()) return "?";
+  const auto* text = member->get_ptr<const json::string_t*>();
+  return text != nullptr ? *text : "?";
+}
+const json& Member(const json& object, const char* name) {
+  static const json kNothing = json::object();
+  const auto member = object.find(name);
+  return member != object.end() && member->is_object() ? *member : kNothing;
+}
+
+void AddSetting(const json& setting, const char* direction, std::string& text) {
+  const auto adaptive = setting.find("adaptive");
+  const bool on = adaptive != setting.end() && *adaptive == true;
+  text += fmt::format(" {0}-usecs {1} {0}-frames {2} adaptive-{0} {3}",
+                      direction, Number(setting, "usecs"),
+                      Number(setting, "frames"), on ? "on" : "off");
+  if (const uint64_t usecs = Number(setting, "target_latency_usecs")) {
+    text += fmt::format(" target-latency-usecs {}", usecs);
+  }
+  if (const uint64_t rate = Number(setting, "max_irq_rate")) {
+    text += fmt::format(" max-irq-rate {}", rate);
+  }
+}
+
+// "usecs 100 frames 64".
+std::string Params(const json& params) {
+  return fmt::format("usecs {} frames {}", Number(params, "usecs"),
+                     Number(params, "frames"));
+}
+
+// Those of an object's numbers that are not 0.
+std::string NonZero(const json& object) {
+  std::string text;
+  for (const auto& [name, value] : object.items()) {
+    const uint64_t number = WholeNumber(value).value_or(0);
+    if (number > 0) text += fmt::format(" {} {}", name, number);
+  }
+  return text;
+}
+
+void AddHistogram(const json& queue, const char* name, std::string& text) {
+  const json& histogram = Member(queue, name);
+  if (Number(histogram, "count") == 0) return;
+  text += fmt::format("    {}: p50 {} p90 {} p99 {} max {}\n", name,
+                      Number(histogram, "p50"), Number(histogram, "p90"),
+                      Number(histogram, "p99"), Number(histogram, "max"));
+}
+
+void AddQueue(const json& queue, std::string& text) {
+  const bool runs = queue.contains("effective");
+  text += fmt::format(
+      "  {} queue {}: {} set by {}, {}\n", Text(queue, "direction"),
+      Number(queue, "index"), Params(Member(queue, "requested")),
+      Text(queue, "source"),
+      runs ? "in effect " + Params(Member(queue, "effective")) : "not running");
+  text += fmt::format("    packets {} notifications {} (suppressed {})\n",
+                      Number(queue, "packets"), Number(queue, "notifications"),
+                      Number(queue, "suppressed"));
+  const std::string causes = NonZero(Member(queue, "causes"));
+  if (!causes.empty()) text += fmt::format("    causes:{}\n", causes);
+  const std::string decisions = NonZero(Member(queue, "decisions"));
+  if (!decisions.empty()) text += fmt::format("    decisions:{}\n", decisions);
+  for (const char* name :
+       {"packets_per_notification", "delay_nsecs", "timer_lateness_nsecs"}) {
+    AddHistogram(queue, name, text);
+  }
+}
+
+// Names of the devices that have a socket in a directory, in order.
+std::vector<std::string> DevicesIn(const std::string& state_dir) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(state_dir, error), end;
+       !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".sock") names.push_back(it->path().stem());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<CoalesceChange> ParseCoalesceChange(
+    const std::vector<std::string>& words) {
+  CoalesceChange change;
+  size_t at = 0;
+  if (at < words.size() && words[at] == "dev") ++at;
+  if (at == words.size()) return Invalid("a device is wanted: {}", kUsage);
+  change.device = words[at++];
+  if (at == words.size()) {
+    return Invalid("nothing to set for '{}': {}", change.device, kUsage);
+  }
+  std::optional<Goal> goal;
+  for (; at < words.size(); at += 2) {
+    if (at + 1 == words.size()) return Invalid("'{}' has no value", words[at]);
+    absl::Status status = Take(words[at], words[at + 1], change, goal);
+    if (!status.ok()) return status;
+  }
+  if (!goal) return change;
+  bool used = false;
+  for (SettingChange* side : {&change.rx, &change.tx}) {
+    if (side->adaptive != true) continue;
+    side->goal = goal;
+    used = true;
+  }
+  if (!used) {
+    return Invalid(
+        "a goal is for adaptive coalescing: say adaptive-rx on, adaptive-tx "
+        "on, or both with it");
+  }
+  return change;
+}
+
+std::string FormatCoalescing(const json& answer) {
+  std::string text = Text(answer, "device") + ":";
+  AddSetting(Member(answer, "rx"), "rx", text);
+  AddSetting(Member(answer, "tx"), "tx", text);
+  text += '\n';
+  if (const auto queues = answer.find("queues"); queues != answer.end()) {
+    for (const json& queue : *queues) {
+      if (queue.is_object()) AddQueue(queue, text);
+    }
+  }
+  return text;
+}
+
+absl::Status ShowCoalescing(const std::string& state_dir,
+                            const std::string& name, bool as_json) {
+  json all = json::array();
+  std::string text;
+  for (const std::string& device :
+       name.empty() ? DevicesIn(state_dir) : std::vector<std::string>{name}) {
+    absl::StatusOr<json> answer =
+        Ask(state_dir, device, "GetCoalescing", json::object());
+    if (!answer.ok()) {
+      // What a killed process left is no device.
+      if (name.empty() && absl::IsNotFound(answer.status())) continue;
+      return answer.status();
+    }
+    text += FormatCoalescing(*answer);
+    all.push_back(std::move(*answer));
+  }
+  if (as_json) {
+    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+  } else {
+    fmt::print("{}", text);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChangeCoalescing(const std::string& state_dir,
+                              const CoalesceChange& change) {
+  json parameters = json::object();
+  if (!change.rx.empty()) parameters["rx"] = ToJson(change.rx);
+  if (!change.tx.empty()) parameters["tx"] = ToJson(change.tx);
+  const absl::StatusOr<json> answer =
+      Ask(state_dir, change.device, "SetCoalescing", parameters);
+  if (!answer.ok()) return answer.status();
+  const auto kept = answer->find("kept_by_driver");
+  if (kept != answer->end() && !kept->empty()) {
+    base::Log(base::Severity::kWarning,
+              "kept, and not in force yet: the driver has asked for parameters "
+              "of its own on queues {}",
+              kept->dump());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> AskForState(const std::string& state_dir,
+                                        const std::string& name) {
+  const absl::StatusOr<json> answer =
+      Ask(state_dir, name, "SaveState", json::object());
+  if (!answer.ok()) return answer.status();
+  return Member(*answer, "state")
+             .dump(2, ' ', false, json::error_handler_t::replace) +
+         "\n";
+}
+
+}  // namespace program

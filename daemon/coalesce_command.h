@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_COALESCE_COMMAND_H_
+#define VDUSE_NET_DAEMON_COALESCE_COMMAND_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "daemon/device_service.h"
+
+namespace program {
+
+// `vduse-net coalesce set`: a device, and what is to be otherwise about it.
+struct CoalesceChange {
+  std::string device;
+  SettingChange rx;
+  SettingChange tx;
+};
+
+// "dev vn0 rx-usecs 100 adaptive-tx on target-latency-usecs 50": iproute2's
+// grammar, ethtool's words. "dev" may be left out. A goal is for the directions
+// that the words make adaptive.
+//   InvalidArgument: says what is wrong with which word.
+absl::StatusOr<CoalesceChange> ParseCoalesceChange(
+    const std::vector<std::string>& words);
+
+// What GetCoalescing answers, for people.
+std::string FormatCoalescing(const nlohmann::json& answer);
+
+// One device, or all that are served with this directory if `name` is empty.
+// Prints text, or a JSON array.
+//   NotFound: there is none.
+absl::Status ShowCoalescing(const std::string& state_dir,
+                            const std::string& name, bool as_json);
+
+// Says if the driver's own requests keep it from having an effect now.
+absl::Status ChangeCoalescing(const std::string& state_dir,
+                              const CoalesceChange& change);
+
+// `vduse-net state save`: as ParseMigrationState() takes it.
+absl::StatusOr<std::string> AskForState(const std::string& state_dir,
+                                        const std::string& name);
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_COALESCE_COMMAND_H_
