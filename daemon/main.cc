@@ -18,6 +18,7 @@
 #include "daemon/migration_state.h"
 #include "daemon/options.h"
 #include "daemon/run.h"
+#include "daemon/simulate_command.h"
 #include "net/features.h"
 #include "vduse/vdpa_bus.h"
 
@@ -138,6 +139,46 @@ void AddRun(CLI::App& app, RunOptions& options, std::string& mac,
   run->add_flag("--verbose", verbose, "Log more");
 }
 
+void AddSimulate(CLI::App& app, SimulateOptions& options) {
+  CLI::App* simulate = app.add_subcommand(
+      "simulate",
+      "What coalescing would do to packets: notifications against added "
+      "latency, without a device");
+  CLI::Option* pcap = simulate->add_option(
+      "--pcap", options.pcap, "Packets that come as in this capture");
+  simulate
+      ->add_option("--arrivals", options.arrivals,
+                   "Packets that come as steady:RATE, poisson:RATE or "
+                   "bursts:RATE,SIZE, in packets per second")
+      ->excludes(pcap);
+  simulate
+      ->add_option("--packets", options.packets, "How many, with --arrivals")
+      ->capture_default_str();
+  simulate->add_option("--seed", options.seed, "Of poisson's chance")
+      ->capture_default_str();
+  simulate->add_option(
+      "settings", options.settings,
+      "off, USECS/FRAMES, latency:USECS or rate:PER_SECOND (default: a sweep)");
+  simulate
+      ->add_option("--queue-size", options.queue_size,
+                   "More packets than this never wait")
+      ->check(CLI::Range(1U, 32768U))
+      ->capture_default_str();
+  simulate
+      ->add_option("--timer-lateness-usecs", options.timer_lateness_usecs,
+                   "How late every timer is")
+      ->check(CLI::Range(0U, 1'000'000U))
+      ->capture_default_str();
+  simulate
+      ->add_option("--poll-nsecs", options.poll_nsecs,
+                   "Per packet, the driver polls for so long and wants no "
+                   "notification")
+      ->check(CLI::Range(0U, 1'000'000'000U))
+      ->capture_default_str();
+  simulate->add_flag("-j,--json", options.json, "As JSON");
+  simulate->add_option("--chart", options.chart, "Write a chart here, as SVG");
+}
+
 ExitCode Report(const absl::Status& status) {
   return status.ok() ? kExitOk : Fail(kExitFailure, status);
 }
@@ -179,6 +220,8 @@ int Main(int argc, char** argv) {
   std::string mac;
   bool verbose = false;
   AddRun(app, options, mac, verbose);
+  SimulateOptions simulate;
+  AddSimulate(app, simulate);
   app.add_subcommand("check", "Tell what this host can do");
   std::string name;
   CLI::App* attach = app.add_subcommand(
@@ -228,6 +271,11 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   if (app.got_subcommand("check")) return Check();
+  if (app.got_subcommand("simulate")) {
+    const absl::Status status = Simulate(simulate);
+    return absl::IsInvalidArgument(status) ? Fail(kExitUsage, status)
+                                           : Report(status);
+  }
   if (app.got_subcommand("attach")) return Report(vduse::AttachToBus(name));
   if (app.got_subcommand("detach")) return Report(vduse::DetachFromBus(name));
   if (app.got_subcommand("show")) {

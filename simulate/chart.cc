@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simulate/chart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+namespace simulate {
+namespace {
+
+constexpr double kLeft = 80;
+constexpr double kTop = 40;
+constexpr double kWidth = 560;
+constexpr double kHeight = 340;
+constexpr int kTicks = 5;  // or a few more
+
+std::string Escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+// 1, 2 or 5 times a power of 10: the step that cuts `most` into some kTicks.
+double StepFor(double most) {
+  const double rough = most / kTicks;
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (rough <= factor * power) return factor * power;
+  }
+  return 10 * power;
+}
+
+// One axis: where a value is, from 0 to 1.
+struct Axis {
+  explicit Axis(double most) : step(StepFor(most > 0 ? most : 1)) {
+    end = std::ceil(std::max(most, step) * 1.05 / step) * step;
+  }
+  double step;
+  double end;
+  double At(double value) const { return value / end; }
+  int ticks() const { return static_cast<int>(std::lround(end / step)); }
+};
+
+}  // namespace
+
+std::string ToSvg(const Chart& chart) {
+  double most_x = 0;
+  double most_y = 0;
+  for (const Chart::Point& point : chart.points) {
+    most_x = std::max(most_x, point.x);
+    most_y = std::max(most_y, point.y);
+  }
+  const Axis x(most_x);
+  const Axis y(most_y);
+  const double bottom = kTop + kHeight;
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n"
+      "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+      "<text x=\"{}\" y=\"24\" font-weight=\"bold\">{}</text>\n",
+      kLeft + kWidth + 110, bottom + 60, kLeft, Escaped(chart.title));
+  for (int tick = 0; tick <= x.ticks(); ++tick) {
+    const double value = tick * x.step;
+    const double at = kLeft + kWidth * x.At(value);
+    svg += fmt::format(
+        "<path d=\"M{0:.1f} {1}V{2}\" stroke=\"#dddddd\"/>\n"
+        "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4:g}</text>\n",
+        at, kTop, bottom, bottom + 18, value);
+  }
+  for (int tick = 0; tick <= y.ticks(); ++tick) {
+    const double value = tick * y.step;
+    const double at = bottom - kHeight * y.At(value);
+    svg += fmt::format(
+        "<path d=\"M{1} {0:.1f}H{2}\" stroke=\"#dddddd\"/>\n"
+        "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5:g}</text>\n",
+        at, kLeft, kLeft + kWidth, kLeft - 6, at + 4, value);
+  }
+  svg += fmt::format(
+      "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n"
+      "<text transform=\"translate(16 {}) rotate(-90)\" "
+      "text-anchor=\"middle\">{}</text>\n",
+      kLeft + kWidth / 2, bottom + 42, Escaped(chart.x_text),
+      kTop + kHeight / 2, Escaped(chart.y_text));
+  for (const Chart::Point& point : chart.points) {
+    const double at_x = kLeft + kWidth * x.At(point.x);
+    const double at_y = bottom - kHeight * y.At(point.y);
+    svg += fmt::format(
+        "<circle cx=\"{0:.1f}\" cy=\"{1:.1f}\" r=\"{2}\" fill=\"{3}\"/>\n"
+        "<text x=\"{4:.1f}\" y=\"{5:.1f}\">{6}</text>\n",
+        at_x, at_y, point.marked ? 6 : 4, point.marked ? "#d98c3f" : "#2f6f9f",
+        at_x + 8, at_y - 4, Escaped(point.name));
+  }
+  return svg + "</svg>\n";
+}
+
+}  // namespace simulate
