@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/parse_number.h"
 #include "base/status_text.h"
 
 namespace program {
@@ -35,14 +35,12 @@ absl::Status Invalid(fmt::format_string<Args...> format, Args&&... args) {
 absl::StatusOr<uint32_t> ParseNumber(std::string_view word,
                                      std::string_view value, uint32_t least,
                                      uint32_t most) {
-  uint32_t number = 0;
-  const char* end = value.data() + value.size();
-  const auto [stop, error] = std::from_chars(value.data(), end, number);
-  if (error != std::errc() || stop != end || number < least || number > most) {
+  const auto number = base::ParseNumber<uint32_t>(value);
+  if (!number || *number < least || *number > most) {
     return Invalid("{} {}: a number from {} to {} is wanted", word, value,
                    least, most);
   }
-  return number;
+  return *number;
 }
 
 absl::StatusOr<bool> ParseSwitch(std::string_view word,

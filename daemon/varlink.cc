@@ -21,8 +21,9 @@ namespace {
 
 using nlohmann::json;
 
-// Per Serve() and connection, so that callers cannot keep us from our work.
-constexpr int kBudget = 16;
+// Connections per Serve(), with one call each: whoever serves must not keep a
+// driver waiting that spins for its control queue.
+constexpr int kBudget = 4;
 constexpr size_t kReadBytes = 16 * 1024;
 
 constexpr std::string_view kService = "org.varlink.service";
@@ -191,24 +192,22 @@ void VarlinkServer::Serve() {
   if (accept) Accept();
 }
 
-// One answer leaves before the next call is looked at, so that no more than one
-// is kept. False if the connection is over.
+// Answers one call, once the answer to the one before it has left. False if the
+// connection is over.
 bool VarlinkServer::Progress(Connection& connection) {
   if (!Send(connection)) return false;
   if (connection.out.empty() && !HasMessage(connection) &&
       !Receive(connection)) {
     return false;
   }
-  for (int i = 0; i < kBudget && connection.out.empty(); ++i) {
-    const size_t end = connection.in.find('\0');
-    if (end == std::string::npos) {
-      return connection.in.size() <= kMaxMessageBytes;
-    }
-    const std::string message = connection.in.substr(0, end);
-    connection.in.erase(0, end + 1);
-    if (!Answer(connection, message) || !Send(connection)) return false;
+  if (!connection.out.empty()) return true;
+  const size_t end = connection.in.find('\0');
+  if (end == std::string::npos) {
+    return connection.in.size() <= kMaxMessageBytes;
   }
-  return true;
+  const std::string message = connection.in.substr(0, end);
+  connection.in.erase(0, end + 1);
+  return Answer(connection, message) && Send(connection);
 }
 
 bool VarlinkServer::HasMessage(const Connection& connection) {

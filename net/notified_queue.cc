@@ -121,8 +121,9 @@ void NotifiedQueue::Inject(Time now) {
   }
 }
 
-// The decisions of an adaptive queue go with its goal; they are counted on.
+// The decisions of an adaptive queue go with its goal; they stay counted.
 void NotifiedQueue::TakeDecisions() {
+  waits_ = true;  // as each begins
   if (coalescer_.adaptive()) {
     counters_.decisions += coalescer_.adaptive()->decisions();
   }

@@ -105,7 +105,7 @@ class NotifiedQueue {
   void OnTimer(Time now);
 
   void SetCoalescing(const coalesce::Setting& setting, Time now) {
-    TakeDecisions();
+    if (setting.goal != coalescer_.setting().goal) TakeDecisions();
     if (coalescer_.Set(setting, now)) Flush(FlushCause::kParams, now);
   }
   const coalesce::Setting& coalescing() const { return coalescer_.setting(); }

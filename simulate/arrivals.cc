@@ -5,14 +5,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <charconv>
-#include <cstring>
+#include <array>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <random>
-#include <system_error>
+
+#include "base/parse_number.h"
+#include "base/status_text.h"
 
 namespace simulate {
 namespace {
@@ -20,16 +19,6 @@ namespace {
 constexpr uint32_t kMaxBurst = 100'000;
 constexpr double kMaxRate = 1e9;
 constexpr double kNanoseconds = 1e9;
-
-// The whole text, or nothing.
-template <typename Number>
-std::optional<Number> Parse(std::string_view text) {
-  Number number{};
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return number;
-}
 
 absl::Status Invalid(std::string_view rule, std::string_view why) {
   return absl::InvalidArgumentError(fmt::format(
@@ -47,9 +36,15 @@ Time AtNs(double nanoseconds) {
 constexpr uint32_t kMagicUsecs = 0xa1b2c3d4;
 constexpr uint32_t kMagicNsecs = 0xa1b23c4d;
 constexpr uint32_t kMagicPcapng = 0x0a0d0d0a;
-constexpr size_t kFileHeader = 24;
-constexpr size_t kPacketHeader = 16;
+constexpr size_t kFileHeaderWords = 6;
+constexpr size_t kPacketHeaderWords = 4;
 constexpr uint32_t kMaxCaptured = 1U << 26;
+
+template <size_t kWords>
+bool Read(std::istream& from, std::array<uint32_t, kWords>& words) {
+  from.read(reinterpret_cast<char*>(words.data()), sizeof(words));
+  return from.gcount() == sizeof(words);
+}
 
 uint32_t Swapped(uint32_t word) {
   return word >> 24 | (word >> 8 & 0xff00) | (word << 8 & 0xff0000) |
@@ -68,7 +63,7 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
   if (kind == "bursts") {
     const size_t comma = rest.find(',');
     if (comma == std::string_view::npos) return Invalid(rule, "no burst size");
-    const auto size = Parse<uint32_t>(rest.substr(comma + 1));
+    const auto size = base::ParseNumber<uint32_t>(rest.substr(comma + 1));
     if (!size || *size == 0 || *size > kMaxBurst) {
       return Invalid(rule,
                      fmt::format("a burst has 1 to {} packets", kMaxBurst));
@@ -78,7 +73,7 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
   } else if (kind != "steady" && kind != "poisson") {
     return Invalid(rule, fmt::format("'{}' is not known", kind));
   }
-  const auto rate = Parse<double>(rest);
+  const auto rate = base::ParseNumber<double>(rest);
   if (!rate || !(*rate > 0) || *rate > kMaxRate) {
     return Invalid(rule, "the rate is to be above 0 and at most 1e9");
   }
@@ -106,16 +101,12 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
   return arrivals;
 }
 
-absl::StatusOr<Arrivals> ParsePcap(std::string_view bytes) {
-  const auto word = [&](size_t at) {
-    uint32_t value = 0;
-    std::memcpy(&value, bytes.data() + at, sizeof(value));
-    return value;
-  };
-  if (bytes.size() < kFileHeader) {
+absl::StatusOr<Arrivals> ParsePcap(std::istream& capture) {
+  std::array<uint32_t, kFileHeaderWords> file_header;
+  if (!Read(capture, file_header)) {
     return absl::InvalidArgumentError("no pcap capture: it is too short");
   }
-  const uint32_t magic = word(0);
+  const uint32_t magic = file_header[0];
   const bool swapped =
       magic == Swapped(kMagicUsecs) || magic == Swapped(kMagicNsecs);
   const uint32_t plain = swapped ? Swapped(magic) : magic;
@@ -128,26 +119,26 @@ absl::StatusOr<Arrivals> ParsePcap(std::string_view bytes) {
         fmt::format("no pcap capture: it begins with {:#010x}", magic));
   }
   const uint64_t fraction = plain == kMagicNsecs ? 1 : 1000;
-  const auto field = [&](size_t at) {
-    return swapped ? Swapped(word(at)) : word(at);
-  };
   Arrivals arrivals;
   std::optional<Time> first;
-  for (size_t at = kFileHeader; bytes.size() - at >= kPacketHeader;) {
-    const Time time = std::chrono::seconds(field(at)) +
-                      std::chrono::nanoseconds(field(at + 4) * fraction);
-    const uint32_t captured = field(at + 8);
+  std::array<uint32_t, kPacketHeaderWords> header;
+  while (Read(capture, header)) {
+    if (swapped) {
+      std::transform(header.begin(), header.end(), header.begin(), Swapped);
+    }
+    const auto [seconds, rest, captured, size] = header;
     if (captured > kMaxCaptured) {
       return absl::InvalidArgumentError(fmt::format(
-          "damaged: a packet of {} bytes at offset {}", captured, at));
+          "damaged: packet {} has {} bytes", arrivals.size() + 1, captured));
     }
-    at += kPacketHeader;
-    if (bytes.size() - at < captured) break;
-    at += captured;
+    capture.ignore(captured);
+    if (capture.gcount() != captured) break;
     if (arrivals.size() == kMaxPackets) {
       return absl::InvalidArgumentError(
           fmt::format("more than {} packets", kMaxPackets));
     }
+    const Time time = std::chrono::seconds(seconds) +
+                      std::chrono::nanoseconds(rest * fraction);
     if (!first) first = time;
     const Time since = time - *first;
     arrivals.push_back(arrivals.empty() ? Time::zero()
@@ -162,13 +153,11 @@ absl::StatusOr<Arrivals> ParsePcap(std::string_view bytes) {
 absl::StatusOr<Arrivals> ReadPcap(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::ErrnoToStatus(errno, "open " + path);
-  const std::string bytes((std::istreambuf_iterator<char>(file)),
-                          std::istreambuf_iterator<char>());
-  absl::StatusOr<Arrivals> arrivals = ParsePcap(bytes);
+  absl::StatusOr<Arrivals> arrivals = ParsePcap(file);
   if (arrivals.ok()) return arrivals;
   return absl::Status(
       arrivals.status().code(),
-      fmt::format("{}: {}", path, std::string(arrivals.status().message())));
+      fmt::format("{}: {}", path, base::Text(arrivals.status())));
 }
 
 }  // namespace simulate

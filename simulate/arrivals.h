@@ -3,6 +3,7 @@
 #define VDUSE_NET_SIMULATE_ARRIVALS_H_
 
 #include <cstdint>
+#include <istream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
 // packet that is older than the one before it comes with that one. What is cut
 // short in the last packet is left out.
 //   InvalidArgument: it is no such capture, or has no packet.
-absl::StatusOr<Arrivals> ParsePcap(std::string_view bytes);
+absl::StatusOr<Arrivals> ParsePcap(std::istream& capture);
 
 // The same, of a file.
 absl::StatusOr<Arrivals> ReadPcap(const std::string& path);

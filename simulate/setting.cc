@@ -3,10 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <cstdint>
-#include <optional>
-#include <system_error>
+
+#include "base/parse_number.h"
 
 namespace simulate {
 namespace {
@@ -15,13 +14,7 @@ using coalesce::Goal;
 using coalesce::Params;
 using coalesce::Setting;
 
-std::optional<uint32_t> Parse(std::string_view text) {
-  uint32_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return number;
-}
+constexpr auto Parse = base::ParseNumber<uint32_t>;
 
 }  // namespace
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/varlink.h"
 
+#include <errno.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -88,7 +91,9 @@ class VarlinkTest : public testing::Test {
   static std::optional<std::string> Hear(const base::UniqueFd& fd) {
     std::string text;
     for (char byte = 1;;) {
-      if (recv(fd.get(), &byte, 1, 0) != 1) return std::nullopt;
+      const ssize_t got = recv(fd.get(), &byte, 1, 0);
+      EXPECT_FALSE(got < 0 && errno == EAGAIN) << "silent, and not closed";
+      if (got != 1) return std::nullopt;
       if (byte == '\0') return text;
       text += byte;
     }
@@ -229,6 +234,26 @@ TEST_F(VarlinkTest, TheSocketIsForItsOwnerAlone) {
   struct stat status = {};
   ASSERT_EQ(stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
+}
+
+TEST_F(VarlinkTest, AnotherUserIsToldThatItMayNot) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can be somebody else";
+  // As if the file's mode had been given away.
+  ASSERT_EQ(chmod(temp_.path().c_str(), 0755), 0);
+  ASSERT_EQ(chmod(path_.c_str(), 0666), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (setresuid(kNobody, kNobody, kNobody) != 0) _exit(2);
+    const absl::Status status = Call("org.example.Echo.Say").status();
+    _exit(status.code() == absl::StatusCode::kPermissionDenied ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(said_, 0) << "and nothing was done";
 }
 
 TEST_F(VarlinkTest, WithoutAServerThatIsSaid) {

@@ -34,6 +34,20 @@ inline constexpr uint8_t kDriver = kAcknowledge | VIRTIO_CONFIG_S_DRIVER;
 inline constexpr uint8_t kFeaturesOk = kDriver | VIRTIO_CONFIG_S_FEATURES_OK;
 inline constexpr uint8_t kDriverOk = kFeaturesOk | VIRTIO_CONFIG_S_DRIVER_OK;
 
+// Serves until `done`; false if that does not come about in a while.
+inline bool PumpUntil(NetDevice& net, const tests::FakeDevice& device,
+                      const std::function<bool()>& done, int tries = 4000) {
+  for (int i = 0; i < tries; ++i) {
+    if (!net.Serve(Now()).ok()) return false;
+    if (done()) return true;
+    std::array<pollfd, 3> fds = {pollfd{device.poll_fd(), POLLIN, 0},
+                                 pollfd{net.ctrl_kick_fd(), POLLIN, 0},
+                                 pollfd{net.attention_fd(), POLLIN, 0}};
+    poll(fds.data(), fds.size(), 1);
+  }
+  return false;
+}
+
 // A whole device with its worker threads: the kernel and the driver are
 // fakes, the TAP is one end of a socket pair, and the test is the control
 // thread.
@@ -81,17 +95,8 @@ class NetDeviceTest : public testing::Test {
     net->SetLink(true);
   }
 
-  // Serves until `done`; false if that does not come about in a while.
   bool Pump(const std::function<bool()>& done) {
-    for (int i = 0; i < 4000; ++i) {
-      if (!net->Serve(Now()).ok()) return false;
-      if (done()) return true;
-      std::array<pollfd, 3> fds = {pollfd{device.poll_fd(), POLLIN, 0},
-                                   pollfd{net->ctrl_kick_fd(), POLLIN, 0},
-                                   pollfd{net->attention_fd(), POLLIN, 0}};
-      poll(fds.data(), fds.size(), 1);
-    }
-    return false;
+    return PumpUntil(*net, device, done);
   }
 
   // One status write by the driver; whether it was accepted.

@@ -50,15 +50,7 @@ class PairsTest : public testing::Test {
   }
 
   bool Pump(const std::function<bool()>& done, int tries = 2000) {
-    for (int i = 0; i < tries; ++i) {
-      if (!net->Serve(Now()).ok()) return false;
-      if (done()) return true;
-      std::array<pollfd, 3> fds = {pollfd{device.poll_fd(), POLLIN, 0},
-                                   pollfd{net->ctrl_kick_fd(), POLLIN, 0},
-                                   pollfd{net->attention_fd(), POLLIN, 0}};
-      poll(fds.data(), fds.size(), 1);
-    }
-    return false;
+    return PumpUntil(*net, device, done, tries);
   }
 
   void Status(uint8_t status) {

@@ -106,7 +106,10 @@ TEST_F(NetDeviceStateTest, AGoalOfTheOperatorsRulesTheRunningQueues) {
     return net->ReportCoalescing()[kTx].counters.decisions.alone;
   };
   EXPECT_EQ(decisions(), 1U);
-  net->SetOperatorCoalescing(coalesce::Direction::kTx, Params());
+  const Params fixed{.max_packets = 5, .max_usecs = 5};
+  net->SetOperatorCoalescing(coalesce::Direction::kTx, {fixed, goal});
+  EXPECT_EQ(decisions(), 1U) << "the same goal goes on";
+  net->SetOperatorCoalescing(coalesce::Direction::kTx, fixed);
   EXPECT_EQ(decisions(), 1U) << "what was decided stays counted";
 }
 

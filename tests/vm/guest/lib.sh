@@ -420,6 +420,36 @@ iperf() {
 # some_tcp [ARGS...]: a client run that moved something.
 some_tcp() { iperf -t "${TCP_SECONDS:-3}" "$@" && ((MBITS > 0)); }
 
+# --- Doing nothing -----------------------------------------------------------
+
+# Times that any thread of the device gave up its processor, or lost it.
+switches() {
+  local task total=0 key value
+  for task in /proc/"$DEVICE_PID"/task/*/status; do
+    while read -r key value; do
+      [[ $key != *ctxt_switches: ]] || total=$((total + value))
+    done <"$task"
+  done
+  echo "$total"
+}
+# What the consumer's and the TAP's stacks say of themselves is not idle.
+quiet() {
+  ip neigh replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" nud permanent \
+    dev "$TAP"
+  ip -n consumer neigh replace "$TAP_IP" \
+    lladdr "$(<"/sys/class/net/$TAP/address")" nud permanent dev "$CONSUMER"
+  nap 1
+}
+# idle: no thread of the device wakes up for IDLE_SECONDS.
+idle() {
+  local before
+  quiet
+  before=$(switches)
+  nap "$IDLE_SECONDS"
+  echo "wake-ups=$(($(switches) - before)) in $IDLE_SECONDS s"
+  (($(switches) == before))
+}
+
 # --- ethtool -----------------------------------------------------------------
 
 # The device offers no coalescing commands, and the consumer's ethtool says so.

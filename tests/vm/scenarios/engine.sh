@@ -6,32 +6,6 @@
 TCP_SECONDS=${TCP_SECONDS:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-10}
 
-# Times that any thread of the device gave up its processor, or lost it.
-switches() {
-  local task total=0 key value
-  for task in /proc/"$DEVICE_PID"/task/*/status; do
-    while read -r key value; do
-      [[ $key != *ctxt_switches: ]] || total=$((total + value))
-    done <"$task"
-  done
-  echo "$total"
-}
-# What the consumer's and the TAP's stacks say of themselves is not idle.
-quiet() {
-  ip neigh replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" nud permanent \
-    dev "$TAP"
-  ip -n consumer neigh replace "$TAP_IP" \
-    lladdr "$(<"/sys/class/net/$TAP/address")" nud permanent dev "$CONSUMER"
-  nap 1
-}
-idle() {
-  local before
-  quiet
-  before=$(switches)
-  nap "$IDLE_SECONDS"
-  echo "wake-ups=$(($(switches) - before)) in $IDLE_SECONDS s"
-  (($(switches) == before))
-}
 flow() {
   measure_flow "$1" 2000 200
   figures

@@ -38,28 +38,6 @@ shown() {
   c ethtool -l "$CONSUMER" | tail -n 1
   [[ $(c ethtool -l "$CONSUMER" | tail -n 1) == *[[:space:]]"$1" ]]
 }
-# Threads of the pairs, their wake-ups while nothing is sent.
-switches() {
-  local task total=0 key value
-  for task in /proc/"$DEVICE_PID"/task/*/status; do
-    while read -r key value; do
-      [[ $key != *ctxt_switches: ]] || total=$((total + value))
-    done <"$task"
-  done
-  echo "$total"
-}
-idle() {
-  local before
-  ip neigh replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" nud permanent \
-    dev "$TAP"
-  ip -n consumer neigh replace "$TAP_IP" \
-    lladdr "$(<"/sys/class/net/$TAP/address")" nud permanent dev "$CONSUMER"
-  nap 1
-  before=$(switches)
-  nap "$IDLE_SECONDS"
-  echo "wake-ups=$(($(switches) - before)) in $IDLE_SECONDS s"
-  (($(switches) == before))
-}
 memory() { grep -E '^(Threads|VmRSS)' "/proc/$DEVICE_PID/status" | tr '\n' ' '; }
 per_queue() {
   c ethtool --per-queue "$CONSUMER" queue_mask 0x2 --coalesce rx-usecs 300 \
