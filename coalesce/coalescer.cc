@@ -9,10 +9,12 @@ bool Coalescer::OnCompleted(uint32_t packets, Time now) {
   if (packets == 0) return false;
   if (pending_ == 0) {
     first_pending_ = now;
+    behind_first_ = Time::zero();
     if (adaptive_) adaptive_due_ = adaptive_->Begin(now);
   }
   // Saturates far above any limit.
   pending_ = packets > UINT32_MAX - pending_ ? UINT32_MAX : pending_ + packets;
+  behind_first_ += (now - first_pending_) * packets;
   return CheckDue(now);
 }
 
@@ -52,8 +54,10 @@ void Coalescer::OnNotified(Time now) {
 }
 
 void Coalescer::Flush() {
-  flushed_ = {
-      .packets = pending_, .first = first_pending_, .deadline = deadline_};
+  flushed_ = {.packets = pending_,
+              .first = first_pending_,
+              .behind = behind_first_,
+              .deadline = deadline_};
   Cancel();
 }
 

@@ -84,7 +84,11 @@ class Coalescer {
   struct Batch {
     uint32_t packets = 0;
     Time first{};                  // when the first of them was completed
+    Time behind{};                 // how long after it, all of them together
     std::optional<Time> deadline;  // if they had to wait
+
+    // How long they have waited at `now`, all of them together.
+    Time waited(Time now) const { return (now - first) * packets - behind; }
   };
   const Batch& flushed() const { return flushed_; }
 
@@ -112,6 +116,7 @@ class Coalescer {
   Time adaptive_due_{};  // of what is pending
   uint32_t pending_ = 0;
   Time first_pending_{};
+  Time behind_first_{};
   std::optional<Time> deadline_;
   Batch flushed_;
 };

@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/parse_number.h"
-#include "base/status_text.h"
+#include "daemon/device_client.h"
 
 namespace program {
 namespace {
@@ -100,56 +100,24 @@ absl::Status Take(const std::string& name, const std::string& value,
   return number.status();
 }
 
-absl::StatusOr<json> Ask(const std::string& state_dir, const std::string& name,
-                         std::string_view method, const json& parameters) {
-  absl::StatusOr<json> answer =
-      VarlinkCall(DeviceSocket(state_dir, name),
-                  fmt::format("{}.{}", kDeviceInterface, method), parameters);
-  if (absl::IsNotFound(answer.status())) {
-    return absl::NotFoundError(fmt::format(
-        "nobody serves a device '{}' here ({}): see `vduse-net show`, and give "
-        "--state-dir as its process was started",
-        name, base::Text(answer.status())));
-  }
-  return answer;
-}
-
-// Of what the answer should have; another release's may not.
-uint64_t Number(const json& object, const char* name) {
-  const auto member = object.find(name);
-  if (member == object.end()) return 0;
-  return WholeNumber(*member).value_or(0);
-}
-std::string Text(const json& object, const char* name) {
-  const auto member = object.find(name);
-  if (member == object.end()) return "?";
-  const auto* text = member->get_ptr<const json::string_t*>();
-  return text != nullptr ? *text : "?";
-}
-const json& Member(const json& object, const char* name) {
-  static const json kNothing = json::object();
-  const auto member = object.find(name);
-  return member != object.end() && member->is_object() ? *member : kNothing;
-}
-
 void AddSetting(const json& setting, const char* direction, std::string& text) {
   const auto adaptive = setting.find("adaptive");
   const bool on = adaptive != setting.end() && *adaptive == true;
   text += fmt::format(" {0}-usecs {1} {0}-frames {2} adaptive-{0} {3}",
-                      direction, Number(setting, "usecs"),
-                      Number(setting, "frames"), on ? "on" : "off");
-  if (const uint64_t usecs = Number(setting, "target_latency_usecs")) {
+                      direction, NumberIn(setting, "usecs"),
+                      NumberIn(setting, "frames"), on ? "on" : "off");
+  if (const uint64_t usecs = NumberIn(setting, "target_latency_usecs")) {
     text += fmt::format(" target-latency-usecs {}", usecs);
   }
-  if (const uint64_t rate = Number(setting, "max_irq_rate")) {
+  if (const uint64_t rate = NumberIn(setting, "max_irq_rate")) {
     text += fmt::format(" max-irq-rate {}", rate);
   }
 }
 
 // "usecs 100 frames 64".
 std::string Params(const json& params) {
-  return fmt::format("usecs {} frames {}", Number(params, "usecs"),
-                     Number(params, "frames"));
+  return fmt::format("usecs {} frames {}", NumberIn(params, "usecs"),
+                     NumberIn(params, "frames"));
 }
 
 // Those of an object's numbers that are not 0.
@@ -163,26 +131,28 @@ std::string NonZero(const json& object) {
 }
 
 void AddHistogram(const json& queue, const char* name, std::string& text) {
-  const json& histogram = Member(queue, name);
-  if (Number(histogram, "count") == 0) return;
+  const json& histogram = ObjectIn(queue, name);
+  if (NumberIn(histogram, "count") == 0) return;
   text += fmt::format("    {}: p50 {} p90 {} p99 {} max {}\n", name,
-                      Number(histogram, "p50"), Number(histogram, "p90"),
-                      Number(histogram, "p99"), Number(histogram, "max"));
+                      NumberIn(histogram, "p50"), NumberIn(histogram, "p90"),
+                      NumberIn(histogram, "p99"), NumberIn(histogram, "max"));
 }
 
 void AddQueue(const json& queue, std::string& text) {
   const bool runs = queue.contains("effective");
-  text += fmt::format(
-      "  {} queue {}: {} set by {}, {}\n", Text(queue, "direction"),
-      Number(queue, "index"), Params(Member(queue, "requested")),
-      Text(queue, "source"),
-      runs ? "in effect " + Params(Member(queue, "effective")) : "not running");
-  text += fmt::format("    packets {} notifications {} (suppressed {})\n",
-                      Number(queue, "packets"), Number(queue, "notifications"),
-                      Number(queue, "suppressed"));
-  const std::string causes = NonZero(Member(queue, "causes"));
+  text +=
+      fmt::format("  {} queue {}: {} set by {}, {}\n",
+                  TextIn(queue, "direction"), NumberIn(queue, "index"),
+                  Params(ObjectIn(queue, "requested")), TextIn(queue, "source"),
+                  runs ? "in effect " + Params(ObjectIn(queue, "effective"))
+                       : "not running");
+  text +=
+      fmt::format("    packets {} notifications {} (suppressed {})\n",
+                  NumberIn(queue, "packets"), NumberIn(queue, "notifications"),
+                  NumberIn(queue, "suppressed"));
+  const std::string causes = NonZero(ObjectIn(queue, "causes"));
   if (!causes.empty()) text += fmt::format("    causes:{}\n", causes);
-  const std::string decisions = NonZero(Member(queue, "decisions"));
+  const std::string decisions = NonZero(ObjectIn(queue, "decisions"));
   if (!decisions.empty()) text += fmt::format("    decisions:{}\n", decisions);
   for (const char* name :
        {"packets_per_notification", "delay_nsecs", "timer_lateness_nsecs"}) {
@@ -236,14 +206,12 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
 }
 
 std::string FormatCoalescing(const json& answer) {
-  std::string text = Text(answer, "device") + ":";
-  AddSetting(Member(answer, "rx"), "rx", text);
-  AddSetting(Member(answer, "tx"), "tx", text);
+  std::string text = TextIn(answer, "device") + ":";
+  AddSetting(ObjectIn(answer, "rx"), "rx", text);
+  AddSetting(ObjectIn(answer, "tx"), "tx", text);
   text += '\n';
-  if (const auto queues = answer.find("queues"); queues != answer.end()) {
-    for (const json& queue : *queues) {
-      if (queue.is_object()) AddQueue(queue, text);
-    }
+  for (const json& queue : ArrayIn(answer, "queues")) {
+    if (queue.is_object()) AddQueue(queue, text);
   }
   return text;
 }
@@ -255,7 +223,7 @@ absl::Status ShowCoalescing(const std::string& state_dir,
   for (const std::string& device :
        name.empty() ? DevicesIn(state_dir) : std::vector<std::string>{name}) {
     absl::StatusOr<json> answer =
-        Ask(state_dir, device, "GetCoalescing", json::object());
+        AskDevice(state_dir, device, "GetCoalescing", json::object());
     if (!answer.ok()) {
       // What a killed process left is no device.
       if (name.empty() && absl::IsNotFound(answer.status())) continue;
@@ -278,7 +246,7 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
   if (!change.rx.empty()) parameters["rx"] = ToJson(change.rx);
   if (!change.tx.empty()) parameters["tx"] = ToJson(change.tx);
   const absl::StatusOr<json> answer =
-      Ask(state_dir, change.device, "SetCoalescing", parameters);
+      AskDevice(state_dir, change.device, "SetCoalescing", parameters);
   if (!answer.ok()) return answer.status();
   const auto kept = answer->find("kept_by_driver");
   if (kept != answer->end() && !kept->empty()) {
@@ -293,9 +261,9 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
 absl::StatusOr<std::string> AskForState(const std::string& state_dir,
                                         const std::string& name) {
   const absl::StatusOr<json> answer =
-      Ask(state_dir, name, "SaveState", json::object());
+      AskDevice(state_dir, name, "SaveState", json::object());
   if (!answer.ok()) return answer.status();
-  return Member(*answer, "state")
+  return ObjectIn(*answer, "state")
              .dump(2, ' ', false, json::error_handler_t::replace) +
          "\n";
 }

@@ -50,7 +50,8 @@ type Decisions (
 )
 
 # All counts are since the start of the process. requested is what the source
-# has asked for; effective what that comes to, while the queue runs.
+# has asked for; effective what that comes to, while the queue runs. waited_nsecs
+# is of all packets together, until they were notified of.
 type Queue (
   index: int,
   direction: (rx, tx),
@@ -64,6 +65,7 @@ type Queue (
   suppressed: int,
   notifications: int,
   cancelled: int,
+  waited_nsecs: int,
   causes: [string]int,
   decisions: Decisions,
   packets_per_notification: Histogram,
@@ -155,6 +157,7 @@ json ToJson(const net::CoalescingReport& report) {
       {"suppressed", c.suppressed},
       {"notifications", c.notifications},
       {"cancelled", c.cancelled},
+      {"waited_nsecs", c.waited_ns},
       {"causes", std::move(causes)},
       {"decisions",
        {{"alone", c.decisions.alone},

@@ -19,6 +19,7 @@
 #include "daemon/options.h"
 #include "daemon/run.h"
 #include "daemon/simulate_command.h"
+#include "daemon/tune_command.h"
 #include "net/features.h"
 #include "vduse/vdpa_bus.h"
 
@@ -179,6 +180,43 @@ void AddSimulate(CLI::App& app, SimulateOptions& options) {
   simulate->add_option("--chart", options.chart, "Write a chart here, as SVG");
 }
 
+void AddTune(CLI::App& app, TuneOptions& options,
+             std::vector<std::string>& words) {
+  CLI::App* tune = app.add_subcommand(
+      "tune",
+      "Try settings on a device under the traffic that it has, and recommend "
+      "one; it is then as it was before");
+  tune->add_option("words", words,
+                   "[dev] NAME [USECS/FRAMES...] (default: a sweep)")
+      ->required();
+  tune->add_option("--direction", options.direction,
+                   "rx or tx (default: both, one after the other)")
+      ->check(CLI::IsMember({"rx", "tx"}));
+  tune->add_option("--rounds", options.rounds, "How often each is tried")
+      ->check(CLI::Range(2U, TuneOptions::kMaxRounds))
+      ->capture_default_str();
+  tune->add_option("--window-msecs", options.window_msecs,
+                   "How long it is looked at each time")
+      ->check(CLI::Range(10U, TuneOptions::kMaxWindowMsecs))
+      ->capture_default_str();
+  tune->add_option("--max-wait-usecs", options.max_wait_usecs,
+                   "The longest that packets may wait, on average, with what "
+                   "is recommended")
+      ->capture_default_str();
+  tune->add_option("--state-dir", options.state_dir,
+                   "As the device's process was started with")
+      ->capture_default_str();
+  tune->add_flag("-j,--json", options.json, "As JSON");
+  tune->add_option("--chart", options.chart, "Write a chart here, as SVG");
+}
+
+// A command whose options may make no sense together.
+ExitCode ReportCommand(const absl::Status& status) {
+  if (status.ok()) return kExitOk;
+  return Fail(absl::IsInvalidArgument(status) ? kExitUsage : kExitFailure,
+              status);
+}
+
 ExitCode Report(const absl::Status& status) {
   return status.ok() ? kExitOk : Fail(kExitFailure, status);
 }
@@ -222,6 +260,10 @@ int Main(int argc, char** argv) {
   AddRun(app, options, mac, verbose);
   SimulateOptions simulate;
   AddSimulate(app, simulate);
+  std::vector<std::string> words;
+  TuneOptions tune;
+  tune.state_dir = options.state_dir;
+  AddTune(app, tune, words);
   app.add_subcommand("check", "Tell what this host can do");
   std::string name;
   CLI::App* attach = app.add_subcommand(
@@ -253,7 +295,6 @@ int Main(int argc, char** argv) {
                    "As the device's process was started with")
       ->capture_default_str();
   bool as_json = false;
-  std::vector<std::string> words;
   CLI::App* coalesce_show = coalesce->add_subcommand(
       "show", "Who has set what, and what came of it: [dev] [NAME]");
   coalesce_show->add_flag("-j,--json", as_json, "As JSON");
@@ -272,9 +313,13 @@ int Main(int argc, char** argv) {
   }
   if (app.got_subcommand("check")) return Check();
   if (app.got_subcommand("simulate")) {
-    const absl::Status status = Simulate(simulate);
-    return absl::IsInvalidArgument(status) ? Fail(kExitUsage, status)
-                                           : Report(status);
+    return ReportCommand(Simulate(simulate));
+  }
+  if (app.got_subcommand("tune")) {
+    if (words.size() > 1 && words.front() == "dev") words.erase(words.begin());
+    tune.device = words.front();
+    tune.settings.assign(words.begin() + 1, words.end());
+    return ReportCommand(Tune(tune));
   }
   if (app.got_subcommand("attach")) return Report(vduse::AttachToBus(name));
   if (app.got_subcommand("detach")) return Report(vduse::DetachFromBus(name));

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/simulate_command.h"
 
-#include <errno.h>
 #include <fmt/format.h>
 
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <utility>
 
 #include "simulate/arrivals.h"
+#include "simulate/chart.h"
 #include "simulate/replay.h"
 #include "simulate/report.h"
 #include "simulate/setting.h"
@@ -54,13 +53,11 @@ absl::Status Simulate(const SimulateOptions& options) {
   fmt::print("{}",
              options.json ? simulate::ToJson(rows) : simulate::ToTable(rows));
   if (options.chart.empty()) return absl::OkStatus();
-  std::ofstream file(options.chart, std::ios::binary);
-  file << simulate::ToChart(
-      rows, fmt::format("{} packets, {}", arrivals->size(),
-                        by_rule ? options.arrivals : options.pcap));
-  file.close();
-  if (!file) return absl::ErrnoToStatus(errno, "write " + options.chart);
-  return absl::OkStatus();
+  return simulate::WriteSvg(
+      options.chart,
+      simulate::ToChart(
+          rows, fmt::format("{} packets, {}", arrivals->size(),
+                            by_rule ? options.arrivals : options.pcap)));
 }
 
 }  // namespace program

@@ -93,8 +93,9 @@ void NotifiedQueue::Flush(FlushCause cause, Time now) {
   }
   coalescer_.OnNotified(now);
   if (coalescer_.adaptive()) SayIfSwitched();
+  const coalesce::Coalescer::Batch& batch = coalescer_.flushed();
+  counters_.waited_ns += Nanoseconds(batch.waited(now));
   if (histograms_ != nullptr) {
-    const coalesce::Coalescer::Batch& batch = coalescer_.flushed();
     histograms_->packets.Record(batch.packets);
     histograms_->delay_ns.Record(Nanoseconds(now - batch.first));
   }

@@ -57,6 +57,7 @@ class NotifiedQueue {
     uint64_t suppressed = 0;     // of those, the driver did not want
     uint64_t notifications = 0;  // sent
     uint64_t cancelled = 0;      // times a queue went with something pending
+    uint64_t waited_ns = 0;      // for notifications, all packets together
     std::array<uint64_t, kFlushCauses> causes{};  // of the flushes
     coalesce::Adaptive::Decisions decisions;      // while there was a goal
 
@@ -70,6 +71,7 @@ class NotifiedQueue {
       suppressed += more.suppressed;
       notifications += more.notifications;
       cancelled += more.cancelled;
+      waited_ns += more.waited_ns;
       for (size_t i = 0; i < kFlushCauses; ++i) causes[i] += more.causes[i];
       decisions += more.decisions;
       return *this;

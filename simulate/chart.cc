@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "simulate/chart.h"
 
+#include <errno.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <string_view>
 
 namespace simulate {
@@ -69,6 +71,12 @@ std::string ToSvg(const Chart& chart) {
     most_x = std::max(most_x, point.x);
     most_y = std::max(most_y, point.y);
   }
+  for (const Chart::Line& line : chart.lines) {
+    for (const auto& [line_x, line_y] : line.points) {
+      most_x = std::max(most_x, line_x);
+      most_y = std::max(most_y, line_y);
+    }
+  }
   const Axis x(most_x);
   const Axis y(most_y);
   const double bottom = kTop + kHeight;
@@ -100,6 +108,21 @@ std::string ToSvg(const Chart& chart) {
       "text-anchor=\"middle\">{}</text>\n",
       kLeft + kWidth / 2, bottom + 42, Escaped(chart.x_text),
       kTop + kHeight / 2, Escaped(chart.y_text));
+  for (const Chart::Line& line : chart.lines) {
+    std::string path;
+    double at_x = 0;
+    double at_y = 0;
+    for (const auto& [line_x, line_y] : line.points) {
+      at_x = kLeft + kWidth * x.At(line_x);
+      at_y = bottom - kHeight * y.At(line_y);
+      path +=
+          fmt::format("{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L', at_x, at_y);
+    }
+    svg += fmt::format(
+        "<path d=\"{}\" stroke=\"#808080\" fill=\"none\"/>\n"
+        "<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
+        path, at_x + 8, at_y + 4, Escaped(line.name));
+  }
   for (const Chart::Point& point : chart.points) {
     const double at_x = kLeft + kWidth * x.At(point.x);
     const double at_y = bottom - kHeight * y.At(point.y);
@@ -110,6 +133,13 @@ std::string ToSvg(const Chart& chart) {
         at_x + 8, at_y - 4, Escaped(point.name));
   }
   return svg + "</svg>\n";
+}
+
+absl::Status WriteSvg(const std::string& path, const std::string& svg) {
+  std::ofstream file(path, std::ios::binary);
+  file << svg;
+  file.close();
+  return file ? absl::OkStatus() : absl::ErrnoToStatus(errno, "write " + path);
 }
 
 }  // namespace simulate

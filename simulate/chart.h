@@ -3,12 +3,15 @@
 #define VDUSE_NET_SIMULATE_CHART_H_
 
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "absl/status/status.h"
 
 namespace simulate {
 
-// Points with their names, as an SVG picture. Both axes begin at 0 and end a
-// little above the largest value; neither is to be negative.
+// Points, and lines, with their names, as an SVG picture. Both axes begin at 0
+// and end a little above the largest value; neither is to be negative.
 struct Chart {
   struct Point {
     double x = 0;
@@ -17,13 +20,23 @@ struct Chart {
     bool marked = false;  // drawn so that it is seen first
   };
 
+  // Through points in this order; its name is at the end.
+  struct Line {
+    std::string name;
+    std::vector<std::pair<double, double>> points;
+  };
+
   std::string title;
   std::string x_text;
   std::string y_text;
   std::vector<Point> points;
+  std::vector<Line> lines = {};
 };
 
 std::string ToSvg(const Chart& chart);
+
+// Writes a picture to a file.
+absl::Status WriteSvg(const std::string& path, const std::string& svg);
 
 }  // namespace simulate
 

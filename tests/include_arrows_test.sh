@@ -3,7 +3,7 @@
 #
 # Which folder may include which. The arrows point down and do not turn:
 #   daemon -> net -> vduse, coalesce -> base
-#   daemon -> simulate -> coalesce
+#   daemon -> tune -> simulate -> coalesce
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,7 +16,7 @@ only() {
   shift
   local allowed
   allowed=$(IFS='|'; echo "$*")
-  local own='base|vduse|coalesce|simulate|net|daemon|tests|examples'
+  local own='base|vduse|coalesce|simulate|tune|net|daemon|tests|examples'
   local bad
   bad=$(grep -rnE '^[[:space:]]*#[[:space:]]*include' "$folder" \
           --include='*.h' --include='*.cc' |
@@ -32,8 +32,9 @@ only base base
 only vduse vduse base
 only coalesce coalesce
 only simulate simulate coalesce base
+only tune tune simulate coalesce
 only net net vduse coalesce base
-only daemon daemon net simulate vduse coalesce base
+only daemon daemon net tune simulate vduse coalesce base
 
 # coalesce is pure policy: the standard library's headers have neither a
 # folder nor a suffix.

@@ -96,6 +96,19 @@ TEST(CoalescerTest, ANewBatchHasItsOwnDeadline) {
   EXPECT_FALSE(coalescer.OnTimer(kStart + microseconds(100)));
 }
 
+TEST(CoalescerTest, EachPacketsWaitIsKnown) {
+  Coalescer coalescer = With(kNever, 100);
+  for (int round = 0; round < 2; ++round) {
+    const Time start = kStart + round * seconds(1);
+    EXPECT_FALSE(coalescer.OnCompleted(2, start));
+    EXPECT_FALSE(coalescer.OnCompleted(1, start + microseconds(30)));
+    EXPECT_FALSE(coalescer.OnCompleted(3, start + microseconds(40)));
+    EXPECT_TRUE(coalescer.OnTimer(start + microseconds(110)));
+    EXPECT_EQ(coalescer.flushed().waited(start + microseconds(110)),
+              microseconds(2 * 110 + 80 + 3 * 70));
+  }
+}
+
 TEST(CoalescerTest, ATimerWithNothingPendingDoesNothing) {
   Coalescer coalescer = With(32, 100);
   EXPECT_FALSE(coalescer.OnTimer(kStart + seconds(5)));

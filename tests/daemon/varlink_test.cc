@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/daemon/serving_thread.h"
 #include "tests/support/temp_dir.h"
 
 namespace program {
@@ -45,24 +46,7 @@ class VarlinkTest : public testing::Test {
       return VarlinkReply{.error = "",
                           .parameters = {{"text", std::string(1 << 20, 'x')}}};
     };
-    absl::StatusOr<VarlinkServer> server =
-        VarlinkServer::Listen(path_, std::move(interface));
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_.emplace(std::move(*server));
-    thread_ = std::thread([this] {
-      while (!done_) {
-        pollfd wait = {.fd = server_->fd(), .events = POLLIN, .revents = 0};
-        poll(&wait, 1, 10);
-        server_->Serve();
-      }
-    });
-  }
-  ~VarlinkTest() override { Stop(); }
-
-  void Stop() {
-    done_ = true;
-    if (thread_.joinable()) thread_.join();
-    server_.reset();
+    serving_.emplace(path_, std::move(interface));
   }
 
   absl::StatusOr<json> Call(std::string_view method,
@@ -102,9 +86,7 @@ class VarlinkTest : public testing::Test {
   const tests::TempDir temp_;
   const std::string path_ = temp_.path() + "/echo.sock";
   std::atomic<int> said_ = 0;
-  std::atomic<bool> done_ = false;
-  std::optional<VarlinkServer> server_;
-  std::thread thread_;
+  std::optional<ServingThread> serving_;
 };
 
 TEST_F(VarlinkTest, ACallIsAnswered) {
@@ -257,7 +239,7 @@ TEST_F(VarlinkTest, AnotherUserIsToldThatItMayNot) {
 }
 
 TEST_F(VarlinkTest, WithoutAServerThatIsSaid) {
-  Stop();
+  serving_.reset();
   EXPECT_TRUE(std::filesystem::is_empty(temp_.path())) << "nothing is left";
   EXPECT_EQ(Call("org.example.Echo.Say").status().code(),
             absl::StatusCode::kNotFound);

@@ -87,6 +87,21 @@ TEST_P(NotifiedQueueTest, WhatIsWantedWhenItIsDueCounts) {
   EXPECT_EQ(notified(), 1U);
 }
 
+TEST_P(NotifiedQueueTest, WhatPacketsWaitedForTheirNotificationsAddsUp) {
+  const auto waited = [this] { return queue().counters().waited_ns; };
+  ASSERT_EQ(waited(), 0U);
+  Set(100, 50);
+  bed.Want();
+  bed.Complete(1, now);
+  bed.Complete(2, now + microseconds(20));
+  queue().OnTimer(now += microseconds(60));
+  EXPECT_EQ(waited(), 60'000U + 2 * 40'000);
+  bed.WantNone();
+  bed.Complete(1, now);
+  queue().OnTimer(now += microseconds(60));
+  EXPECT_EQ(waited(), 140'000U) << "a driver that polls waits for none";
+}
+
 TEST_P(NotifiedQueueTest, EachFlushIsCountedByItsCause) {
   using enum FlushCause;
   std::array<uint64_t, kFlushCauses> expected = queue().counters().causes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "simulate/chart.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -24,6 +25,21 @@ std::vector<std::pair<double, double>> Circles(const std::string& svg) {
     found.emplace_back(std::stod(svg.substr(at)), std::stod(svg.substr(y_at)));
   }
   return found;
+}
+
+TEST(ChartTest, ALineGoesThroughItsPointsAndHasItsNameAtTheEnd) {
+  const std::string svg = ToSvg(
+      {.title = "t",
+       .x_text = "x",
+       .y_text = "y",
+       .points = {{.x = 5, .y = 50, .name = "p"}},
+       .lines = {{.name = "theory", .points = {{0, 0}, {5, 50}, {10, 0}}}}});
+  const auto at = Circles(svg);
+  ASSERT_EQ(at.size(), 1U);
+  EXPECT_NE(svg.find(fmt::format("L{:.1f} {:.1f}L", at[0].first, at[0].second)),
+            std::string::npos);
+  EXPECT_NE(svg.find(">theory<"), std::string::npos);
+  EXPECT_NE(svg.find(">10<"), std::string::npos) << "the axes reach its end";
 }
 
 TEST(ChartTest, PointsAreInProportion) {

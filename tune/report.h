@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_TUNE_REPORT_H_
+#define VDUSE_NET_TUNE_REPORT_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "coalesce/param_table.h"
+#include "tune/verdict.h"
+
+namespace tune {
+
+// What came of a direction.
+struct Side {
+  coalesce::Direction direction = coalesce::Direction::kRx;
+  Verdict verdict;
+};
+
+// "rx" or "tx".
+const char* NameOf(coalesce::Direction direction);
+
+// For people: a line for each result, and the choice or why there is none.
+std::string ToTable(const Side& side);
+
+// The same as JSON.
+nlohmann::json ToJson(const Side& side);
+
+// Notifications per packet against the mean wait, as SVG; what is on the front
+// is marked.
+std::string ToChart(const std::vector<Side>& sides, const std::string& title);
+
+// The chosen parameters as words that ethtool -C and `coalesce set` take, like
+// "rx-usecs 32 rx-frames 64 tx-usecs 16 tx-frames 64"; empty without any.
+std::string Words(const std::vector<Side>& sides);
+
+}  // namespace tune
+
+#endif  // VDUSE_NET_TUNE_REPORT_H_
