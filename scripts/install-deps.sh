@@ -29,6 +29,7 @@ build_packages=(
 # The second line is what an out-of-tree kernel module takes.
 vm_packages=(
   qemu-system-x86 busybox-static iperf3 ethtool iproute2 iputils-ping kmod
+  tcpdump
   gcc make bc bison flex libelf-dev libssl-dev perl xz-utils cpio zstd
 )
 

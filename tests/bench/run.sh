@@ -6,13 +6,15 @@
 #   report.md    the tables, which are printed, too
 #   chart.svg    the same as bars, with the spread
 #   figures.tsv  median, least and most of every figure
+#   sweep-notifications.svg, sweep-wait.svg
+#                what rx-usecs does, theory beside measurement
 set -euo pipefail
 
 usage() {
   cat <<'USAGE'
 usage: run.sh [--native | --vm] [--rounds N] [--engine NAME]
   --native       one queue pair and two against raw loops, where the time goes,
-                 and how late notifications are, on this machine; as root, or
+                 how late notifications are, and a sweep of rx-usecs, on this machine; as root, or
                  where any user may have namespaces and /dev/net/tun
   --vm           against DPDK and a bare copier, and what coalescing does, in
                  VMs without KVM
@@ -70,6 +72,8 @@ tables() {
     for poll in 0 100; do
       "$build/tests/bench/timing_bench" --timer-poll-usecs "$poll" || failed=1
     done
+    "$build/tests/bench/sweep_bench" --rounds "${rounds:-9}" --charts "$out" ||
+      failed=1
   fi
   if ((vm)); then
     for scenario in bench bench_notify; do

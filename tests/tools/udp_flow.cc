@@ -2,11 +2,12 @@
 //
 // An evenly paced UDP flow and its receiver.
 //   udp_flow send --to IP --port P --count N --interval-usecs U --size S
-//            [--segments K]
+//            [--segments K] [--burst B]
 //   udp_flow recv --port P --count N --idle-ms M
 // A packet leaves at each multiple of the interval, K of them at once as one
-// large packet to be segmented (UDP_SEGMENT); a sender that was late
-// catches up, so the rate holds over the whole flow. SIGTERM ends both early.
+// large packet to be segmented (UDP_SEGMENT), or B packets at once at every
+// Bth; a sender that was late catches up, so the rate holds over the whole
+// flow. SIGTERM ends both early.
 // `--count 0` is no limit.
 
 #include <arpa/inet.h>
@@ -89,6 +90,8 @@ int Send(const Flags& flags) {
         "{} bytes",
         segments, kMaxSegments, count, kMaxDatagram);
   }
+  const uint64_t burst = flags.Number("--burst", 1);
+  if (burst < 1) Die("--burst takes a positive number");
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
@@ -113,7 +116,8 @@ int Send(const Flags& flags) {
   const int64_t start = NowNs();
   for (uint64_t seq = 0; (count == 0 || seq < count) && g_stop == 0;
        seq += segments) {
-    const int64_t due = start + static_cast<int64_t>(seq) * interval_ns;
+    const int64_t due =
+        start + static_cast<int64_t>(seq - seq % burst) * interval_ns;
     const timespec when{.tv_sec = due / kNsPerSec, .tv_nsec = due % kNsPerSec};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) ==
                EINTR &&
@@ -226,7 +230,7 @@ int Main(int argc, char** argv) {
   if (mode == "send") {
     return Send(Flags(argc, argv, 2,
                       " --to --port --count --interval-usecs --size "
-                      "--segments "));
+                      "--segments --burst "));
   }
   if (mode == "recv") {
     return Receive(Flags(argc, argv, 2, " --port --count --idle-ms "));

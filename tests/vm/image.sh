@@ -117,7 +117,7 @@ if [[ " ${env[*]} " == *" NEEDS=userland "* ]]; then
 fi
 
 begin vm
-add_tools busybox bash timeout ip vdpa ethtool iperf3 ping
+add_tools busybox bash timeout ip vdpa ethtool iperf3 ping tcpdump
 add_own udp_flow frame_check frame_probe coalesce_storm vhost_vdpa_test \
   tap_copy
 if [[ -f $stages/guest.initrd ]]; then

@@ -290,8 +290,8 @@ ping_median() {
 }
 
 # measure_flow rx|tx COUNT INTERVAL_USECS: a paced UDP flow to (rx) or from
-# (tx) the consumer, of SIZE bytes a packet, SEGMENTS of them at a time. Sets
-# SENT, RECEIVED, LOST, ELAPSED_US and IRQS.
+# (tx) the consumer, of SIZE bytes a packet, SEGMENTS of them in one large
+# packet, or BURST packets at a time. Sets SENT, RECEIVED, LOST, ELAPSED_US and IRQS.
 measure_flow() {
   local direction=$1 count=$2 interval=$3 to receiver port
   local receive=() send=()
@@ -311,7 +311,7 @@ measure_flow() {
   irq_reset
   "${send[@]}" udp_flow send --to "$to" --port "$port" --count "$count" \
     --interval-usecs "$interval" --size "${SIZE:-64}" \
-    --segments "${SEGMENTS:-1}" >/tmp/flow.sent 2>&1
+    --segments "${SEGMENTS:-1}" --burst "${BURST:-1}" >/tmp/flow.sent 2>&1
   wait_for 3 gone "$receiver" || kill -TERM "$receiver"
   wait "$receiver"
   nap 0.05  # the last notification may be due later than the last packet
@@ -448,6 +448,29 @@ idle() {
   nap "$IDLE_SECONDS"
   echo "wake-ups=$(($(switches) - before)) in $IDLE_SECONDS s"
   (($(switches) == before))
+}
+
+# --- The operator's coalescing ------------------------------------------------
+
+show() { vduse-net coalesce show dev "$NAME"; }
+set_to() { vduse-net coalesce set dev "$NAME" "$@" 2>&1; }
+# shows TEXT: is among what is shown.
+shows() {
+  show >/tmp/shown 2>&1 || { cat /tmp/shown; return 1; }
+  grep -m 1 -e "$1" /tmp/shown || { cat /tmp/shown; return 1; }
+}
+# of_queue rx|tx LINE WORD: the number behind a word, in a queue's line.
+of_queue() {
+  show | awk -v queue="  $1 queue" -v line="    $2" -v word="$3" '
+    /^  [rt]x queue/ { mine = index($0, queue) == 1 }
+    mine && index($0, line) == 1 {
+      for (i = 1; i < NF; i++) if ($i == word) { print $(i + 1); exit }
+    }'
+}
+# near WHAT VALUE WANTED PERCENT
+near() {
+  echo "$1=$2 wanted=$3 +-$4 %"
+  (($2 * 100 >= $3 * (100 - $4) && $2 * 100 <= $3 * (100 + $4)))
 }
 
 # --- ethtool -----------------------------------------------------------------

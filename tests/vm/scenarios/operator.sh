@@ -7,33 +7,12 @@
 COUNT=${COUNT:-3000}
 INTERVAL_US=${INTERVAL_US:-1000}
 
-show() { vduse-net coalesce show dev "$NAME"; }
-set_to() { vduse-net coalesce set dev "$NAME" "$@" 2>&1; }
-# shows TEXT: is among what is shown.
-shows() {
-  show >/tmp/shown 2>&1 || { cat /tmp/shown; return 1; }
-  grep -m 1 -e "$1" /tmp/shown || { cat /tmp/shown; return 1; }
-}
 refused() {
   local status=0
   set_to "$@" >/tmp/refused || status=$?
   cat /tmp/refused
   ((status == 2))
 }
-# of_queue rx|tx LINE WORD: the number behind a word, in a queue's line.
-of_queue() {
-  show | awk -v queue="  $1 queue" -v line="    $2" -v word="$3" '
-    /^  [rt]x queue/ { mine = index($0, queue) == 1 }
-    mine && index($0, line) == 1 {
-      for (i = 1; i < NF; i++) if ($i == word) { print $(i + 1); exit }
-    }'
-}
-# near WHAT VALUE WANTED PERCENT
-near() {
-  echo "$1=$2 wanted=$3 +-$4 %"
-  (($2 * 100 >= $3 * (100 - $4) && $2 * 100 <= $3 * (100 + $4)))
-}
-
 # restart ARGS...: what was measured before is not to be among the figures.
 restart() {
   stop_device || { echo "$STOP_WHY"; return 1; }

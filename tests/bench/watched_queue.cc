@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bench/watched_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <string>
+
+#include "base/eventfd.h"
+#include "net/features.h"
+#include "net/header.h"
+#include "tests/tools/flags.h"
+
+namespace bench {
+namespace {
+
+using std::chrono::microseconds;
+
+constexpr uint32_t kQueueSize = 256;
+constexpr uint32_t kFrameBytes = 64;
+constexpr uint32_t kBufferBytes = 2048;
+// Notifications are always wanted, and nobody is asked.
+constexpr uint64_t kFeatures =
+    net::Bit(net::kFeatureVersion1) | net::Bit(net::kFeatureMrgRxbuf);
+
+// An interface stays for a moment after its user: each has its own name.
+std::string NextTap() {
+  static int count = 0;
+  return fmt::format("timing{}", count++);
+}
+
+}  // namespace
+
+uint64_t Notified::Bound(coalesce::Params params) const {
+  const Time delay = microseconds(params.max_usecs);
+  return packets / params.max_packets + static_cast<uint64_t>(elapsed / delay) +
+         1;
+}
+
+double Notified::LateUsecs(size_t percent) const {
+  if (lateness.empty()) return 0;
+  const size_t at =
+      std::min(lateness.size() * percent / 100, lateness.size() - 1);
+  return static_cast<double>(lateness[at].count()) / 1000;
+}
+
+WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
+    : setting_(setting),
+      rx_(setting.direction == net::Direction::kRx),
+      device_(2, 4 << 20),
+      queue_(device_, {.size = kQueueSize,
+                       .buffer_bytes = kBufferBytes,
+                       .writable = rx_,
+                       .full = rx_}),
+      tap_(NextTap(), 1),
+      attention_(base::MakeEventfd()) {
+  const std::vector<uint8_t> packet = MakePacket(kFrameBytes, 9);
+  for (uint32_t i = 0; i < kQueueSize; ++i) {
+    std::memcpy(queue_.buffer(i), packet.data(), packet.size());
+  }
+  auto worker = net::Worker::Start(
+      device_,
+      {.attention = attention_.get(), .timer_poll = timer_poll, .cpu = 1});
+  if (!worker.ok()) tools::Die("{}", std::string(worker.status().message()));
+  worker_ = std::move(*worker);
+  absl::Status status = worker_->SetTap(net::Tap(tap_.TakeQueue(0)));
+  worker_->Call([&](net::QueuePair<net::Tap>& pair) {
+    status.Update(pair.Start(setting.direction, queue_.info(), kFeatures,
+                             vduse::Virtqueue::Start::kFresh, setting.params,
+                             net::Now()));
+  });
+  if (!status.ok()) tools::Die("{}", std::string(status.message()));
+}
+
+Notified WatchedQueue::Run(Time length) {
+  const auto capacity =
+      static_cast<size_t>(length / setting_.gap) + setting_.at_once;
+  completions_.clear();
+  completions_.reserve(capacity);
+  worker_->Call([&](net::QueuePair<net::Tap>& /*pair*/) {
+    device_.KeepInjections(capacity, queue_.info().device_addr);
+  });
+  const Time begin = Now();
+  const Time end = begin + length;
+  Time next = begin;
+  Time now = begin;
+  for (; now < end; now = Now()) {
+    if (now >= next) {
+      Bring();
+      next += setting_.gap * setting_.at_once;
+    }
+    Watch();
+  }
+  // What is pending is still to come.
+  const Time last = now + microseconds(setting_.params.max_usecs) +
+                    std::chrono::milliseconds(10);
+  while (Now() < last) Watch();
+  std::vector<BenchDevice::Injection> injections;
+  worker_->Call([&](net::QueuePair<net::Tap>& /*pair*/) {
+    injections = device_.injections();
+  });
+  return Judge(injections, now - begin);
+}
+
+// New packets for the device.
+void WatchedQueue::Bring() {
+  if (rx_) {
+    for (uint32_t packets = setting_.at_once; packets > 0; --packets) {
+      tap_.Fill(kFrameBytes, 1);
+      Watch();
+    }
+    return;
+  }
+  queue_.Offer(std::min(setting_.at_once, kQueueSize - queue_.outstanding()));
+  base::SignalEventfd(worker_->kick_fd(net::Direction::kTx));
+}
+
+void WatchedQueue::Watch() {
+  const uint32_t packets = queue_.Take();
+  if (packets == 0) return;
+  completions_.push_back({.at = Now(), .end = queue_.packets()});
+  if (rx_) queue_.Offer(packets);
+}
+
+// Each notification is of what was completed since the one before.
+Notified WatchedQueue::Judge(
+    const std::vector<BenchDevice::Injection>& injections, Time elapsed) const {
+  Notified outcome;
+  outcome.elapsed = elapsed;
+  outcome.notifications = injections.size();
+  uint64_t seen = 0;
+  for (const Completion& completion : completions_) {
+    for (; seen < completion.end; ++seen) {
+      outcome.arrivals.push_back(completion.at - completions_.front().at);
+    }
+  }
+  size_t at = 0;  // of completions_: the first that is not told of yet
+  for (const BenchDevice::Injection& injection : injections) {
+    const size_t first = at;
+    const auto packets = static_cast<uint16_t>(
+        injection.used - static_cast<uint16_t>(outcome.packets));
+    const uint64_t told = outcome.packets + packets;
+    for (; at < completions_.size() && outcome.packets < told; ++at) {
+      const uint64_t end = std::min(completions_[at].end, told);
+      // What was seen only afterwards did not wait.
+      const Time wait = std::max(injection.at - completions_[at].at, Time(0));
+      outcome.waited += wait * static_cast<int64_t>(end - outcome.packets);
+      outcome.packets = end;
+      if (completions_[at].end > told) break;  // the rest comes later
+    }
+    outcome.packets = told;
+    if (packets >= setting_.params.max_packets) continue;
+    if (first == completions_.size()) continue;
+    outcome.lateness.push_back(injection.at - completions_[first].at -
+                               microseconds(setting_.params.max_usecs));
+  }
+  std::sort(outcome.lateness.begin(), outcome.lateness.end());
+  return outcome;
+}
+
+}  // namespace bench

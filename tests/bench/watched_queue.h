@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_TESTS_BENCH_WATCHED_QUEUE_H_
+#define VDUSE_NET_TESTS_BENCH_WATCHED_QUEUE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "net/worker.h"
+#include "tests/bench/bench_driver.h"
+#include "tests/bench/bench_tap.h"
+
+namespace bench {
+
+// What came of a queue's coalescing.
+struct Notified {
+  uint64_t packets = 0;
+  Time elapsed{};
+  uint64_t notifications = 0;
+  std::vector<Time> arrivals;  // when each was completed, from the first on
+  Time waited{};  // all packets together, until their notifications
+  std::vector<Time> lateness;  // of those that the time brought about, sorted
+
+  // The most that there may be, early ones apart.
+  uint64_t Bound(coalesce::Params params) const;
+  // A percentile of the lateness.
+  double LateUsecs(size_t percent) const;
+};
+
+// One queue of a worker, over a real TAP, and its driver, which watches from
+// the calling thread when packets are completed, and always wants
+// notifications. The worker's thread is on CPU 1.
+class WatchedQueue {
+ public:
+  struct Setting {
+    net::Direction direction = net::Direction::kRx;
+    coalesce::Params params;
+    uint32_t at_once = 1;  // packets
+    Time gap{};            // between two of them, on average
+  };
+
+  WatchedQueue(const Setting& setting, Time timer_poll);
+
+  // Brings packets for so long, and waits for what is pending then.
+  Notified Run(Time length);
+
+ private:
+  // When packets up to the `end`th were seen to be completed.
+  struct Completion {
+    Time at;
+    uint64_t end;
+  };
+
+  void Bring();
+  void Watch();
+  Notified Judge(const std::vector<BenchDevice::Injection>& injections,
+                 Time elapsed) const;
+
+  const Setting setting_;
+  const bool rx_;
+  BenchDevice device_;
+  BenchQueue queue_;
+  BenchTap tap_;
+  base::UniqueFd attention_;
+  std::unique_ptr<net::Worker> worker_;
+  std::vector<Completion> completions_;
+};
+
+}  // namespace bench
+
+#endif  // VDUSE_NET_TESTS_BENCH_WATCHED_QUEUE_H_
