@@ -9,6 +9,9 @@
 namespace tune {
 namespace {
 
+// Of the packets a second with coalescing off: fewer are fewer.
+constexpr double kSlowed = 0.98;
+
 Figure FigureOf(const std::vector<Window>& windows,
                 const std::function<double(const Window&)>& value) {
   std::vector<double> values;
@@ -137,7 +140,7 @@ Verdict Judge(const std::vector<Measured>& measured, double max_wait_usecs) {
     Result& result = verdict.results.back();
     const Figure& speed = result.packets_per_second;
     const Figure& off = verdict.results.front().packets_per_second;
-    result.slows = off.median - speed.median > Noise(off, speed);
+    result.slows = speed.most < off.least * kSlowed;
   }
   FindFront(verdict.results);
   if (fewest < kLeastPackets) {

@@ -41,7 +41,7 @@ struct Result {
   Figure packets_per_second;
   Figure notifications_per_packet;
   Figure wait_usecs;      // of a packet, on average
-  bool slows = false;     // fewer packets came than with coalescing off
+  bool slows = false;     // in no window as many packets came as with none
   bool on_front = false;  // no other has both fewer notifications and less wait
 };
 

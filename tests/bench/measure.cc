@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/measure.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -29,6 +31,10 @@ double Series::median() const {
   return sorted.size() % 2 == 1 ? sorted[middle]
                                 : (sorted[middle - 1] + sorted[middle]) / 2;
 }
+std::string Series::Text() const {
+  return fmt::format("{:.3g} ({:.3g}..{:.3g})", median(), min(), max());
+}
+
 double Series::min() const { return *std::ranges::min_element(values_); }
 double Series::max() const { return *std::ranges::max_element(values_); }
 

@@ -24,6 +24,8 @@ class Series {
   double max() const;
   // Round by round, so that what slows a round down cancels out.
   Series DividedBy(const Series& other) const;
+  // "median (least..most)", each with three digits.
+  std::string Text() const;
 
  private:
   std::vector<double> values_;

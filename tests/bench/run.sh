@@ -50,16 +50,16 @@ fi
   cmake --preset release "${launcher[@]}" && cmake --build --preset release
 } >"$out/build.log" 2>&1 || { tail -n 60 "$out/build.log" >&2; exit 1; }
 
-# boot MODULE SCENARIO SECONDS: runs a scenario; its rows are in its log.
+# boot MODULE KERNEL SCENARIO: runs a scenario; its rows are in its log.
 boot() {
-  tests/vm/boot.sh --build "$build" --module "$1" --no-checks --timeout "$3" \
-    --scenario "tests/vm/scenarios/$2.sh" --log "$out/$2.log" \
-    --env "ROUNDS=${rounds:-5}" >&2
+  tests/vm/boot.sh --build "$build" --module "$1" --kernel "$2" --no-checks \
+    --timeout 1200 --scenario "tests/vm/scenarios/$3.sh" \
+    --log "$out/$3.$2.log" --env "ROUNDS=${rounds:-5}" >&2
 }
 
 # Prints all tables; fails if one is missing.
 tables() {
-  local failed=0 scenario module poll
+  local failed=0 scenario module kernel poll
   if ((native)); then
     if "$build/tests/bench/native_bench" --engine "$engine" \
       --rounds "${rounds:-9}" --tsv "$out/native.tsv"; then
@@ -72,17 +72,21 @@ tables() {
     for poll in 0 100; do
       "$build/tests/bench/timing_bench" --timer-poll-usecs "$poll" || failed=1
     done
+    "$build/tests/bench/adaptive_bench" --rounds "${rounds:-9}" || failed=1
     "$build/tests/bench/sweep_bench" --rounds "${rounds:-9}" --charts "$out" ||
       failed=1
   fi
   if ((vm)); then
-    for scenario in bench bench_notify; do
-      module=stock
-      [[ $scenario == bench ]] || module=open
-      boot "$module" "$scenario" 1200 || { failed=1; continue; }
-      awk -v tsv="$out/figures.tsv" -f tests/bench/vm_table.awk \
-        "$out/$scenario.log"
-    done
+    while read -r module kernel scenario; do
+      boot "$module" "$kernel" "$scenario" </dev/null ||
+        { failed=1; continue; }
+      awk -v tsv="$out/figures.tsv" -v kernel="$kernel" \
+        -f tests/bench/vm_table.awk "$out/$scenario.$kernel.log"
+    done <<'RUNS'
+stock 6.12 bench
+open 6.12 bench_notify
+open 7.3 bench_notify
+RUNS
   fi
   return "$failed"
 }

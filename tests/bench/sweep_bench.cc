@@ -62,7 +62,7 @@ simulate::Arrivals Measure(const Row& row, Time timer_poll, Time length,
                            Row::Figures& figures) {
   const Undisturbed undisturbed;
   Notified outcome = WatchedQueue({.direction = net::Direction::kRx,
-                                   .params = ParamsOf(row),
+                                   .coalescing = ParamsOf(row),
                                    .at_once = 1,
                                    .gap = kGap},
                                   timer_poll)
@@ -73,11 +73,6 @@ simulate::Arrivals Measure(const Row& row, Time timer_poll, Time length,
   figures.wait.Add(static_cast<double>(outcome.waited.count()) / 1000 /
                    packets);
   return std::move(outcome.arrivals);
-}
-
-std::string Text(const Series& series) {
-  return fmt::format("{:.3g} ({:.3g}..{:.3g})", series.median(), series.min(),
-                     series.max());
 }
 
 void WriteChart(const std::string& path, const std::string& y_text,
@@ -134,9 +129,9 @@ int Main(int argc, char** argv) {
       kFrames, kGap / microseconds(1), rounds);
   for (const Row& row : rows) {
     fmt::print("| {} | {} | {} | {} | {} | {} | {} |\n", row.usecs,
-               Text(row.theory.notifications), Text(row.polled.notifications),
-               Text(row.slept.notifications), Text(row.theory.wait),
-               Text(row.polled.wait), Text(row.slept.wait));
+               row.theory.notifications.Text(), row.polled.notifications.Text(),
+               row.slept.notifications.Text(), row.theory.wait.Text(),
+               row.polled.wait.Text(), row.slept.wait.Text());
   }
   fmt::print("\n");
   if (flags.Has("--charts")) {

@@ -42,13 +42,14 @@ int Main(int argc, char** argv) {
         for (const uint32_t at_once : {1U, kBurst}) {
           const WatchedQueue::Setting setting = {
               .direction = direction,
-              .params = {.max_packets = frames, .max_usecs = usecs},
+              .coalescing =
+                  coalesce::Params{.max_packets = frames, .max_usecs = usecs},
               .at_once = at_once,
               .gap = kGap};
           const Undisturbed undisturbed;
           const Notified outcome =
               WatchedQueue(setting, timer_poll).Run(length);
-          const uint64_t bound = outcome.Bound(setting.params);
+          const uint64_t bound = outcome.Bound(setting.coalescing.params);
           if (outcome.packets == 0 || outcome.notifications > bound) status = 1;
           row +=
               fmt::format(" {} of {}, {:.1f}/{:.1f} |", outcome.notifications,

@@ -31,10 +31,11 @@ function digest(figure, series,    n, v, i, j, t) {
 
 END {
   if (notify) {
-    print "What coalescing (usecs/frames) saves and costs, in the VM: median " \
-      "(least..most)\n"
+    print "What coalescing (usecs/frames) saves and costs, in the VM with " \
+      "Linux " kernel ": median (least..most)\n"
   } else {
-    print "In the VM, with virtio-vdpa as the consumer: median (least..most)\n"
+    print "In the VM, Linux " kernel ", with virtio-vdpa as the consumer: " \
+      "median (least..most)\n"
   }
   line = "| |"; rule = "|---|"
   for (s = 1; s <= ns; s++) {
@@ -46,7 +47,7 @@ END {
     for (s = 1; s <= ns; s++) {
       if (!digest(figures[f], all_series[s])) { line = line " |"; continue }
       line = line " " median " (" least ".." most ") |"
-      printf "%s\t%s\t%s\t%s\t%s\t%s\n", "VM: " figures[f], \
+      printf "%s\t%s\t%s\t%s\t%s\t%s\n", "VM " kernel ": " figures[f], \
         notify ? "usecs/frames" : "", all_series[s], median, least, most >> tsv
     }
     gsub("_", " ", line)

@@ -69,8 +69,8 @@ WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
   absl::Status status = worker_->SetTap(net::Tap(tap_.TakeQueue(0)));
   worker_->Call([&](net::QueuePair<net::Tap>& pair) {
     status.Update(pair.Start(setting.direction, queue_.info(), kFeatures,
-                             vduse::Virtqueue::Start::kFresh, setting.params,
-                             net::Now()));
+                             vduse::Virtqueue::Start::kFresh,
+                             setting.coalescing, net::Now()));
   });
   if (!status.ok()) tools::Die("{}", std::string(status.message()));
 }
@@ -95,7 +95,7 @@ Notified WatchedQueue::Run(Time length) {
     Watch();
   }
   // What is pending is still to come.
-  const Time last = now + microseconds(setting_.params.max_usecs) +
+  const Time last = now + microseconds(setting_.coalescing.bound().max_usecs) +
                     std::chrono::milliseconds(10);
   while (Now() < last) Watch();
   std::vector<BenchDevice::Injection> injections;
@@ -128,6 +128,7 @@ void WatchedQueue::Watch() {
 // Each notification is of what was completed since the one before.
 Notified WatchedQueue::Judge(
     const std::vector<BenchDevice::Injection>& injections, Time elapsed) const {
+  const coalesce::Params bound = setting_.coalescing.bound();
   Notified outcome;
   outcome.elapsed = elapsed;
   outcome.notifications = injections.size();
@@ -152,10 +153,10 @@ Notified WatchedQueue::Judge(
       if (completions_[at].end > told) break;  // the rest comes later
     }
     outcome.packets = told;
-    if (packets >= setting_.params.max_packets) continue;
+    if (packets >= bound.max_packets) continue;
     if (first == completions_.size()) continue;
     outcome.lateness.push_back(injection.at - completions_[first].at -
-                               microseconds(setting_.params.max_usecs));
+                               microseconds(bound.max_usecs));
   }
   std::sort(outcome.lateness.begin(), outcome.lateness.end());
   return outcome;

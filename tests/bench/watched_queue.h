@@ -35,7 +35,7 @@ class WatchedQueue {
  public:
   struct Setting {
     net::Direction direction = net::Direction::kRx;
-    coalesce::Params params;
+    coalesce::Setting coalescing;
     uint32_t at_once = 1;  // packets
     Time gap{};            // between two of them, on average
   };

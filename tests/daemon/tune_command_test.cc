@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -28,9 +28,8 @@ using coalesce::Setting;
 using nlohmann::json;
 using testing::HasSubstr;
 
-// A device with traffic: between two looks at it, 1000 packets come each way.
-// With coalescing every second one is notified of, and each waits for the half
-// of max_usecs.
+// A device with traffic: two packets a microsecond each way. With coalescing
+// every second one is notified of, and each waits for the half of max_usecs.
 class TuneCommandTest : public testing::Test {
  protected:
   TuneCommandTest() {
@@ -88,13 +87,17 @@ class TuneCommandTest : public testing::Test {
                      Setting(Params{.max_packets = 4, .max_usecs = 6})};
   coalesce::Source source_ = coalesce::Source::kOperator;
   bool runs_ = true;
-  uint64_t packets_ = 1000;
   std::vector<Setting> tried_;
 
  private:
   std::vector<net::CoalescingReport> Report() {
     const std::lock_guard lock(mutex_);
     std::vector<net::CoalescingReport> reports(2);
+    const auto now = std::chrono::steady_clock::now();
+    const auto half = static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(now - last_)
+            .count());
+    last_ = now;
     for (size_t i = 0; i < 2; ++i) {
       net::CoalescingReport& report = reports[i];
       const Params& params = set_[i].params;
@@ -103,15 +106,16 @@ class TuneCommandTest : public testing::Test {
       report.requested.source = source_;
       report.histograms = histograms_.get();
       if (runs_) report.effective = params;
-      counters_[i].packets += packets_;
-      counters_[i].notifications +=
-          params == Params() ? packets_ : packets_ / 2;
-      counters_[i].waited_ns += packets_ * params.max_usecs * 1000 / 2;
+      counters_[i].packets += 2 * half;
+      counters_[i].notifications += params == Params() ? 2 * half : half;
+      counters_[i].waited_ns += half * params.max_usecs * 1000;
       report.counters = counters_[i];
     }
     return reports;
   }
 
+  std::chrono::steady_clock::time_point last_ =
+      std::chrono::steady_clock::now();
   net::NotifiedQueue::Counters counters_[2];
   std::unique_ptr<net::NotificationHistograms> histograms_ =
       std::make_unique<net::NotificationHistograms>();

@@ -105,6 +105,14 @@ TEST(VerdictTest, WhatSlowsTheTrafficDownIsNotRecommended) {
   EXPECT_THAT(verdict.reason, HasSubstr("slow"));
 }
 
+TEST(VerdictTest, ASlowWindowIsNoSlowTraffic) {
+  Measured measured = With(80, {2000, 2000, 2000}, 40, kPackets / 2);
+  measured.windows[1] = With(80, {4000}, 40).windows[0];
+  const Verdict verdict = Judge({kOff, measured}, 50);
+  EXPECT_FALSE(verdict.results[1].slows);
+  EXPECT_EQ(Chosen(verdict), 80U);
+}
+
 TEST(VerdictTest, TooFewPacketsSayNothing) {
   Measured measured = With(80, {2000, 2100, 2000}, 40);
   measured.windows[1].packets = kLeastPackets - 1;

@@ -85,22 +85,32 @@ set_off tx
 
 # --- Adaptive ---------------------------------------------------------------
 
-# How the device's log names a value that DIM set: "VQ_SET ... usecs=N".
-VQ_SET_PATTERN=${VQ_SET_PATTERN:-'VQ_SET.*usecs[ =:]*[0-9]+'}
+# What DIM sets, as the device's log has it: "VQ_SET ... usecs=N". Prints each
+# value since a size of the log, in order.
+dim_values() {
+  tail -c +$(($1 + 1)) "$DEVICE_LOG" | sed -nE 's/.*VQ_SET.*usecs=([0-9]+).*/\1/p'
+}
+# dim_phase NAME COMMAND...: records the values under a load.
+dim_phase() {
+  local name=$1 mark values
+  shift
+  mark=$(stat -c %s "$DEVICE_LOG")
+  "$@" >/tmp/phase 2>&1 || { cat /tmp/phase; return 1; }
+  values=$(dim_values "$mark" | tr '\n' ' ')
+  DIM_RECORD+="$name: ${values:-no change }"
+}
 iperf_server
 adaptive() {
-  local mark values
+  local mark
+  DIM_RECORD=
   mark=$(stat -c %s "$DEVICE_LOG")
   et -C "$CONSUMER" adaptive-rx on 2>&1 || return 1
-  iperf -t 3 -P 2 || return 1
-  iperf -t 2 -u -b 2M -l 200 || return 1
-  ping -n -q -c 30 -i 0.02 -W 1 "$CONSUMER_IP"
+  dim_phase full iperf -t 3 -P 2 || return 1
+  dim_phase small-packets iperf -t 2 -u -b 2M -l 200 || return 1
+  dim_phase low measure_flow rx 600 5000 || return 1
   et -C "$CONSUMER" adaptive-rx off 2>&1 || return 1
-  values=$(tail -c +$((mark + 1)) "$DEVICE_LOG" | grep -oE "$VQ_SET_PATTERN" |
-    sed -E 's/.*usecs[ =:]*//' | sort -n | uniq -c |
-    while read -r times value; do echo -n "$value:$times "; done)
-  echo "usecs:times $values"
-  (($(wc -w <<<"$values") >= 2))
+  echo "$DIM_RECORD"
+  (($(dim_values "$mark" | sort -u | wc -l) >= 2))
 }
 check adaptive-rx adaptive
 set_off rx

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What adaptive coalescing does to a worker over a real TAP, whose driver does
+// not poll instead of being notified: packets that come alone, and as many as
+// can be.
+//   adaptive_bench [--rounds N] [--round-ms N]
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "simulate/setting.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/pinned_thread.h"
+#include "tests/bench/watched_queue.h"
+#include "tests/tools/flags.h"
+
+namespace bench {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr const char* kSettings[] = {"off", "latency:50", "latency:200",
+                                     "rate:8000", "rate:2000"};
+
+struct Load {
+  const char* name;
+  net::Direction direction;
+  Time gap;
+  int rounds_each;  // so many lengths of a round, to see enough packets
+};
+constexpr Load kLoads[] = {{.name = "rx, 100 a second",
+                            .direction = net::Direction::kRx,
+                            .gap = milliseconds(10),
+                            .rounds_each = 5},
+                           {.name = "tx, 100 a second",
+                            .direction = net::Direction::kTx,
+                            .gap = milliseconds(10),
+                            .rounds_each = 5},
+                           {.name = "rx, full load",
+                            .direction = net::Direction::kRx,
+                            .gap = microseconds(1),
+                            .rounds_each = 1},
+                           {.name = "tx, full load",
+                            .direction = net::Direction::kTx,
+                            .gap = microseconds(1),
+                            .rounds_each = 1}};
+
+// What came of a setting.
+struct Figures {
+  Series packets_per_second;
+  Series per_packet;
+  Series per_second;
+  Series wait;  // microseconds, mean
+};
+
+void Measure(const Load& load, const coalesce::Setting& setting, Time length,
+             Figures& figures) {
+  const Undisturbed undisturbed;
+  const Notified outcome = WatchedQueue({.direction = load.direction,
+                                         .coalescing = setting,
+                                         .at_once = 1,
+                                         .gap = load.gap},
+                                        microseconds(100))
+                               .Run(length * load.rounds_each);
+  const auto packets = static_cast<double>(outcome.packets);
+  const auto notifications = static_cast<double>(outcome.notifications);
+  const double seconds = std::chrono::duration<double>(outcome.elapsed).count();
+  figures.packets_per_second.Add(packets / seconds);
+  figures.per_packet.Add(notifications / packets);
+  figures.per_second.Add(notifications / seconds);
+  figures.wait.Add(static_cast<double>(outcome.waited.count()) / 1000 /
+                   packets);
+}
+
+int Main(int argc, char** argv) {
+  const tools::Flags flags(argc, argv, 1, " --rounds --round-ms ");
+  const uint64_t rounds = flags.Number("--rounds", 9);
+  const Time length = milliseconds(flags.Number("--round-ms", 200));
+  EnterNamespace();
+  PinTo(0);
+  std::vector<coalesce::Setting> settings;
+  for (const char* text : kSettings) {
+    const auto setting = simulate::ParseSetting(text);
+    if (!setting.ok())
+      tools::Die("{}", std::string(setting.status().message()));
+    settings.push_back(*setting);
+  }
+  fmt::print(
+      "Adaptive coalescing, --timer-poll-usecs 100; median (least..most) of {} "
+      "rounds; the wait is\na packet's, on average, in us\n\n"
+      "| | setting | packets/s | notifications/s | per packet | off / this | "
+      "wait |\n|---|---|---|---|---|---|---|\n",
+      rounds);
+  for (const Load& load : kLoads) {
+    std::vector<Figures> all(settings.size());
+    for (uint64_t round = 0; round < rounds; ++round) {
+      for (size_t i = 0; i < settings.size(); ++i) {
+        Measure(load, settings[i], length, all[i]);
+      }
+    }
+    for (size_t i = 0; i < settings.size(); ++i) {
+      const Figures& figures = all[i];
+      fmt::print("| {} | {} | {} | {} | {} | {} | {} |\n", load.name,
+                 kSettings[i], figures.packets_per_second.Text(),
+                 figures.per_second.Text(), figures.per_packet.Text(),
+                 all[0].per_packet.DividedBy(figures.per_packet).Text(),
+                 figures.wait.Text());
+    }
+  }
+  fmt::print("\n");
+  return 0;
+}
+
+}  // namespace
+}  // namespace bench
+
+int main(int argc, char** argv) { return bench::Main(argc, argv); }
