@@ -27,26 +27,26 @@ constexpr const char* kSettings[] = {"off", "latency:50", "latency:200",
 
 struct Load {
   const char* name;
-  net::Direction direction;
   Time gap;
   int rounds_each;  // so many lengths of a round, to see enough packets
+  net::Direction direction;
 };
 constexpr Load kLoads[] = {{.name = "rx, 100 a second",
-                            .direction = net::Direction::kRx,
                             .gap = milliseconds(10),
-                            .rounds_each = 5},
+                            .rounds_each = 5,
+                            .direction = net::Direction::kRx},
                            {.name = "tx, 100 a second",
-                            .direction = net::Direction::kTx,
                             .gap = milliseconds(10),
-                            .rounds_each = 5},
+                            .rounds_each = 5,
+                            .direction = net::Direction::kTx},
                            {.name = "rx, full load",
-                            .direction = net::Direction::kRx,
                             .gap = microseconds(1),
-                            .rounds_each = 1},
+                            .rounds_each = 1,
+                            .direction = net::Direction::kRx},
                            {.name = "tx, full load",
-                            .direction = net::Direction::kTx,
                             .gap = microseconds(1),
-                            .rounds_each = 1}};
+                            .rounds_each = 1,
+                            .direction = net::Direction::kTx}};
 
 // What came of a setting.
 struct Figures {
