@@ -96,6 +96,8 @@ class QueuePair {
  public:
   // Packets per direction and step.
   static constexpr uint32_t kBudget = 64;
+  // And bytes, while a deadline is pending: those are kept between two steps.
+  static constexpr uint64_t kBudgetBytes = 32 << 10;
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
 
@@ -219,6 +221,7 @@ class QueuePair {
   bool staged() const { return staged_begin_ < staged_end_; }
   bool port_usable() const { return port_.has_value() && !port_lost_; }
 
+  bool Enough(uint64_t packets, uint64_t bytes) const;
   bool RemapRings(NotifiedQueue& queue, bool look);
   void ScheduleRemap(Time now);
   void CheckPoison();

@@ -260,6 +260,14 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
   return wait;
 }
 
+// Whether that much is a direction's share of a step.
+template <PacketPort Port>
+bool QueuePair<Port>::Enough(uint64_t packets, uint64_t bytes) const {
+  if (packets >= kBudget) return true;
+  if (bytes < kBudgetBytes) return false;
+  return (rx_ && rx_->queue.deadline()) || (tx_ && tx_->queue.deadline());
+}
+
 // Whether the queue can be served. Rings whose translation went are looked up
 // again if `look`.
 template <PacketPort Port>

@@ -23,7 +23,8 @@ inline constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 template <PacketPort Port>
 void QueuePair<Port>::Receive(Time now) {
   rx_->queue.ring().DisableKicks();
-  for (size_t got = 0; got < kBudget;) {
+  const uint64_t begin = counters_.rx_bytes;
+  for (size_t got = 0; !Enough(got, counters_.rx_bytes - begin);) {
     if (!staged() && !port_has_more_) return;
     const size_t more = staged() ? DeliverStaged(now) : ReadBatch(now);
     if (more == 0) return;

@@ -21,7 +21,8 @@ void QueuePair<Port>::Transmit(Time now) {
   vduse::Virtqueue& ring = tx_->queue.ring();
   tx_->pending = false;
   ring.DisableKicks();
-  for (size_t taken = 0; taken < kBudget;) {
+  const uint64_t begin = counters_.tx_bytes;
+  for (size_t taken = 0; !Enough(taken, counters_.tx_bytes - begin);) {
     Gather();
     if (!tx_packets_.empty()) {
       taken += tx_packets_.size();
@@ -44,13 +45,15 @@ void QueuePair<Port>::Gather() {
   iov_.clear();
   ios_.clear();
   tx_packets_.clear();
-  while (tx_packets_.size() < kMaxBatch) {
+  uint64_t bytes = 0;
+  while (tx_packets_.size() < kMaxBatch && !Enough(0, bytes)) {
     TxPacket& packet = tx_packets_.emplace_back();
     if (!tx_->queue.ring().Pop(packet.chain)) {
       tx_packets_.pop_back();
       return;
     }
     packet.refused = Judge(packet);
+    bytes += packet.frame_bytes;
     if (packet.refused == nullptr) Prepare(packet);
   }
 }

@@ -22,6 +22,9 @@ namespace {
 using base::ClearEventfd;
 using base::SignalEventfd;
 
+// Between steps with more to do, events are looked for no more often than that.
+constexpr Time kLookInterval = std::chrono::microseconds(50);
+
 enum Tag : uint32_t { kMailbox, kRxKick, kTxKick, kTap };
 
 timespec ToTimespec(Time time) {
@@ -130,6 +133,8 @@ bool Worker::RunJobs() {
 // The worker's only wait.
 Ready Worker::WaitFor(const Wait& wait) {
   const Time start = Now();
+  if (wait.again && start - looked_ < kLookInterval) return {};
+  looked_ = start;
   timespec timeout = {};
   if (!wait.again && wait.deadline) {
     timeout = ToTimespec(

@@ -99,6 +99,7 @@ class Worker {
   int tap_fd_ = -1;
   uint32_t tap_events_ = 0;
   bool stopping_ = false;
+  Time looked_{};  // for events, last
   bool reported_rx_ = false;
   bool reported_tx_ = false;
   bool reported_lost_ = false;

@@ -58,6 +58,14 @@ inline Bytes Packet(const Bytes& frame, const VirtioNetHeader& header = {}) {
   return Cat(HeaderBytes(header), frame);
 }
 
+// Of a packet that the other side is to segment.
+inline constexpr VirtioNetHeader kTcp4 = {.flags = kHeaderNeedsCsum,
+                                          .gso_type = kHeaderGsoTcpV4,
+                                          .hdr_len = 54,
+                                          .gso_size = 1448,
+                                          .csum_start = 34,
+                                          .csum_offset = 16};
+
 // One queue pair between a driver on real rings and a scripted port. Time
 // passes when a test says so.
 class QueuePairTest : public testing::TestWithParam<PairKind> {

@@ -8,13 +8,6 @@
 namespace net {
 namespace {
 
-constexpr VirtioNetHeader kTcp4 = {.flags = kHeaderNeedsCsum,
-                                   .gso_type = kHeaderGsoTcpV4,
-                                   .hdr_len = 54,
-                                   .gso_size = 1448,
-                                   .csum_start = 34,
-                                   .csum_offset = 16};
-
 VirtioNetHeader In(VirtioNetHeader header, uint16_t buffers) {
   header.num_buffers = buffers;
   return header;

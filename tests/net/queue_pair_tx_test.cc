@@ -328,29 +328,5 @@ TEST_P(TxTest, BeforeThereIsAPortPacketsWait) {
   EXPECT_TRUE(tx.TakeUsed());
 }
 
-class TxBudgetTest : public QueuePairTest {
- protected:
-  TxBudgetTest() : QueuePairTest(128) { Start(); }
-};
-
-INSTANTIATE_TEST_SUITE_P(Rings, TxBudgetTest, kEveryPair, PairName);
-
-TEST_P(TxBudgetTest, Row22_AStepTakesItsBudgetAndComesBack) {
-  for (int i = 0; i < 128; ++i) OfferTx(Packet(Frame(60)));
-  EXPECT_TRUE(pair.Step({.tx_kick = true}, now).again);
-  EXPECT_EQ(port.written.size(), QueuePair<tests::ScriptPort>::kBudget);
-  EXPECT_TRUE(pair.Step({}, now).again);
-  EXPECT_EQ(port.written.size(), 128U);
-  EXPECT_FALSE(pair.Step({}, now).again);
-}
-
-TEST_P(TxBudgetTest, Row132_ReceivingHasItsTurnBetweenTwoBudgetsOfSending) {
-  for (int i = 0; i < 128; ++i) OfferTx(Packet(Frame(60)));
-  OfferRx();
-  port.Receive(Packet(Frame(60)));
-  EXPECT_TRUE(pair.Step({.port_readable = true, .tx_kick = true}, now).again);
-  EXPECT_TRUE(rx.TakeUsed());
-}
-
 }  // namespace
 }  // namespace net
