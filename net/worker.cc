@@ -25,6 +25,8 @@ using base::SignalEventfd;
 // Between steps with more to do, events are looked for no more often than that.
 constexpr Time kLookInterval = std::chrono::microseconds(50);
 
+constexpr Time kShortestSleep{1};
+
 enum Tag : uint32_t { kMailbox, kRxKick, kTxKick, kTap };
 
 timespec ToTimespec(Time time) {
@@ -130,20 +132,34 @@ bool Worker::RunJobs() {
   return !stop_;
 }
 
+// How long to wait at most, if there is a limit. Sleeps until shortly before a
+// deadline, as sleeps end late; what then is left is polled.
+Time Worker::SleepFor(const Wait& wait, Time start) {
+  if (wait.again || !wait.deadline) return Time::zero();
+  const Time left = *wait.deadline - options_.timer_poll - start;
+  if (left > lead_.lead()) return left - lead_.lead();
+  if (left <= Time::zero() || slept_for_ == wait.deadline) return Time::zero();
+  // Too short a delay to be slept for is not polled all of it, either.
+  return kShortestSleep;
+}
+
 // The worker's only wait.
 Ready Worker::WaitFor(const Wait& wait) {
   const Time start = Now();
   if (wait.again && start - looked_ < kLookInterval) return {};
   looked_ = start;
-  timespec timeout = {};
-  if (!wait.again && wait.deadline) {
-    timeout = ToTimespec(
-        std::max(*wait.deadline - options_.timer_poll - start, Time::zero()));
-  }
+  const Time length = SleepFor(wait, start);
+  const timespec timeout = ToTimespec(length);
   const bool forever = !wait.again && !wait.deadline;
   std::array<epoll_event, 4> events;
   const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
                                  forever ? nullptr : &timeout, nullptr);
+  if (length > Time::zero()) {
+    slept_for_ = wait.deadline;
+    if (count == 0 && length > kShortestSleep) {
+      lead_.OnSlept(Now() - start - length);
+    }
+  }
   Ready ready;
   const int waited_for = tap_fd_;
   for (int i = 0; i < count; ++i) {

@@ -17,6 +17,7 @@
 #include "base/unique_fd.h"
 #include "net/busy_poll.h"
 #include "net/queue_pair.h"
+#include "net/sleep_lead.h"
 #include "net/tap.h"
 #include "vduse/device.h"
 
@@ -84,6 +85,7 @@ class Worker {
   absl::Status Init();
   void Run();
   bool RunJobs();
+  Time SleepFor(const Wait& wait, Time start);
   Ready WaitFor(const Wait& wait);
   void WatchTap(const Wait& wait);
   void UnwatchTap();
@@ -100,6 +102,8 @@ class Worker {
   uint32_t tap_events_ = 0;
   bool stopping_ = false;
   Time looked_{};  // for events, last
+  SleepLead lead_;
+  std::optional<Time> slept_for_;  // a deadline
   bool reported_rx_ = false;
   bool reported_tx_ = false;
   bool reported_lost_ = false;
