@@ -70,7 +70,8 @@ tables() {
     "$build/tests/bench/packet_profile" --engine "$engine" \
       --rounds "${rounds:-9}" || failed=1
     for poll in 0 100; do
-      "$build/tests/bench/timing_bench" --timer-poll-usecs "$poll" || failed=1
+      "$build/tests/bench/timing_bench" --rounds "${rounds:-9}" \
+        --timer-poll-usecs "$poll" || failed=1
     done
     "$build/tests/bench/adaptive_bench" --rounds "${rounds:-9}" || failed=1
     "$build/tests/bench/sweep_bench" --rounds "${rounds:-9}" --charts "$out" ||

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Medians of what a bench scenario printed, as a Markdown table, and appended
-# to the file `tsv`: panel, group, series, median, least, most.
+# to the file `tsv`: panel, group, series, median, least, most. Of percentages,
+# which come many times, the table has the mean and its standard error.
 #   ROW bench WHO FIGURE VALUE
 #   ROW notify DIRECTION USECS/FRAMES FIGURE VALUE
 
@@ -26,6 +27,10 @@ function digest(figure, series,    n, v, i, j, t) {
   if (n == 0) return 0
   least = v[1]; most = v[n]
   median = n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+  mean = squares = 0
+  for (i = 1; i <= n; i++) mean += v[i] / n
+  for (i = 1; i <= n; i++) squares += (v[i] - mean) ^ 2
+  deviation = n > 1 ? sqrt(squares / (n - 1) / n) : 0
   return n
 }
 
@@ -46,6 +51,10 @@ END {
     line = "| " figures[f] " |"
     for (s = 1; s <= ns; s++) {
       if (!digest(figures[f], all_series[s])) { line = line " |"; continue }
+      if (figures[f] ~ /_percent$/) {
+        line = line sprintf(" %.1f \302\261 %.1f |", mean, deviation)
+        continue
+      }
       line = line " " median " (" least ".." most ") |"
       printf "%s\t%s\t%s\t%s\t%s\t%s\n", "VM " kernel ": " figures[f], \
         notify ? "usecs/frames" : "", all_series[s], median, least, most >> tsv

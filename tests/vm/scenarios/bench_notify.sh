@@ -6,6 +6,9 @@
 # lifted. Prints
 #   ROW notify DIRECTION USECS/FRAMES FIGURE VALUE
 # once per round. tests/bench/run.sh makes a table of it.
+#
+# The settings of TCP are changed under one and the same flow, many times in
+# turn: two flows differ more from each other than settings do.
 
 ROUNDS=${ROUNDS:-5}
 COUNT=${COUNT:-1000}
@@ -13,7 +16,9 @@ INTERVAL_US=${INTERVAL_US:-1000}
 PINGS=${PINGS:-50}
 # 1 is off, too, and the driver's transmit side takes no 0.
 SETTINGS=${SETTINGS:-0/1 20/8 100/64 200/64 2000/64 8000/64}
-TCP_SECONDS=${TCP_SECONDS:-2}
+TCP_SETTINGS=${TCP_SETTINGS:-0/1 100/64 2000/64}
+TCP_ROUNDS=${TCP_ROUNDS:-40}
+TCP_WINDOW=${TCP_WINDOW:-0.5}  # seconds
 
 irq_setup
 start_device --attach
@@ -25,8 +30,47 @@ with() {
     die ethtool "$1 $2 refused"
 }
 row() { say "ROW notify $*"; }
-# tcp [ARGS...]: a flow to the consumer, or, with -R, from it.
-tcp() { some_tcp "$@" >/dev/null || die iperf3 "nothing moved"; }
+
+# moved DIRECTION: bytes, as the consumer's driver counts them.
+moved() { c cat "/sys/class/net/$CONSUMER/statistics/$1_bytes"; }
+# tcp DIRECTION FIGURE: Mbit/s of a flow with each setting, and in percent of
+# what it had with the first one in the same round.
+tcp() {
+  local direction=$1 figure=$2 args=()
+  local flow round i setting begin bytes mbit first
+  local -a all
+  read -ra all <<<"$TCP_SETTINGS"
+  progress "$figure, $direction"
+  [[ $direction == rx ]] || args=(-R)
+  iperf3 -c "$CONSUMER_IP" -t 3600 "${args[@]}" >/tmp/flow 2>&1 3>&- &
+  flow=$!
+  nap 2
+  for ((round = 0; round < TCP_ROUNDS; round++)); do
+    local -A mbits=()
+    for ((i = 0; i < ${#all[@]}; i++)); do
+      setting=${all[(i + round) % ${#all[@]}]}
+      with "$direction" "$setting"
+      nap 0.1
+      bytes=$(moved "$direction")
+      now; begin=$NOW
+      nap "$TCP_WINDOW"
+      now
+      bytes=$(($(moved "$direction") - bytes))
+      mbits[$setting]=$((bytes * 8 / (NOW - begin)))
+    done
+    first=${mbits[${all[0]}]}
+    ((first > 0)) || die iperf3 "nothing moved: $(tail -n 3 /tmp/flow)"
+    for setting in "${all[@]}"; do
+      mbit=${mbits[$setting]}
+      row "$direction" "$setting" "${figure}_mbit" "$mbit"
+      row "$direction" "$setting" "${figure}_percent" \
+        "$((mbit * 1000 / first))e-1"
+    done
+  done
+  kill "$flow"
+  wait "$flow" 2>/dev/null
+  with "$direction" "${all[0]}"
+}
 
 for ((round = 0; round < ROUNDS; round++)); do
   progress "round $((round + 1)) of $ROUNDS"
@@ -40,9 +84,11 @@ for ((round = 0; round < ROUNDS; round++)); do
     # Both directions are coalesced now, acknowledgements included.
     row rx "$setting" ping_us "$(ping_median "$PINGS" 0.01)"
     for direction in rx tx; do with "$direction" 0/1; done
-    with rx "$setting"; tcp
-    row rx "$setting" tcp_mbit "$MBITS"
-    with rx 0/1; with tx "$setting"; tcp -R
-    row tx "$setting" tcp_mbit "$MBITS"
   done
 done
+for direction in rx tx; do tcp "$direction" tcp; done
+# Packets as large as the wire's, and so 45 times as many.
+stop_device || die stop "$STOP_WHY"
+start_device --attach --without \
+  GUEST_TSO4,GUEST_TSO6,GUEST_USO4,GUEST_USO6,HOST_TSO4,HOST_TSO6,HOST_USO
+for direction in rx tx; do tcp "$direction" tcp_without_tso; done
