@@ -96,7 +96,7 @@ class QueuePair {
  public:
   // Packets per direction and step.
   static constexpr uint32_t kBudget = 64;
-  // And bytes, while a deadline is pending: those are kept between two steps.
+  // And bytes, where packets wait: deadlines are kept between two steps.
   static constexpr uint64_t kBudgetBytes = 32 << 10;
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);

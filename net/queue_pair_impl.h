@@ -265,7 +265,7 @@ template <PacketPort Port>
 bool QueuePair<Port>::Enough(uint64_t packets, uint64_t bytes) const {
   if (packets >= kBudget) return true;
   if (bytes < kBudgetBytes) return false;
-  return (rx_ && rx_->queue.deadline()) || (tx_ && tx_->queue.deadline());
+  return (rx_ && rx_->queue.coalesces()) || (tx_ && tx_->queue.coalesces());
 }
 
 // Whether the queue can be served. Rings whose translation went are looked up

@@ -156,8 +156,11 @@ Ready Worker::WaitFor(const Wait& wait) {
                                  forever ? nullptr : &timeout, nullptr);
   if (length > Time::zero()) {
     slept_for_ = wait.deadline;
-    if (count == 0 && length > kShortestSleep) {
-      lead_.OnSlept(Now() - start - length);
+    // A short sleep can only show that sleeps are not as late as it was
+    // thought.
+    const Time late = Now() - start - length;
+    if (count == 0 && (length > kShortestSleep || late < lead_.lead())) {
+      lead_.OnSlept(late);
     }
   }
   Ready ready;
