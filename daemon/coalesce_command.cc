@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/parse_number.h"
+#include "base/status_text.h"
 #include "daemon/device_client.h"
 
 namespace program {
@@ -220,14 +221,20 @@ absl::Status ShowCoalescing(const std::string& state_dir,
                             const std::string& name, bool as_json) {
   json all = json::array();
   std::string text;
+  absl::Status status;
   for (const std::string& device :
        name.empty() ? DevicesIn(state_dir) : std::vector<std::string>{name}) {
     absl::StatusOr<json> answer =
         AskDevice(state_dir, device, "GetCoalescing", json::object());
     if (!answer.ok()) {
+      if (!name.empty()) return answer.status();
       // What a killed process left is no device.
-      if (name.empty() && absl::IsNotFound(answer.status())) continue;
-      return answer.status();
+      if (absl::IsNotFound(answer.status())) continue;
+      // The others are shown all the same.
+      status.Update(absl::Status(
+          answer.status().code(),
+          fmt::format("{}: {}", device, base::Text(answer.status()))));
+      continue;
     }
     text += FormatCoalescing(*answer);
     all.push_back(std::move(*answer));
@@ -237,7 +244,7 @@ absl::Status ShowCoalescing(const std::string& state_dir,
   } else {
     fmt::print("{}", text);
   }
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status ChangeCoalescing(const std::string& state_dir,

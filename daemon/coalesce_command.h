@@ -30,8 +30,9 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
 std::string FormatCoalescing(const nlohmann::json& answer);
 
 // One device, or all that are served with this directory if `name` is empty.
-// Prints text, or a JSON array.
-//   NotFound: there is none.
+// Prints text, or a JSON array. Of all, the first that fails to answer is the
+// error, and the others are printed.
+//   NotFound: the one that is named is not served.
 absl::Status ShowCoalescing(const std::string& state_dir,
                             const std::string& name, bool as_json);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "base/status_text.h"
@@ -182,7 +183,7 @@ class ChangeReader {
 
   std::optional<uint32_t> Number(const char* name, uint64_t least,
                                  uint64_t most) {
-    const auto member = object_.find(name);
+    const auto member = Find(name);
     if (member == object_.end() || member->is_null()) return std::nullopt;
     const std::optional<uint64_t> number = WholeNumber(*member);
     if (!number || *number < least || *number > most) {
@@ -192,7 +193,7 @@ class ChangeReader {
     return static_cast<uint32_t>(*number);
   }
   std::optional<bool> Flag(const char* name) {
-    const auto member = object_.find(name);
+    const auto member = Find(name);
     if (member == object_.end() || member->is_null()) return std::nullopt;
     const auto* flag = member->get_ptr<const json::boolean_t*>();
     if (flag == nullptr) {
@@ -201,13 +202,25 @@ class ChangeReader {
     }
     return *flag;
   }
+  // There is no member but those that were asked for.
+  void End() {
+    for (const auto& [name, value] : object_.items()) {
+      if (!known_.contains(name)) Fail(name);
+    }
+  }
   void Fail(const std::string& name) {
     if (bad_.empty()) bad_ = name;
   }
   const std::string& bad() const { return bad_; }
 
  private:
+  json::const_iterator Find(const char* name) {
+    known_.insert(name);
+    return object_.find(name);
+  }
+
   const json& object_;
+  std::set<std::string, std::less<>> known_;
   std::string bad_;
 };
 
@@ -229,6 +242,7 @@ std::string Parse(const json& object, SettingChange& change) {
     if (latency) reader.Fail("max_irq_rate");
   }
   if (change.goal && change.adaptive == false) reader.Fail("adaptive");
+  reader.End();
   return reader.bad();
 }
 
@@ -254,6 +268,11 @@ VarlinkReply SetCoalescing(const DeviceOperations& device,
   };
   Side sides[] = {{.name = "rx", .direction = Direction::kRx, .change = {}},
                   {.name = "tx", .direction = Direction::kTx, .change = {}}};
+  for (const auto& [name, value] : parameters.items()) {
+    if (name != sides[0].name && name != sides[1].name) {
+      return VarlinkReply::InvalidParameter(name);
+    }
+  }
   for (Side& side : sides) {
     const auto member = parameters.find(side.name);
     if (member == parameters.end() || member->is_null()) continue;

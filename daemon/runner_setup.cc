@@ -163,6 +163,7 @@ ExitCode Runner::Dismantle(ExitCode code) {
   net_.reset();
   device_.reset();
   // Before somebody else can make a device of this name.
+  operator_socket_.reset();
   state_.Remove();
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   const absl::Status destroyed =

@@ -236,7 +236,7 @@ void Print(const TuneOptions& options, const std::vector<tune::Side>& sides) {
       all["ethtool"] = ethtool;
       all["coalesce"] = coalesce;
     }
-    fmt::print("{}\n", all.dump(2));
+    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
     return;
   }
   for (const tune::Side& side : sides) fmt::print("{}\n", tune::ToTable(side));

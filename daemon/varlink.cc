@@ -48,6 +48,23 @@ error PermissionDenied ()
 error ExpectedMore ()
 )";
 
+// Nothing that is said here is nested as deep.
+constexpr int kMaxDepth = 32;
+
+// A message, or a discarded value if it is none, or is nested too deep: copies
+// of JSON values take stack for each level.
+json ParseMessage(std::string_view text) {
+  bool deep = false;
+  json message = json::parse(
+      text,
+      [&deep](int depth, json::parse_event_t, json&) {
+        deep = deep || depth > kMaxDepth;
+        return !deep;
+      },
+      /*allow_exceptions=*/false);
+  return deep ? json(json::value_t::discarded) : message;
+}
+
 VarlinkReply ServiceError(std::string_view name, json parameters) {
   return {.error = fmt::format("{}.{}", kService, name),
           .parameters = std::move(parameters)};
@@ -151,7 +168,7 @@ void VarlinkServer::Accept() {
     socklen_t size = sizeof(peer);
     const bool known =
         getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
-    if (connections_.size() == kMaxConnections) connections_.pop_front();
+    if (connections_.size() == kMaxConnections) Drop(connections_.begin());
     Connection& connection = connections_.emplace_back();
     connection.allowed = known && (peer.uid == 0 || peer.uid == owner_);
     epoll_event event = {.events = EPOLLIN, .data = {.ptr = &connection}};
@@ -176,9 +193,9 @@ void VarlinkServer::Serve() {
     const auto at =
         std::find_if(connections_.begin(), connections_.end(),
                      [&](const Connection& c) { return &c == event.data.ptr; });
-    const bool stays = Progress(*at);
-    if (!stays) {
-      connections_.erase(at);
+    if (at == connections_.end()) continue;
+    if (!Progress(*at)) {
+      Drop(at);
       continue;
     }
     connections_.splice(connections_.end(), connections_, at);
@@ -190,6 +207,13 @@ void VarlinkServer::Serve() {
   }
   // Last, for it may close what an event was about.
   if (accept) Accept();
+}
+
+// A process that is being started may have a copy of the descriptor: to close
+// it would not end its events.
+void VarlinkServer::Drop(Connections::iterator at) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, at->fd.get(), nullptr);
+  connections_.erase(at);
 }
 
 // Answers one call, once the answer to the one before it has left. False if the
@@ -234,7 +258,7 @@ bool VarlinkServer::Send(Connection& connection) {
 
 // False if that was no message.
 bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
-  const json call = json::parse(message, nullptr, /*allow_exceptions=*/false);
+  json call = ParseMessage(message);
   if (!call.is_object()) return false;
   const std::string* method = TextMember(call, "method");
   if (method == nullptr) return false;
@@ -242,7 +266,7 @@ bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
   if (const auto given = call.find("parameters");
       given != call.end() && !given->is_null()) {
     if (!given->is_object()) return false;
-    parameters = *given;
+    parameters = std::move(*given);
   }
   VarlinkReply reply = connection.allowed
                            ? Dispatch(*method, parameters)
@@ -367,7 +391,7 @@ absl::StatusOr<json> VarlinkCall(const std::string& path,
     if (in.back() == '\0') break;
   }
   in.pop_back();
-  const json answer = json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const json answer = ParseMessage(in);
   if (!answer.is_object()) {
     return absl::InternalError(
         fmt::format("the answer from {} is no varlink message", path));

@@ -82,6 +82,7 @@ class VarlinkServer {
   VarlinkServer(std::string path, base::UniqueFd listener, base::UniqueFd epoll,
                 VarlinkInterface interface);
   void Accept();
+  void Drop(Connections::iterator at);
   [[nodiscard]] bool Progress(Connection& connection);
   static bool HasMessage(const Connection& connection);
   [[nodiscard]] static bool Receive(Connection& connection);

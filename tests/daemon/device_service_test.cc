@@ -135,7 +135,9 @@ TEST_F(DeviceServiceTest, WhatMakesNoSenseIsNamedAndChangesNothing) {
        {{"tx", {{"target_latency_usecs", 1'000'001}}}}},
       {"rx.max_irq_rate",
        {{"rx", {{"target_latency_usecs", 5}, {"max_irq_rate", 5}}}}},
-      {"tx.max_irq_rate", {{"tx", {{"max_irq_rate", 1.5}}}}}};
+      {"tx.max_irq_rate", {{"tx", {{"max_irq_rate", 1.5}}}}},
+      {"rx.frame", {{"rx", {{"frame", 64}}}}},
+      {"RX", {{"RX", {{"frames", 64}}}}}};
   for (const auto& [name, parameters] : cases) {
     EXPECT_EQ(Refused(parameters), name);
   }

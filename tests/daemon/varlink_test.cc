@@ -170,6 +170,17 @@ TEST_F(VarlinkTest, WhatIsNoMessageEndsTheConnection) {
   EXPECT_TRUE(Call("org.example.Echo.Say").ok()) << "others are served";
 }
 
+// To copy such a value would take more stack than there is.
+TEST_F(VarlinkTest, AMessageNestedTooDeepEndsTheConnection) {
+  constexpr size_t kDeep = 100'000;
+  const base::UniqueFd fd = Connect();
+  Say(fd, R"({"method":"org.example.Echo.Say","parameters":{"a":)" +
+              std::string(kDeep, '[') + std::string(kDeep, ']') + "}}" + '\0');
+  EXPECT_EQ(Hear(fd), std::nullopt);
+  EXPECT_EQ(said_, 0);
+  EXPECT_TRUE(Call("org.example.Echo.Say").ok());
+}
+
 TEST_F(VarlinkTest, AMessageWithoutEndEndsTheConnection) {
   const base::UniqueFd fd = Connect();
   const std::string part(kMaxMessageBytes / 4, 'x');
