@@ -17,6 +17,7 @@ namespace simulate {
 namespace {
 
 constexpr uint32_t kMaxBurst = 100'000;
+constexpr double kMinRate = 1e-6;
 constexpr double kMaxRate = 1e9;
 constexpr double kNanoseconds = 1e9;
 
@@ -74,8 +75,8 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
     return Invalid(rule, fmt::format("'{}' is not known", kind));
   }
   const auto rate = base::ParseNumber<double>(rest);
-  if (!rate || !(*rate > 0) || *rate > kMaxRate) {
-    return Invalid(rule, "the rate is to be above 0 and at most 1e9");
+  if (!rate || !(*rate >= kMinRate && *rate <= kMaxRate)) {
+    return Invalid(rule, "the rate is to be from 1e-6 to 1e9");
   }
   if (packets == 0 || packets > kMaxPackets) {
     return absl::InvalidArgumentError(fmt::format(

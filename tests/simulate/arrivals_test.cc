@@ -92,12 +92,15 @@ TEST(ArrivalsTest, WhatIsWrongWithARuleIsSaid) {
               std::string::npos)
         << status.message();
   }
+  EXPECT_FALSE(Generate("steady:1e-7", 1, 1).ok());
+  EXPECT_FALSE(Generate("bursts:1e-300,2", 2, 1).ok());
+  EXPECT_FALSE(Generate("poisson:nan", 1, 1).ok());
   EXPECT_FALSE(Generate("steady:1", 0, 1).ok());
   EXPECT_FALSE(Generate("steady:1", kMaxPackets + 1, 1).ok());
 }
 
 TEST(ArrivalsTest, TheSlowestRateStaysWithinTheClock) {
-  const Arrivals arrivals = Generate("steady:1e-9", 100, 1).value();
+  const Arrivals arrivals = Generate("steady:1e-6", 10'000, 1).value();
   for (size_t i = 1; i < arrivals.size(); ++i) {
     EXPECT_GE(arrivals[i], arrivals[i - 1]);
   }
