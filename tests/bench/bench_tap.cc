@@ -140,22 +140,30 @@ BenchTap::BenchTap(const std::string& name, size_t queues) {
   }
 }
 
-void BenchTap::Fill(size_t frame_bytes, size_t count) {
-  std::vector<std::vector<uint8_t>> packets;
-  std::array<iovec, 2 * kFlows> iov;
-  std::array<mmsghdr, kFlows> messages = {};
+void BenchTap::Prepare(size_t frame_bytes) {
+  prepared_bytes_ = frame_bytes;
+  packets_.clear();
+  iov_.clear();
   for (size_t i = 0; i < kFlows; ++i) {
-    packets.push_back(MakePacket(frame_bytes, static_cast<uint16_t>(1000 + i)));
-    iov[2 * i] = {.iov_base = packets[i].data(), .iov_len = kSocketHeaderBytes};
-    iov[2 * i + 1] = {.iov_base = packets[i].data() + net::kHeaderBytes,
-                      .iov_len = frame_bytes};
-    messages[i].msg_hdr.msg_iov = &iov[2 * i];
-    messages[i].msg_hdr.msg_iovlen = 2;
+    std::vector<uint8_t>& packet = packets_.emplace_back(
+        MakePacket(frame_bytes, static_cast<uint16_t>(1000 + i)));
+    iov_.push_back({.iov_base = packet.data(), .iov_len = kSocketHeaderBytes});
+    iov_.push_back({.iov_base = packet.data() + net::kHeaderBytes,
+                    .iov_len = frame_bytes});
   }
+  messages_.assign(kFlows, {});
+  for (size_t i = 0; i < kFlows; ++i) {
+    messages_[i].msg_hdr.msg_iov = &iov_[2 * i];
+    messages_[i].msg_hdr.msg_iovlen = 2;
+  }
+}
+
+void BenchTap::Fill(size_t frame_bytes, size_t count) {
+  if (prepared_bytes_ != frame_bytes) Prepare(frame_bytes);
   while (count > 0) {
     const int sent =
-        sendmmsg(sender_.get(), messages.data(),
-                 static_cast<unsigned>(std::min(count, messages.size())), 0);
+        sendmmsg(sender_.get(), messages_.data(),
+                 static_cast<unsigned>(std::min(count, messages_.size())), 0);
     if (sent <= 0) DieErrno("sending packets to be read");
     count -= static_cast<size_t>(sent);
   }

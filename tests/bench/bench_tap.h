@@ -2,6 +2,9 @@
 #ifndef VDUSE_NET_TESTS_BENCH_BENCH_TAP_H_
 #define VDUSE_NET_TESTS_BENCH_BENCH_TAP_H_
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -34,8 +37,16 @@ class BenchTap {
   void Fill(size_t frame_bytes, size_t count);
 
  private:
+  void Prepare(size_t frame_bytes);
+
   std::vector<base::UniqueFd> queues_;
   base::UniqueFd sender_;
+
+  // What is sent, a message for each flow.
+  size_t prepared_bytes_ = 0;
+  std::vector<std::vector<uint8_t>> packets_;
+  std::vector<iovec> iov_;
+  std::vector<mmsghdr> messages_;
 };
 
 }  // namespace bench

@@ -85,12 +85,15 @@ Notified WatchedQueue::Run(Time length) {
   });
   const Time begin = Now();
   const Time end = begin + length;
+  const Time step = setting_.gap * setting_.at_once;
   Time next = begin;
   Time now = begin;
   for (; now < end; now = Now()) {
     if (now >= next) {
       Bring();
-      next += setting_.gap * setting_.at_once;
+      next += step;
+      // A thread that was away does not make up for it with a burst.
+      if (next < now) next = now + step;
     }
     Watch();
   }
