@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "coalesce/param_table.h"
 #include "net/header.h"
@@ -27,6 +28,9 @@
 namespace net {
 
 using coalesce::Direction;
+
+// Tells the time.
+using Clock = absl::FunctionRef<Time()>;
 
 // Why Step() was called. All may be set without need.
 struct Ready {
@@ -88,16 +92,21 @@ struct QueuePairCounters {
 // used.idx moves, in order, whenever the port has done a call: a crash loses or
 // repeats at most what one call had, each way.
 //
-// No epoll, no threads, no clock, no allocation but in Start(). One thread;
-// between two steps no pointer into driver memory is held but the rings',
-// which InvalidateIova() renews.
+// No epoll, no threads, no clock of its own, no allocation but in Start(). One
+// thread; between two steps no pointer into driver memory is held but the
+// rings', which InvalidateIova() renews.
 template <PacketPort Port>
 class QueuePair {
  public:
-  // Packets per direction and step.
-  static constexpr uint32_t kBudget = 64;
-  // And bytes, where packets wait: deadlines are kept between two steps.
-  static constexpr uint64_t kBudgetBytes = 32 << 10;
+  // Packets per direction and step: the other direction has its turn then.
+  static constexpr uint32_t kBudget = kMaxBatch;
+  // The clock is looked at again after so many bytes, as large packets take
+  // their time: a batch of the wire's packets is less.
+  static constexpr uint64_t kLookBytes = 48 << 10;
+  // A punctual pair reads no more packets at once than that while a deadline is
+  // nearer than what many of them take.
+  static constexpr size_t kNearBatch = 4;
+  static constexpr Time kNear = std::chrono::microseconds(50);
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
 
@@ -109,8 +118,11 @@ class QueuePair {
   static constexpr size_t kSmallBytes = kHeaderBytes + kCopyBytes;
 
   // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
-  // 2 * `pair` + 1. `mtu` bounds what the driver may send.
-  QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu);
+  // 2 * `pair` + 1. `mtu` bounds what the driver may send. A `punctual` pair
+  // meets the deadlines of notifications to a few microseconds also while
+  // packets come, for which it does less at once.
+  QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
+            bool punctual = false);
 
   // Without a port the queues wait.
   void SetPort(Port port);
@@ -163,7 +175,9 @@ class QueuePair {
   // Next available index of a queue, if it runs.
   std::optional<uint16_t> Position(Direction direction) const;
 
-  Wait Step(Ready ready, Time now);
+  // `clock` is asked for the time at the start, and where some has passed since
+  // while packets wait for a notification.
+  Wait Step(Ready ready, Clock clock);
 
   // Why a queue no longer serves its driver; empty while it does.
   std::string BrokenReason(Direction direction) const;
@@ -221,29 +235,32 @@ class QueuePair {
   bool staged() const { return staged_begin_ < staged_end_; }
   bool port_usable() const { return port_.has_value() && !port_lost_; }
 
-  bool Enough(uint64_t packets, uint64_t bytes) const;
+  std::optional<Time> NotifyDeadline() const;
+  void NotifyDue();
+  void Look(Clock clock);
+  size_t ReadLimit() const;
   bool RemapRings(NotifiedQueue& queue, bool look);
-  void ScheduleRemap(Time now);
+  void ScheduleRemap();
   void CheckPoison();
-  void Transmit(Time now);
+  void Transmit(Clock clock);
   void Gather();
   uint64_t QueuePairCounters::*Judge(TxPacket& packet);
   void Prepare(TxPacket& packet);
-  bool Send(Time now);
+  bool Send();
   void Count(const TxPacket& packet, const IoResult& result);
 
-  void Receive(Time now);
-  size_t ReadBatch(Time now);
-  bool Arrived(size_t slot, uint64_t in_chains, Time now);
+  void Receive(Clock clock);
+  size_t ReadBatch();
+  bool Arrived(size_t slot, uint64_t in_chains);
   void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
-  size_t DeliverStaged(Time now);
+  size_t DeliverStaged();
   bool DriverCannotLend() const;
   std::optional<VirtioNetHeader> Admit(std::span<const uint8_t> start,
                                        size_t packet_bytes);
   void Deliver(VirtioNetHeader header, size_t packet_bytes);
-  bool CollectFor(uint64_t bytes, Time now);
+  bool CollectFor(uint64_t bytes);
   void Expect(size_t packet_bytes);
-  void Starve(Time now);
+  void Starve();
   std::span<uint8_t> Spill(size_t slot) {
     return {spill_.get() + slot * kSpillBytes, kSpillBytes};
   }
@@ -252,6 +269,7 @@ class QueuePair {
   vduse::Device& device_;
   const uint32_t pair_;
   const uint16_t mtu_;
+  const bool punctual_;
   vduse::IovaMap map_;
   std::optional<Port> port_;
   bool port_lost_ = false;
@@ -260,6 +278,8 @@ class QueuePair {
   bool again_ = false;
   bool polling_ = false;
   bool worked_ = false;
+  Time now_{};  // last looked at
+  uint64_t bytes_since_look_ = 0;
   std::array<NotificationHistograms, 2> histograms_;  // rx, tx
   std::unique_ptr<Rx> rx_;
   std::unique_ptr<Tx> tx_;

@@ -15,10 +15,12 @@
 namespace net {
 
 template <PacketPort Port>
-QueuePair<Port>::QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu)
+QueuePair<Port>::QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
+                           bool punctual)
     : device_(device),
       pair_(pair),
       mtu_(mtu),
+      punctual_(punctual),
       map_(device),
       tx_copies_(
           std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSmallBytes)),
@@ -209,7 +211,9 @@ QueuePairCounters QueuePair<Port>::counters() const {
 }
 
 template <PacketPort Port>
-Wait QueuePair<Port>::Step(Ready ready, Time now) {
+Wait QueuePair<Port>::Step(Ready ready, Clock clock) {
+  now_ = clock();
+  bytes_since_look_ = 0;
   again_ = ready.polling;
   worked_ = false;
   polling_ = ready.polling;
@@ -218,54 +222,67 @@ Wait QueuePair<Port>::Step(Ready ready, Time now) {
     if (rx_) rx_->queue.ring().UnmapRings();
     if (tx_) tx_->queue.ring().UnmapRings();
   }
-  const bool look = !remap_at_ || now >= *remap_at_;
+  const bool look = !remap_at_ || now_ >= *remap_at_;
   const bool rx_runs = rx_ && RemapRings(rx_->queue, look);
   const bool tx_runs = tx_ && RemapRings(tx_->queue, look);
-  if (look) ScheduleRemap(now);
+  if (look) ScheduleRemap();
   if (tx_ && (ready.tx_kick || ready.port_writable)) tx_->pending = true;
   if (rx_ && ready.rx_kick) rx_->starved = false;
   if (ready.port_readable) port_has_more_ = true;
 
   if (tx_runs && port_) {
-    if (tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit) {
+    if (tx_->blocked_since && now_ - *tx_->blocked_since >= kBlockedLimit) {
       tx_->pending = true;
     }
-    if (tx_->pending) Transmit(now);
+    if (tx_->pending) Transmit(clock);
   }
   if (rx_runs && port_usable() && receiving_ && !rx_->starved &&
       (port_has_more_ || staged())) {
-    Receive(now);
+    Receive(clock);
   }
   CheckPoison();
+
+  NotifyDue();
 
   Wait wait;
   wait.again = again_;
   wait.worked = worked_;
-  wait.deadline = remap_at_;
+  wait.deadline = Earlier(remap_at_, NotifyDeadline());
   if (rx_) {
-    rx_->queue.OnTimer(now);
-    wait.deadline = Earlier(wait.deadline, rx_->queue.deadline());
     wait.port_readable = rx_runs && port_usable() && receiving_ &&
                          !rx_->starved && !rx_->queue.ring().broken();
   }
-  if (tx_) {
-    tx_->queue.OnTimer(now);
-    wait.deadline = Earlier(wait.deadline, tx_->queue.deadline());
-    if (tx_runs && !tx_->queue.ring().broken() && tx_->blocked_since) {
-      wait.port_writable = port_usable();
-      wait.deadline =
-          Earlier(wait.deadline, *tx_->blocked_since + kBlockedLimit);
-    }
+  if (tx_runs && !tx_->queue.ring().broken() && tx_->blocked_since) {
+    wait.port_writable = port_usable();
+    wait.deadline = Earlier(wait.deadline, *tx_->blocked_since + kBlockedLimit);
   }
   return wait;
 }
 
-// Whether that much is a direction's share of a step.
+// When the next notification is due.
 template <PacketPort Port>
-bool QueuePair<Port>::Enough(uint64_t packets, uint64_t bytes) const {
-  if (packets >= kBudget) return true;
-  if (bytes < kBudgetBytes) return false;
-  return (rx_ && rx_->queue.coalesces()) || (tx_ && tx_->queue.coalesces());
+std::optional<Time> QueuePair<Port>::NotifyDeadline() const {
+  std::optional<Time> deadline;
+  if (rx_) deadline = rx_->queue.deadline();
+  if (tx_) deadline = Earlier(deadline, tx_->queue.deadline());
+  return deadline;
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::NotifyDue() {
+  if (rx_) rx_->queue.OnTimer(now_);
+  if (tx_) tx_->queue.OnTimer(now_);
+}
+
+// Looks at the clock, if some time may have passed, and notifies of what is due
+// by then.
+template <PacketPort Port>
+void QueuePair<Port>::Look(Clock clock) {
+  if (bytes_since_look_ < kLookBytes && !(punctual_ && NotifyDeadline()))
+    return;
+  bytes_since_look_ = 0;
+  now_ = clock();
+  NotifyDue();
 }
 
 // Whether the queue can be served. Rings whose translation went are looked up
@@ -283,7 +300,7 @@ bool QueuePair<Port>::RemapRings(NotifiedQueue& queue, bool look) {
 // Looks for missing rings at growing intervals: the driver may have nothing
 // there.
 template <PacketPort Port>
-void QueuePair<Port>::ScheduleRemap(Time now) {
+void QueuePair<Port>::ScheduleRemap() {
   const auto missing = [](const NotifiedQueue& queue) {
     return !queue.ring().broken() && !queue.ring().mapped();
   };
@@ -291,7 +308,7 @@ void QueuePair<Port>::ScheduleRemap(Time now) {
     remap_delay_ =
         std::clamp<Time>(remap_delay_ * 2, std::chrono::milliseconds(10),
                          std::chrono::seconds(1));
-    remap_at_ = now + remap_delay_;
+    remap_at_ = now_ + remap_delay_;
   } else {
     remap_at_.reset();
     remap_delay_ = Time::zero();

@@ -21,15 +21,15 @@ namespace net {
 inline constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 
 template <PacketPort Port>
-void QueuePair<Port>::Receive(Time now) {
+void QueuePair<Port>::Receive(Clock clock) {
   rx_->queue.ring().DisableKicks();
-  const uint64_t begin = counters_.rx_bytes;
-  for (size_t got = 0; !Enough(got, counters_.rx_bytes - begin);) {
+  for (size_t got = 0; got < kBudget;) {
     if (!staged() && !port_has_more_) return;
-    const size_t more = staged() ? DeliverStaged(now) : ReadBatch(now);
+    const size_t more = staged() ? DeliverStaged() : ReadBatch();
     if (more == 0) return;
     got += more;
     worked_ = true;
+    Look(clock);
   }
   again_ = true;
 }
@@ -41,18 +41,18 @@ void QueuePair<Port>::Receive(Time now) {
 // place costs less than one into several. A large one goes straight into the
 // driver's buffers, and only what exceeds them to one side.
 template <PacketPort Port>
-size_t QueuePair<Port>::ReadBatch(Time now) {
+size_t QueuePair<Port>::ReadBatch() {
   RxChains& chains = rx_->chains;
   size_t slots = 0;
   if (expected_bytes_ <= kSmallBytes) {
-    slots = chains.CollectEach(expected_bytes_, rx_batch_);
+    slots = chains.CollectEach(expected_bytes_, ReadLimit());
   }
   uint64_t in_chains = 0;  // that a read puts there
   if (slots == 0) {
     slots = 1;
-    const bool enough = CollectFor(expected_bytes_, now);
+    const bool enough = CollectFor(expected_bytes_);
     if (chains.size() == 0) {
-      Starve(now);
+      Starve();
       return 0;
     }
     if (enough) {
@@ -80,10 +80,10 @@ size_t QueuePair<Port>::ReadBatch(Time now) {
       read = std::min(slot + at_once, slots);
       port_->Read(std::span(ios_).subspan(slot, read - slot));
     }
-    if (Arrived(slot, in_chains, now)) ++came;
+    if (Arrived(slot, in_chains)) ++came;
     if (slot + 1 == read) chains.MakeVisible();
   }
-  chains.Publish(now);
+  chains.Publish(now_);
   chains.GiveBack();
   if (came == slots) {
     rx_batch_ = std::min(2 * slots, kMaxBatch);
@@ -94,17 +94,29 @@ size_t QueuePair<Port>::ReadBatch(Time now) {
   return came;
 }
 
+// Packets that the next read may ask for.
+template <PacketPort Port>
+size_t QueuePair<Port>::ReadLimit() const {
+  if (punctual_) {
+    const std::optional<Time> deadline = NotifyDeadline();
+    if (deadline && *deadline - now_ < kNear) {
+      return std::min(rx_batch_, kNearBatch);
+    }
+  }
+  return rx_batch_;
+}
+
 // What became of one read, whose first `in_chains` bytes are in the chains.
 // True if the port had a packet.
 template <PacketPort Port>
-bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains, Time now) {
+bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains) {
   RxChains& chains = rx_->chains;
   const IoResult& result = ios_[slot].result;
   if (result.error == EFAULT && in_chains > 0) {
     // A buffer with no pages behind it: the packet is gone, and the buffer
     // goes back, or the next packet would meet it again.
     ++counters_.rx_bad_packet;
-    chains.Reject(chains.size(), now);
+    chains.Reject(chains.size(), now_);
     return true;
   }
   if (result.error != 0) {
@@ -154,20 +166,20 @@ void QueuePair<Port>::Stage(size_t slot, size_t packet_bytes,
 // Hands over the first packet that was put aside. Returns 1, or 0 if it has to
 // go on waiting.
 template <PacketPort Port>
-size_t QueuePair<Port>::DeliverStaged(Time now) {
+size_t QueuePair<Port>::DeliverStaged() {
   RxChains& chains = rx_->chains;
   const Staged packet = staged_[staged_begin_];
   const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
   // Only now: the driver may have changed its mind meanwhile.
   if (const auto header = Admit(bytes, packet.bytes)) {
-    if (CollectFor(packet.bytes, now)) {
+    if (CollectFor(packet.bytes)) {
       chains.Write(bytes);
       Deliver(*header, packet.bytes);
-      chains.Publish(now);
+      chains.Publish(now_);
     } else if (DriverCannotLend()) {
       ++counters_.rx_too_large;
     } else {
-      Starve(now);
+      Starve();
       return 0;
     }
     chains.GiveBack();
@@ -216,15 +228,16 @@ void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   chains.Fill(packet_bytes);
   ++counters_.rx_packets;
   counters_.rx_bytes += packet_bytes - kHeaderBytes;
+  bytes_since_look_ += packet_bytes;
   if ((header.flags & kHeaderNeedsCsum) != 0) ++counters_.rx_csum;
   if (header.gso_type != kHeaderGsoNone) ++counters_.rx_gso;
   if ((header.gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;
 }
 
 template <PacketPort Port>
-bool QueuePair<Port>::CollectFor(uint64_t bytes, Time now) {
+bool QueuePair<Port>::CollectFor(uint64_t bytes) {
   const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
-  return rx_->chains.Collect(bytes, limit, now);
+  return rx_->chains.Collect(bytes, limit, now_);
 }
 
 // Large packets come in rows, and offering less than one needs costs a copy;
@@ -248,9 +261,9 @@ void QueuePair<Port>::Expect(size_t packet_bytes) {
 // all it may be waiting for and asks for a kick. Called with everything that
 // was offered popped, so that the kick comes for the very next buffer.
 template <PacketPort Port>
-void QueuePair<Port>::Starve(Time now) {
+void QueuePair<Port>::Starve() {
   vduse::Virtqueue& ring = rx_->queue.ring();
-  rx_->queue.FlushPending(FlushCause::kStarved, now);
+  rx_->queue.FlushPending(FlushCause::kStarved, now_);
   const bool offered_meanwhile = ring.EnableKicks();
   rx_->chains.GiveBack();
   again_ = again_ || offered_meanwhile;

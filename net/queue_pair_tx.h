@@ -17,17 +17,18 @@
 namespace net {
 
 template <PacketPort Port>
-void QueuePair<Port>::Transmit(Time now) {
+void QueuePair<Port>::Transmit(Clock clock) {
   vduse::Virtqueue& ring = tx_->queue.ring();
   tx_->pending = false;
   ring.DisableKicks();
-  const uint64_t begin = counters_.tx_bytes;
-  for (size_t taken = 0; !Enough(taken, counters_.tx_bytes - begin);) {
+  for (size_t taken = 0; taken < kBudget;) {
     Gather();
     if (!tx_packets_.empty()) {
       taken += tx_packets_.size();
       worked_ = true;
-      if (!Send(now)) return;
+      const bool all = Send();
+      Look(clock);
+      if (!all) return;
       continue;
     }
     tx_->pending = polling_;
@@ -45,15 +46,13 @@ void QueuePair<Port>::Gather() {
   iov_.clear();
   ios_.clear();
   tx_packets_.clear();
-  uint64_t bytes = 0;
-  while (tx_packets_.size() < kMaxBatch && !Enough(0, bytes)) {
+  while (tx_packets_.size() < kMaxBatch) {
     TxPacket& packet = tx_packets_.emplace_back();
     if (!tx_->queue.ring().Pop(packet.chain)) {
       tx_packets_.pop_back();
       return;
     }
     packet.refused = Judge(packet);
-    bytes += packet.frame_bytes;
     if (packet.refused == nullptr) Prepare(packet);
   }
 }
@@ -126,10 +125,10 @@ void QueuePair<Port>::Prepare(TxPacket& packet) {
 
 // Sends the batch. False if some of it has to wait, which stays in the ring.
 template <PacketPort Port>
-bool QueuePair<Port>::Send(Time now) {
+bool QueuePair<Port>::Send() {
   vduse::Virtqueue& ring = tx_->queue.ring();
   const bool expired =
-      tx_->blocked_since && now - *tx_->blocked_since >= kBlockedLimit;
+      tx_->blocked_since && now_ - *tx_->blocked_since >= kBlockedLimit;
   const size_t at_once = port_->at_once(ios_.size());
   uint32_t done = 0;
   uint32_t descriptors = 0;
@@ -165,13 +164,13 @@ bool QueuePair<Port>::Send(Time now) {
   if (done > 0) {
     tx_->blocked_since.reset();
     ring.Publish();
-    tx_->queue.OnPublished(done, descriptors, now);
+    tx_->queue.OnPublished(done, descriptors, now_);
   }
   if (done == tx_packets_.size()) return true;
   for (size_t i = tx_packets_.size(); i > done; --i) {
     ring.Unpop(std::move(tx_packets_[i - 1].chain));
   }
-  if (!tx_->blocked_since) tx_->blocked_since = now;
+  if (!tx_->blocked_since) tx_->blocked_since = now_;
   return false;
 }
 
@@ -181,6 +180,7 @@ void QueuePair<Port>::Count(const TxPacket& packet, const IoResult& result) {
     case 0:
       ++counters_.tx_packets;
       counters_.tx_bytes += packet.frame_bytes;
+      bytes_since_look_ += packet.frame_bytes;
       if ((packet.header.flags & kHeaderNeedsCsum) != 0) ++counters_.tx_csum;
       if (packet.header.gso_type != kHeaderGsoNone) ++counters_.tx_gso;
       if ((packet.header.gso_type & kHeaderGsoEcn) != 0) ++counters_.tx_ecn;

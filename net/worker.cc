@@ -213,7 +213,7 @@ void Worker::Run() {
       ready.polling = true;
       ready.port_readable = ready.rx_kick = ready.tx_kick = true;
     }
-    wait = pair_.Step(ready, now);
+    wait = pair_.Step(ready, Now);
     if (wait.worked) busy_poll_.OnWork(now);
     WatchTap(wait);
     ReportChanges();

@@ -78,7 +78,8 @@ class Worker {
   };
 
   Worker(vduse::Device& device, const Options& options)
-      : pair_(device, options.pair, options.mtu),
+      : pair_(device, options.pair, options.mtu,
+              options.timer_poll > Time::zero()),
         options_(options),
         busy_poll_(options.busy_poll) {}
 

@@ -43,7 +43,7 @@ class Lane {
 
   // Moves a batch of packets, each way that the shape has. With both, as many
   // are written as read.
-  virtual Traffic Burst(Time now) = 0;
+  virtual Traffic Burst() = 0;
 
   // The driver's part, if there is one; also from another thread.
   virtual void Drive() {}

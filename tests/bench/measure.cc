@@ -134,7 +134,7 @@ Contender::Passage Contender::Work(Lane& lane, Time length) {
   Passage now_at;
   const Time start = Now();
   for (Time now = start, last_read = start;;) {
-    const Traffic moved = lane.Burst(now);
+    const Traffic moved = lane.Burst();
     if (!driver_apart_) lane.Drive();
     const Time before = std::exchange(now, Now());
     now_at.traffic.written += moved.written;

@@ -174,7 +174,7 @@ void Whole(const Profile& profile, const std::string& name, Lane& lane,
   profile.Row(
       name,
       [&] {
-        const Traffic moved = lane.Burst(Now());
+        const Traffic moved = lane.Burst();
         empty = tap != nullptr && moved.read + moved.written == 0;
         return moved.read + moved.written;
       },

@@ -72,11 +72,11 @@ class PairLane final : public Lane {
     }
   }
 
-  Traffic Burst(Time now) override {
+  Traffic Burst() override {
     pair_.Step({.port_readable = shape_.rx(),
                 .rx_kick = shape_.rx(),
                 .tx_kick = shape_.tx()},
-               now);
+               Now);
     const net::QueuePairCounters c = pair_.counters();
     const Traffic traffic = {.written = c.tx_packets - before_.written,
                              .read = c.rx_packets - before_.read};

@@ -84,7 +84,7 @@ class SyscallLane final : public RawLane {
   SyscallLane(base::UniqueFd tap, const LaneOptions& options)
       : RawLane(std::move(tap), options) {}
 
-  Traffic Burst(Time /*now*/) override {
+  Traffic Burst() override {
     Traffic traffic;
     for (unsigned i = 0; i < kBatch; ++i) {
       if (shape_.tx() && Done(writev(tap_.get(), Split(tx_), 2))) {
@@ -132,7 +132,7 @@ class UringLane final : public RawLane {
     io_uring_queue_exit(&ring_);
   }
 
-  Traffic Burst(Time /*now*/) override {
+  Traffic Burst() override {
     Traffic traffic;
     if (shape_.tx()) traffic.written = Transfer(io_uring_prep_write, tx_);
     if (shape_.rx()) traffic.read = Transfer(io_uring_prep_read, rx_);

@@ -108,7 +108,7 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
       g_counting = true;
       for (int i = 0; i < 4; ++i) {
         pair.Step({.port_readable = true, .rx_kick = true, .tx_kick = true},
-                  kNow);
+                  [] { return kNow; });
       }
       g_counting = false;
       rx.DrainUsed();

@@ -272,14 +272,14 @@ TEST_P(BatchTest, WhilePollingNoKickIsAskedFor) {
   Step();
   OfferTx(Packet(Frame(60, 1)));
   EXPECT_TRUE(tx.KickIfWanted());
-  EXPECT_TRUE(pair.Step({.tx_kick = true, .polling = true}, now).again);
+  EXPECT_TRUE(pair.Step({.tx_kick = true, .polling = true}, clock).again);
   OfferTx(Packet(Frame(60, 2)));
   EXPECT_FALSE(tx.KickIfWanted());
-  const Wait wait = pair.Step({.tx_kick = true, .polling = true}, now);
+  const Wait wait = pair.Step({.tx_kick = true, .polling = true}, clock);
   EXPECT_TRUE(wait.worked);
   EXPECT_EQ(port.written.size(), 2U);
-  EXPECT_FALSE(pair.Step({.tx_kick = true, .polling = true}, now).worked);
-  EXPECT_FALSE(pair.Step({}, now).again);
+  EXPECT_FALSE(pair.Step({.tx_kick = true, .polling = true}, clock).worked);
+  EXPECT_FALSE(pair.Step({}, clock).again);
   OfferTx(Packet(Frame(60, 3)));
   EXPECT_TRUE(tx.KickIfWanted());
 }

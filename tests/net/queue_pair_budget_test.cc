@@ -1,43 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How much a step does before it comes back.
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "tests/net/queue_pair_fixture.h"
 
 namespace net {
 namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 // Enough packets and time never to notify by themselves.
 constexpr coalesce::Params kPatient{.max_packets = 1000, .max_usecs = 500'000};
 
 class BudgetTest : public QueuePairTest {
  protected:
-  static constexpr uint32_t kLarge = 8;  // packets
+  static constexpr uint32_t kLarge = 8;
+  static constexpr uint32_t kSmall = 24;
+  static constexpr Ready kAll = {
+      .port_readable = true, .rx_kick = true, .tx_kick = true};
 
   BudgetTest() : QueuePairTest(128) { features |= kHostOffloads; }
 
-  void OfferLarge() {
-    for (uint32_t i = 0; i < kLarge; ++i) {
-      OfferTx(Packet(Frame(kMaxFrameBytes), kTcp4));
-    }
-  }
-  void ReceiveLarge() {
-    for (uint32_t i = 0; i < kLarge; ++i) {
+  // The driver has buffers left then.
+  void ReceiveLarge(uint32_t packets) {
+    for (uint32_t i = 0; i <= packets; ++i) {
       OfferRx(kHeaderBytes + kMaxFrameBytes);
-      port.Receive(Packet(Frame(kMaxFrameBytes)));
+      if (i < packets) port.Receive(Packet(Frame(kMaxFrameBytes)));
     }
   }
+
+  void ReceiveSmall() {
+    for (uint32_t i = 0; i < kSmall; ++i) {
+      OfferRx();
+      port.Receive(Packet(Frame(60)));
+    }
+  }
+
+  // A clock that goes on by `step` whenever it has told the time.
+  std::function<Time()> Passing(Time step) {
+    return [this, step] {
+      ++asked;
+      return std::exchange(now, now + step);
+    };
+  }
+
+  uint64_t rx_due() const {
+    return pair.counters().rx_queue.due_to(FlushCause::kTime);
+  }
+
+  uint64_t asked = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, BudgetTest, kEveryPair, PairName);
 
 TEST_P(BudgetTest, Row22_AStepTakesItsBudgetAndComesBack) {
   Start();
-  for (int i = 0; i < 128; ++i) OfferTx(Packet(Frame(60)));
-  EXPECT_TRUE(pair.Step({.tx_kick = true}, now).again);
-  EXPECT_EQ(port.written.size(), QueuePair<tests::ScriptPort>::kBudget);
-  EXPECT_TRUE(pair.Step({}, now).again);
-  EXPECT_EQ(port.written.size(), 128U);
-  EXPECT_FALSE(pair.Step({}, now).again);
+  constexpr uint32_t kBudget = QueuePair<tests::ScriptPort>::kBudget;
+  for (uint32_t i = 0; i < 2 * kBudget; ++i) OfferTx(Packet(Frame(60)));
+  EXPECT_TRUE(pair.Step({.tx_kick = true}, clock).again);
+  EXPECT_EQ(port.written.size(), kBudget);
+  EXPECT_TRUE(pair.Step({}, clock).again);
+  EXPECT_EQ(port.written.size(), 2 * kBudget);
+  EXPECT_FALSE(pair.Step({}, clock).again);
 }
 
 TEST_P(BudgetTest, Row132_ReceivingHasItsTurnBetweenTwoBudgetsOfSending) {
@@ -45,44 +73,90 @@ TEST_P(BudgetTest, Row132_ReceivingHasItsTurnBetweenTwoBudgetsOfSending) {
   for (int i = 0; i < 128; ++i) OfferTx(Packet(Frame(60)));
   OfferRx();
   port.Receive(Packet(Frame(60)));
-  EXPECT_TRUE(pair.Step({.port_readable = true, .tx_kick = true}, now).again);
+  EXPECT_TRUE(pair.Step({.port_readable = true, .tx_kick = true}, clock).again);
   EXPECT_TRUE(rx.TakeUsed());
 }
 
-// A step of 64 large packets would be longer than most delays.
-TEST_P(BudgetTest, ALargePacketReceivedEndsAStepWherePacketsWait) {
+// A step of so many large packets is longer than most delays.
+TEST_P(BudgetTest, WhatIsDueDoesNotWaitForTheLastLargePacketReceived) {
   Start(kPatient);
-  ReceiveLarge();
-  EXPECT_TRUE(pair.Step({.port_readable = true}, now).again);
+  ReceiveLarge(kLarge);
+  pair.Step({.port_readable = true}, Passing(milliseconds(200)));
+  EXPECT_EQ(rx.DrainUsed(), kLarge) << "in one step";
+  // The first is due when the third has come, the fourth with the sixth.
+  EXPECT_EQ(rx_due(), 2U);
+  EXPECT_EQ(rx_injects(), GetParam().event_idx ? 1U : 2U);
+}
+
+TEST_P(BudgetTest, WhatIsDueDoesNotWaitForTheOtherDirection) {
+  Start(kPatient);
+  OfferTx(Packet(Frame(kMaxFrameBytes), kTcp4));
+  ReceiveLarge(1);
+  pair.Step({.port_readable = true, .tx_kick = true},
+            Passing(milliseconds(300)));
   EXPECT_EQ(rx.DrainUsed(), 1U);
-  now += std::chrono::seconds(1);
-  const uint64_t before = rx_injects();
-  pair.Step({}, now);
-  EXPECT_EQ(rx_injects(), before + 1);
-  Step({});
-  EXPECT_EQ(rx.DrainUsed(), kLarge - 1);
+  EXPECT_EQ(tx_injects(), 1U);
+  EXPECT_EQ(rx_injects(), 0U);
 }
 
-TEST_P(BudgetTest, ALargePacketSentEndsAStepWherePacketsWait) {
+TEST_P(BudgetTest, AStepOfSmallPacketsAsksForTheTimeOnce) {
   Start(kPatient);
-  OfferLarge();
-  EXPECT_TRUE(pair.Step({.tx_kick = true}, now).again);
-  EXPECT_EQ(tx.DrainUsed(), 1U);
-  now += std::chrono::seconds(1);
-  const uint64_t before = tx_injects();
-  pair.Step({}, now);
-  EXPECT_EQ(tx_injects(), before + 1);
-  Step({});
-  EXPECT_EQ(tx.DrainUsed(), kLarge - 1);
+  for (uint32_t i = 0; i < kSmall; ++i) OfferTx(Packet(Frame(60)));
+  ReceiveSmall();
+  pair.Step(kAll, Passing(seconds(1)));
+  EXPECT_EQ(asked, 1U);
+  EXPECT_EQ(tx.DrainUsed(), kSmall);
+  EXPECT_EQ(rx.DrainUsed(), kSmall);
 }
 
-TEST_P(BudgetTest, WithoutCoalescingLargePacketsAreOneStep) {
-  Start();
-  ReceiveLarge();
-  OfferLarge();
-  pair.Step({.port_readable = true, .tx_kick = true}, now);
-  EXPECT_EQ(rx.DrainUsed(), kLarge);
-  EXPECT_EQ(tx.DrainUsed(), kLarge);
+class PunctualTest : public BudgetTest {
+ protected:
+  PunctualTest() {
+    port.read_batches.clear();
+    punctual.SetPort(tests::ScriptPort(port));
+    ForceDriverOk();
+  }
+
+  // All that is there, with that delay.
+  void Receive(uint32_t max_usecs, Time step) {
+    ASSERT_TRUE(
+        punctual
+            .Start(
+                Direction::kRx, rx.info(), features, Virtqueue::Start::kFresh,
+                coalesce::Params{.max_packets = 1000, .max_usecs = max_usecs},
+                now)
+            .ok());
+    ReceiveSmall();
+    punctual.Step({.port_readable = true}, Passing(step));
+    ASSERT_EQ(rx.DrainUsed(), kSmall);
+  }
+  size_t LargestRead() const { return std::ranges::max(port.read_batches); }
+
+  static constexpr size_t kNearBatch = QueuePair<tests::ScriptPort>::kNearBatch;
+  QueuePair<tests::ScriptPort> punctual{device, 0, kMtu, true};
+};
+
+INSTANTIATE_TEST_SUITE_P(Rings, PunctualTest, kEveryPair, PairName);
+
+TEST_P(PunctualTest, ReadsFewPacketsAtOnceShortlyBeforeADeadline) {
+  Receive(40, Time::zero());
+  EXPECT_EQ(LargestRead(), std::min(port.at_once, kNearBatch));
+}
+
+TEST_P(PunctualTest, ReadsAsManyAsEverWhereTheDeadlineIsFar) {
+  Receive(4000, Time::zero());
+  EXPECT_GE(LargestRead(), std::min(port.at_once, 2 * kNearBatch));
+}
+
+TEST_P(PunctualTest, LooksAtTheTimeAfterEachBatch) {
+  Receive(40, std::chrono::microseconds(50));
+  EXPECT_EQ(punctual.counters().rx_queue.due_to(FlushCause::kTime), asked - 1);
+  EXPECT_GE(asked, 5U);
+}
+
+TEST_P(PunctualTest, AsksForTheTimeOnceWhereNoPacketWaits) {
+  Receive(0, seconds(1));
+  EXPECT_EQ(asked, 1U);
 }
 
 }  // namespace

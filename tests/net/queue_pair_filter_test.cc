@@ -61,7 +61,7 @@ TEST_P(FilterPairTest, UnwantedPacketsDoNotKeepTheOthersWaiting) {
     port.Receive(Packet(FrameTo(kOther)));
   }
   const uint64_t reads = port.read_calls;
-  EXPECT_TRUE(pair.Step({.port_readable = true}, now).again) << "a step ends";
+  EXPECT_TRUE(pair.Step({.port_readable = true}, clock).again) << "a step ends";
   EXPECT_EQ(port.read_calls, reads + decltype(pair)::kBudget);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -122,8 +123,8 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
                            .port_writable = true,
                            .rx_kick = true,
                            .tx_kick = true}) {
-    Wait wait = pair.Step(ready, now);
-    for (int i = 0; wait.again && i < 1000; ++i) wait = pair.Step({}, now);
+    Wait wait = pair.Step(ready, clock);
+    for (int i = 0; wait.again && i < 1000; ++i) wait = pair.Step({}, clock);
     EXPECT_FALSE(wait.again) << "never comes to rest";
     return wait;
   }
@@ -170,6 +171,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   uint64_t features = 0;
   QueuePair<tests::ScriptPort> pair{device, 0, kMtu};
   Time now = std::chrono::seconds(1000);
+  const std::function<Time()> clock = [this] { return now; };
 };
 
 inline const auto kEveryPair = testing::Values(

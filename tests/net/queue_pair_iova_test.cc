@@ -37,7 +37,7 @@ TEST_P(RecoveryTest, ASuccessorGoesOnAtTheUsedIndexAndNotifies) {
   port.Receive(Packet(Frame(60, 2)));
   rx.SetNoInterrupt(true);
   tx.SetNoInterrupt(true);
-  successor.Step({}, now);
+  successor.Step({}, clock);
   EXPECT_EQ(port.written.size(), 3U);
   EXPECT_EQ(port.written.back(), Packet(Frame(60, 3)));
   EXPECT_EQ(tx.DrainUsed(), 3U);
@@ -189,6 +189,7 @@ TEST_P(TwoRegionsTest, AQueueRunsOnWhileTheOthersRingsAreGone) {
   pair.SetPort(tests::ScriptPort(port));
   const uint64_t features = Bit(kFeatureVersion1);
   Time now = seconds(1);
+  const auto clock = [&now] { return now; };
   constexpr auto kFresh = Virtqueue::Start::kFresh;
   ASSERT_TRUE(
       pair.Start(Direction::kRx, rx.info(), features, kFresh, {}, now).ok());
@@ -201,7 +202,7 @@ TEST_P(TwoRegionsTest, AQueueRunsOnWhileTheOthersRingsAreGone) {
   device.RemoveRegion(rx_gone ? 0x1000000 : 0x2000000);
   pair.InvalidateIova(0, UINT64_MAX);
   for (int i = 0; i < 5; ++i) {
-    pair.Step({.port_readable = true, .rx_kick = true, .tx_kick = true}, now);
+    pair.Step({.port_readable = true, .rx_kick = true, .tx_kick = true}, clock);
     now += seconds(1);
   }
   EXPECT_EQ(rx.DrainUsed(), rx_gone ? 0U : 1U);

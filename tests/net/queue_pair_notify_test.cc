@@ -200,7 +200,7 @@ TEST_P(PairNotifyTest, ADriverThatHasStoppedItsTxQueueIsNotified) {
     uint32_t free = size;
     do {
       its_tx.Chain().Readable(Packet(Frame(60))).Offer();
-      its_pair.Step({.tx_kick = true}, now);
+      its_pair.Step({.tx_kick = true}, clock);
       --free;
     } while (free >= kLargestPacket);
     EXPECT_EQ(its_device.injects(1), 1U) << size;
@@ -288,9 +288,9 @@ TEST_P(PairNotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   refilling.on_inject = [&] { its_rx.Chain().Writable(2048).Offer(); };
   port.Receive(Packet(Frame(60, 1)));
   port.Receive(Packet(Frame(60, 2)));
-  Wait wait = its_pair.Step({.port_readable = true, .rx_kick = true}, now);
+  Wait wait = its_pair.Step({.port_readable = true, .rx_kick = true}, clock);
   EXPECT_TRUE(wait.again);
-  its_pair.Step({}, now);
+  its_pair.Step({}, clock);
   EXPECT_EQ(its_rx.DrainUsed(), 2U);
 }
 
@@ -335,7 +335,7 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   int steps = 0;
   Wait wait;
   do {
-    wait = its_pair.Step({.tx_kick = steps == 0}, now);
+    wait = its_pair.Step({.tx_kick = steps == 0}, clock);
     ++steps;
   } while (wait.again && steps < 1000);
   EXPECT_EQ(eager.deepest, 1);

@@ -319,11 +319,11 @@ TEST_P(TxTest, BeforeThereIsAPortPacketsWait) {
                          Virtqueue::Start::kFresh, {}, now)
                   .ok());
   OfferTx(Packet(Frame(60)));
-  const Wait wait = fresh.Step({.tx_kick = true}, now);
+  const Wait wait = fresh.Step({.tx_kick = true}, clock);
   EXPECT_FALSE(wait.again || wait.deadline || wait.port_writable);
   EXPECT_FALSE(tx.TakeUsed());
   fresh.SetPort(tests::ScriptPort(port));
-  fresh.Step({}, now);
+  fresh.Step({}, clock);
   EXPECT_EQ(port.written.size(), 1U);
   EXPECT_TRUE(tx.TakeUsed());
 }
