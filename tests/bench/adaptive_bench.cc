@@ -22,8 +22,14 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr const char* kSettings[] = {"off", "latency:50", "latency:200",
-                                     "rate:8000", "rate:2000"};
+struct Case {
+  const char* setting;
+  uint32_t queue_size;
+};
+// A ring ends a wait when it is full, and so keeps a low rate from being met.
+constexpr Case kCases[] = {{"off", 256},         {"latency:50", 256},
+                           {"latency:200", 256}, {"rate:8000", 256},
+                           {"rate:2000", 256},   {"rate:2000", 1024}};
 
 struct Load {
   const char* name;
@@ -56,13 +62,14 @@ struct Figures {
   Series wait;  // microseconds, mean
 };
 
-void Measure(const Load& load, const coalesce::Setting& setting, Time length,
-             Figures& figures) {
+void Measure(const Load& load, const coalesce::Setting& setting,
+             uint32_t queue_size, Time length, Figures& figures) {
   const Undisturbed undisturbed;
   const Notified outcome = WatchedQueue({.direction = load.direction,
                                          .coalescing = setting,
                                          .at_once = 1,
-                                         .gap = load.gap},
+                                         .gap = load.gap,
+                                         .queue_size = queue_size},
                                         microseconds(100))
                                .Run(length * load.rounds_each);
   const auto packets = static_cast<double>(outcome.packets);
@@ -82,8 +89,8 @@ int Main(int argc, char** argv) {
   EnterNamespace();
   PinTo(0);
   std::vector<coalesce::Setting> settings;
-  for (const char* text : kSettings) {
-    const auto setting = simulate::ParseSetting(text);
+  for (const Case& each : kCases) {
+    const auto setting = simulate::ParseSetting(each.setting);
     if (!setting.ok())
       tools::Die("{}", std::string(setting.status().message()));
     settings.push_back(*setting);
@@ -91,21 +98,23 @@ int Main(int argc, char** argv) {
   fmt::print(
       "Adaptive coalescing, --timer-poll-usecs 100; median (least..most) of {} "
       "rounds; the wait is\na packet's, on average, in us\n\n"
-      "| | setting | packets/s | notifications/s | per packet | off / this | "
-      "wait |\n|---|---|---|---|---|---|---|\n",
+      "| | setting | ring | packets/s | notifications/s | per packet | off / "
+      "this | "
+      "wait |\n|---|---|---|---|---|---|---|---|\n",
       rounds);
   for (const Load& load : kLoads) {
     std::vector<Figures> all(settings.size());
     for (uint64_t round = 0; round < rounds; ++round) {
       for (size_t i = 0; i < settings.size(); ++i) {
-        Measure(load, settings[i], length, all[i]);
+        Measure(load, settings[i], kCases[i].queue_size, length, all[i]);
       }
     }
     for (size_t i = 0; i < settings.size(); ++i) {
       const Figures& figures = all[i];
-      fmt::print("| {} | {} | {} | {} | {} | {} | {} |\n", load.name,
-                 kSettings[i], figures.packets_per_second.Text(),
-                 figures.per_second.Text(), figures.per_packet.Text(),
+      fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", load.name,
+                 kCases[i].setting, kCases[i].queue_size,
+                 figures.packets_per_second.Text(), figures.per_second.Text(),
+                 figures.per_packet.Text(),
                  all[0].per_packet.DividedBy(figures.per_packet).Text(),
                  figures.wait.Text());
     }

@@ -87,6 +87,7 @@ tables() {
 stock 6.12 bench
 open 6.12 bench_notify
 open 7.3 bench_notify
+open 6.12 bench_dim
 RUNS
   fi
   return "$failed"

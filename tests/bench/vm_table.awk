@@ -2,12 +2,15 @@
 #
 # Medians of what a bench scenario printed, as a Markdown table, and appended
 # to the file `tsv`: panel, group, series, median, least, most. Of percentages,
-# which come many times, the table has the mean and its standard error.
+# which come many times, the table has the geometric mean and its standard error:
+# an arithmetic one of ratios is the larger the more they differ.
 #   ROW bench WHO FIGURE VALUE
 #   ROW notify DIRECTION USECS/FRAMES FIGURE VALUE
+#   ROW dim LOAD FIGURE VALUE
 
 $2 == "ROW" && $3 == "bench" { add($5, $4, $6) }
 $2 == "ROW" && $3 == "notify" { notify = 1; add($4 " " $6, $5, $7) }
+$2 == "ROW" && $3 == "dim" { dim = 1; add($4, $5, $6) }
 
 # add(FIGURE, SERIES, VALUE): both keep the order in which they first came.
 function add(figure, series, value) {
@@ -27,17 +30,28 @@ function digest(figure, series,    n, v, i, j, t) {
   if (n == 0) return 0
   least = v[1]; most = v[n]
   median = n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-  mean = squares = 0
-  for (i = 1; i <= n; i++) mean += v[i] / n
-  for (i = 1; i <= n; i++) squares += (v[i] - mean) ^ 2
-  deviation = n > 1 ? sqrt(squares / (n - 1) / n) : 0
   return n
+}
+
+# Sets mean and deviation.
+function digest_ratios(figure, series,    n, v, i, logs, squares) {
+  n = split(values[figure, series], v, " ")
+  logs = squares = 0
+  for (i = 1; i <= n; i++) logs += log(v[i] > 0 ? v[i] : 0.1) / n
+  for (i = 1; i <= n; i++) {
+    squares += (log(v[i] > 0 ? v[i] : 0.1) - logs) ^ 2
+  }
+  mean = exp(logs)
+  deviation = n > 1 ? mean * sqrt(squares / (n - 1) / n) : 0
 }
 
 END {
   if (notify) {
     print "What coalescing (usecs/frames) saves and costs, in the VM with " \
       "Linux " kernel ": median (least..most)\n"
+  } else if (dim) {
+    print "What adaptive-rx of Linux " kernel " sets how often, and the " \
+      "interrupts: median (least..most)\n"
   } else {
     print "In the VM, Linux " kernel ", with virtio-vdpa as the consumer: " \
       "median (least..most)\n"
@@ -52,6 +66,7 @@ END {
     for (s = 1; s <= ns; s++) {
       if (!digest(figures[f], all_series[s])) { line = line " |"; continue }
       if (figures[f] ~ /_percent$/) {
+        digest_ratios(figures[f], all_series[s])
         line = line sprintf(" %.1f \302\261 %.1f |", mean, deviation)
         continue
       }

@@ -19,7 +19,6 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr uint32_t kQueueSize = 256;
 constexpr uint32_t kFrameBytes = 64;
 constexpr uint32_t kBufferBytes = 2048;
 // Notifications are always wanted, and nobody is asked.
@@ -51,14 +50,14 @@ WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
     : setting_(setting),
       rx_(setting.direction == net::Direction::kRx),
       device_(2, 4 << 20),
-      queue_(device_, {.size = kQueueSize,
+      queue_(device_, {.size = setting.queue_size,
                        .buffer_bytes = kBufferBytes,
                        .writable = rx_,
                        .full = rx_}),
       tap_(NextTap(), 1),
       attention_(base::MakeEventfd()) {
   const std::vector<uint8_t> packet = MakePacket(kFrameBytes, 9);
-  for (uint32_t i = 0; i < kQueueSize; ++i) {
+  for (uint32_t i = 0; i < setting.queue_size; ++i) {
     std::memcpy(queue_.buffer(i), packet.data(), packet.size());
   }
   auto worker = net::Worker::Start(
@@ -117,7 +116,8 @@ void WatchedQueue::Bring() {
     }
     return;
   }
-  queue_.Offer(std::min(setting_.at_once, kQueueSize - queue_.outstanding()));
+  queue_.Offer(
+      std::min(setting_.at_once, setting_.queue_size - queue_.outstanding()));
   base::SignalEventfd(worker_->kick_fd(net::Direction::kTx));
 }
 

@@ -38,6 +38,7 @@ class WatchedQueue {
     coalesce::Setting coalescing;
     uint32_t at_once = 1;  // packets
     Time gap{};            // between two of them, on average
+    uint32_t queue_size = 256;
   };
 
   WatchedQueue(const Setting& setting, Time timer_poll);
