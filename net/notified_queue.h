@@ -112,8 +112,6 @@ class NotifiedQueue {
   }
   const coalesce::Setting& coalescing() const { return coalescer_.setting(); }
 
-  // Whether packets may wait at all.
-  bool coalesces() const { return effective_params().max_usecs > 0; }
   // What the setting comes to, see Coalescer.
   coalesce::Params effective_params() const { return coalescer_.effective(); }
   // Whether packets wait under load, so as to meet a goal.

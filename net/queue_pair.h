@@ -98,13 +98,14 @@ struct QueuePairCounters {
 template <PacketPort Port>
 class QueuePair {
  public:
-  // Packets per direction and step: the other direction has its turn then.
+  // Packets per direction and step: the other direction has its turn then. A
+  // batch that was begun before is finished.
   static constexpr uint32_t kBudget = kMaxBatch;
-  // The clock is looked at again after so many bytes, as large packets take
-  // their time: a batch of the wire's packets is less.
+  // After a batch the clock is looked at if so many bytes were moved, as large
+  // packets take their time: a batch of the wire's packets is less.
   static constexpr uint64_t kLookBytes = 48 << 10;
-  // A punctual pair reads no more packets at once than that while a deadline is
-  // nearer than what many of them take.
+  // A punctual pair has no more packets in a batch while a deadline is nearer
+  // than that, which is what many of them take.
   static constexpr size_t kNearBatch = 4;
   static constexpr Time kNear = std::chrono::microseconds(50);
   // How long a packet waits for the port to take it.
@@ -119,8 +120,8 @@ class QueuePair {
 
   // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
   // 2 * `pair` + 1. `mtu` bounds what the driver may send. A `punctual` pair
-  // meets the deadlines of notifications to a few microseconds also while
-  // packets come, for which it does less at once.
+  // meets the deadlines of notifications to a few microseconds also while small
+  // packets come and go, for which it does less at once.
   QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
             bool punctual = false);
 
@@ -175,8 +176,9 @@ class QueuePair {
   // Next available index of a queue, if it runs.
   std::optional<uint16_t> Position(Direction direction) const;
 
-  // `clock` is asked for the time at the start, and where some has passed since
-  // while packets wait for a notification.
+  // `clock` is asked for the time at the start, and after a batch that took
+  // some: see kLookBytes. A punctual pair asks after each while a deadline
+  // runs.
   Wait Step(Ready ready, Clock clock);
 
   // Why a queue no longer serves its driver; empty while it does.
@@ -238,8 +240,8 @@ class QueuePair {
   std::optional<Time> NotifyDeadline() const;
   void NotifyDue();
   void Look(Clock clock);
-  size_t ReadLimit() const;
-  bool RemapRings(NotifiedQueue& queue, bool look);
+  size_t BatchLimit() const;
+  bool RemapRings(NotifiedQueue& queue, bool remap);
   void ScheduleRemap();
   void CheckPoison();
   void Transmit(Clock clock);

@@ -222,10 +222,10 @@ Wait QueuePair<Port>::Step(Ready ready, Clock clock) {
     if (rx_) rx_->queue.ring().UnmapRings();
     if (tx_) tx_->queue.ring().UnmapRings();
   }
-  const bool look = !remap_at_ || now_ >= *remap_at_;
-  const bool rx_runs = rx_ && RemapRings(rx_->queue, look);
-  const bool tx_runs = tx_ && RemapRings(tx_->queue, look);
-  if (look) ScheduleRemap();
+  const bool remap = !remap_at_ || now_ >= *remap_at_;
+  const bool rx_runs = rx_ && RemapRings(rx_->queue, remap);
+  const bool tx_runs = tx_ && RemapRings(tx_->queue, remap);
+  if (remap) ScheduleRemap();
   if (tx_ && (ready.tx_kick || ready.port_writable)) tx_->pending = true;
   if (rx_ && ready.rx_kick) rx_->starved = false;
   if (ready.port_readable) port_has_more_ = true;
@@ -278,20 +278,37 @@ void QueuePair<Port>::NotifyDue() {
 // by then.
 template <PacketPort Port>
 void QueuePair<Port>::Look(Clock clock) {
-  if (bytes_since_look_ < kLookBytes && !(punctual_ && NotifyDeadline()))
-    return;
+  const bool must = punctual_ && NotifyDeadline();
+  if (bytes_since_look_ < kLookBytes && !must) return;
   bytes_since_look_ = 0;
   now_ = clock();
   NotifyDue();
 }
 
-// Whether the queue can be served. Rings whose translation went are looked up
-// again if `look`.
+// Packets that a batch may have.
 template <PacketPort Port>
-bool QueuePair<Port>::RemapRings(NotifiedQueue& queue, bool look) {
+size_t QueuePair<Port>::BatchLimit() const {
+  if (!punctual_) return kMaxBatch;
+  bool near = false;
+  if (const std::optional<Time> deadline = NotifyDeadline()) {
+    near = *deadline - now_ < kNear;
+  } else {
+    const auto begins_near = [](const NotifiedQueue& queue) {
+      const std::chrono::microseconds delay(queue.effective_params().max_usecs);
+      return delay > Time::zero() && delay < kNear;
+    };
+    near = (rx_ && begins_near(rx_->queue)) || (tx_ && begins_near(tx_->queue));
+  }
+  return near ? kNearBatch : kMaxBatch;
+}
+
+// Whether the queue can be served. Rings whose translation went are looked up
+// again if `remap`.
+template <PacketPort Port>
+bool QueuePair<Port>::RemapRings(NotifiedQueue& queue, bool remap) {
   if (queue.ring().broken()) return false;
   if (queue.ring().mapped()) return true;
-  if (!look || !queue.ring().MapRings()) return false;
+  if (!remap || !queue.ring().MapRings()) return false;
   if (tx_) tx_->pending = true;
   if (rx_) rx_->starved = false;
   return true;

@@ -44,8 +44,9 @@ template <PacketPort Port>
 size_t QueuePair<Port>::ReadBatch() {
   RxChains& chains = rx_->chains;
   size_t slots = 0;
+  const size_t limit = BatchLimit();
   if (expected_bytes_ <= kSmallBytes) {
-    slots = chains.CollectEach(expected_bytes_, ReadLimit());
+    slots = chains.CollectEach(expected_bytes_, std::min(rx_batch_, limit));
   }
   uint64_t in_chains = 0;  // that a read puts there
   if (slots == 0) {
@@ -86,24 +87,13 @@ size_t QueuePair<Port>::ReadBatch() {
   chains.Publish(now_);
   chains.GiveBack();
   if (came == slots) {
-    rx_batch_ = std::min(2 * slots, kMaxBatch);
+    // One that was held back says nothing of the next.
+    if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);
   } else {
     rx_batch_ = came + 1;
     port_has_more_ = false;
   }
   return came;
-}
-
-// Packets that the next read may ask for.
-template <PacketPort Port>
-size_t QueuePair<Port>::ReadLimit() const {
-  if (punctual_) {
-    const std::optional<Time> deadline = NotifyDeadline();
-    if (deadline && *deadline - now_ < kNear) {
-      return std::min(rx_batch_, kNearBatch);
-    }
-  }
-  return rx_batch_;
 }
 
 // What became of one read, whose first `in_chains` bytes are in the chains.
@@ -129,6 +119,7 @@ bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains) {
     return result.bytes != 0;
   }
   const size_t packet_bytes = result.bytes;
+  bytes_since_look_ += packet_bytes;
   Expect(packet_bytes);
   const bool direct = in_chains > 0;
   const bool fits = direct ? packet_bytes <= in_chains
@@ -170,6 +161,7 @@ size_t QueuePair<Port>::DeliverStaged() {
   RxChains& chains = rx_->chains;
   const Staged packet = staged_[staged_begin_];
   const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
+  bytes_since_look_ += packet.bytes;
   // Only now: the driver may have changed its mind meanwhile.
   if (const auto header = Admit(bytes, packet.bytes)) {
     if (CollectFor(packet.bytes)) {
@@ -228,7 +220,6 @@ void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   chains.Fill(packet_bytes);
   ++counters_.rx_packets;
   counters_.rx_bytes += packet_bytes - kHeaderBytes;
-  bytes_since_look_ += packet_bytes;
   if ((header.flags & kHeaderNeedsCsum) != 0) ++counters_.rx_csum;
   if (header.gso_type != kHeaderGsoNone) ++counters_.rx_gso;
   if ((header.gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;

@@ -46,7 +46,8 @@ void QueuePair<Port>::Gather() {
   iov_.clear();
   ios_.clear();
   tx_packets_.clear();
-  while (tx_packets_.size() < kMaxBatch) {
+  const size_t limit = BatchLimit();
+  while (tx_packets_.size() < limit) {
     TxPacket& packet = tx_packets_.emplace_back();
     if (!tx_->queue.ring().Pop(packet.chain)) {
       tx_packets_.pop_back();
@@ -153,6 +154,7 @@ bool QueuePair<Port>::Send() {
       const IoResult& result = ios_[next].result;
       const bool may_wait = next >= late && !(expired && done == 0);
       if (result.error == EAGAIN && may_wait) break;
+      bytes_since_look_ += packet.frame_bytes;
       Count(packet, result);
       ++next;
     }
@@ -180,7 +182,6 @@ void QueuePair<Port>::Count(const TxPacket& packet, const IoResult& result) {
     case 0:
       ++counters_.tx_packets;
       counters_.tx_bytes += packet.frame_bytes;
-      bytes_since_look_ += packet.frame_bytes;
       if ((packet.header.flags & kHeaderNeedsCsum) != 0) ++counters_.tx_csum;
       if (packet.header.gso_type != kHeaderGsoNone) ++counters_.tx_gso;
       if ((packet.header.gso_type & kHeaderGsoEcn) != 0) ++counters_.tx_ecn;

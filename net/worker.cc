@@ -208,13 +208,13 @@ void Worker::Run() {
     }
     const bool rx_kick = ready.rx_kick;
     const bool tx_kick = ready.tx_kick;
-    const Time now = Now();
-    if (busy_poll_.Wanted(now)) {
+    const bool may_poll = options_.busy_poll > Time::zero();
+    if (may_poll && busy_poll_.Wanted(Now())) {
       ready.polling = true;
       ready.port_readable = ready.rx_kick = ready.tx_kick = true;
     }
     wait = pair_.Step(ready, Now);
-    if (wait.worked) busy_poll_.OnWork(now);
+    if (may_poll && wait.worked) busy_poll_.OnWork(Now());
     WatchTap(wait);
     ReportChanges();
     // A kick of a queue that does not run: it may have become ready late.

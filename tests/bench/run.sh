@@ -14,10 +14,11 @@ usage() {
   cat <<'USAGE'
 usage: run.sh [--native | --vm] [--rounds N] [--engine NAME]
   --native       one queue pair and two against raw loops, where the time goes,
-                 how late notifications are, and a sweep of rx-usecs, on this machine; as root, or
-                 where any user may have namespaces and /dev/net/tun
-  --vm           against DPDK and a bare copier, and what coalescing does, in
-                 VMs without KVM
+                 how late notifications are, adaptive coalescing, and a sweep
+                 of rx-usecs, on this machine; as root, or where any user may
+                 have namespaces and /dev/net/tun
+  --vm           against DPDK and a bare copier, what coalescing does, and what
+                 DIM chooses, in VMs without KVM
   --rounds N     of each; 5 at least count for anything    (default: 9, VM: 5)
   --engine NAME  of the device, natively                   (default: auto)
 Nothing else should run on the machine meanwhile.

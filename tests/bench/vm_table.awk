@@ -3,14 +3,15 @@
 # Medians of what a bench scenario printed, as a Markdown table, and appended
 # to the file `tsv`: panel, group, series, median, least, most. Of percentages,
 # which come many times, the table has the geometric mean and its standard error:
-# an arithmetic one of ratios is the larger the more they differ.
+# an arithmetic one of ratios is the larger the more they differ. Those of 0
+# have no logarithm: they are left out, and counted.
 #   ROW bench WHO FIGURE VALUE
 #   ROW notify DIRECTION USECS/FRAMES FIGURE VALUE
 #   ROW dim LOAD FIGURE VALUE
 
 $2 == "ROW" && $3 == "bench" { add($5, $4, $6) }
 $2 == "ROW" && $3 == "notify" { notify = 1; add($4 " " $6, $5, $7) }
-$2 == "ROW" && $3 == "dim" { dim = 1; add($4, $5, $6) }
+$2 == "ROW" && $3 == "dim" { dim = 1; add($5, $4, $6) }
 
 # add(FIGURE, SERIES, VALUE): both keep the order in which they first came.
 function add(figure, series, value) {
@@ -35,12 +36,13 @@ function digest(figure, series,    n, v, i, j, t) {
 
 # Sets mean and deviation.
 function digest_ratios(figure, series,    n, v, i, logs, squares) {
-  n = split(values[figure, series], v, " ")
-  logs = squares = 0
-  for (i = 1; i <= n; i++) logs += log(v[i] > 0 ? v[i] : 0.1) / n
-  for (i = 1; i <= n; i++) {
-    squares += (log(v[i] > 0 ? v[i] : 0.1) - logs) ^ 2
+  split(values[figure, series], v, " ")
+  n = logs = squares = 0
+  for (i in v) {
+    if (v[i] + 0 > 0) { n++; logs += log(v[i]) } else stalled++
   }
+  if (n > 0) logs /= n
+  for (i in v) if (v[i] + 0 > 0) squares += (log(v[i]) - logs) ^ 2
   mean = exp(logs)
   deviation = n > 1 ? mean * sqrt(squares / (n - 1) / n) : 0
 }
@@ -60,6 +62,7 @@ END {
   for (s = 1; s <= ns; s++) {
     line = line " " all_series[s] " |"; rule = rule "---|"
   }
+  gsub("_", " ", line)
   print line "\n" rule
   for (f = 1; f <= nf; f++) {
     line = "| " figures[f] " |"
@@ -77,5 +80,6 @@ END {
     gsub("_", " ", line)
     print line
   }
+  if (stalled) print "\n" stalled " times nothing moved at all."
   print ""
 }

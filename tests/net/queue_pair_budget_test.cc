@@ -91,12 +91,14 @@ TEST_P(BudgetTest, WhatIsDueDoesNotWaitForTheLastLargePacketReceived) {
 TEST_P(BudgetTest, WhatIsDueDoesNotWaitForTheOtherDirection) {
   Start(kPatient);
   OfferTx(Packet(Frame(kMaxFrameBytes), kTcp4));
-  ReceiveLarge(1);
+  ReceiveLarge(kLarge);
+  int before = 0;  // packets that were read before the notification
+  port.on_read = [&] { before += tx_injects() == 0 ? 1 : 0; };
   pair.Step({.port_readable = true, .tx_kick = true},
-            Passing(milliseconds(300)));
-  EXPECT_EQ(rx.DrainUsed(), 1U);
-  EXPECT_EQ(tx_injects(), 1U);
-  EXPECT_EQ(rx_injects(), 0U);
+            Passing(milliseconds(200)));
+  EXPECT_EQ(before, 2);
+  EXPECT_EQ(rx.DrainUsed(), kLarge);
+  EXPECT_EQ(tx.DrainUsed(), 1U);
 }
 
 TEST_P(BudgetTest, AStepOfSmallPacketsAsksForTheTimeOnce) {
@@ -117,20 +119,31 @@ class PunctualTest : public BudgetTest {
     ForceDriverOk();
   }
 
+  void StartPunctual(Direction direction, const tests::DriverQueue& queue,
+                     uint32_t max_usecs) {
+    const coalesce::Params params = {.max_packets = 1000,
+                                     .max_usecs = max_usecs};
+    ASSERT_TRUE(punctual
+                    .Start(direction, queue.info(), features,
+                           Virtqueue::Start::kFresh, params, now)
+                    .ok());
+  }
+
   // All that is there, with that delay.
   void Receive(uint32_t max_usecs, Time step) {
-    ASSERT_TRUE(
-        punctual
-            .Start(
-                Direction::kRx, rx.info(), features, Virtqueue::Start::kFresh,
-                coalesce::Params{.max_packets = 1000, .max_usecs = max_usecs},
-                now)
-            .ok());
+    StartPunctual(Direction::kRx, rx, max_usecs);
     ReceiveSmall();
     punctual.Step({.port_readable = true}, Passing(step));
     ASSERT_EQ(rx.DrainUsed(), kSmall);
   }
+  void Send(uint32_t max_usecs) {
+    StartPunctual(Direction::kTx, tx, max_usecs);
+    for (uint32_t i = 0; i < kSmall; ++i) OfferTx(Packet(Frame(60)));
+    punctual.Step({.tx_kick = true}, clock);
+    ASSERT_EQ(tx.DrainUsed(), kSmall);
+  }
   size_t LargestRead() const { return std::ranges::max(port.read_batches); }
+  size_t LargestWrite() const { return std::ranges::max(port.write_batches); }
 
   static constexpr size_t kNearBatch = QueuePair<tests::ScriptPort>::kNearBatch;
   QueuePair<tests::ScriptPort> punctual{device, 0, kMtu, true};
@@ -148,10 +161,21 @@ TEST_P(PunctualTest, ReadsAsManyAsEverWhereTheDeadlineIsFar) {
   EXPECT_GE(LargestRead(), std::min(port.at_once, 2 * kNearBatch));
 }
 
+TEST_P(PunctualTest, SendsFewPacketsAtOnceShortlyBeforeADeadline) {
+  Send(40);
+  EXPECT_EQ(LargestWrite(), std::min(port.at_once, kNearBatch));
+}
+
+TEST_P(PunctualTest, SendsAsManyAsEverWhereTheDeadlineIsFar) {
+  Send(4000);
+  EXPECT_EQ(LargestWrite(), std::min<size_t>(port.at_once, kSmall));
+}
+
 TEST_P(PunctualTest, LooksAtTheTimeAfterEachBatch) {
   Receive(40, std::chrono::microseconds(50));
   EXPECT_EQ(punctual.counters().rx_queue.due_to(FlushCause::kTime), asked - 1);
-  EXPECT_GE(asked, 5U);
+  EXPECT_GE(asked, kSmall / kNearBatch);
+  EXPECT_LE(LargestRead(), kNearBatch) << "the next deadline will be near";
 }
 
 TEST_P(PunctualTest, AsksForTheTimeOnceWhereNoPacketWaits) {

@@ -340,7 +340,8 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   } while (wait.again && steps < 1000);
   EXPECT_EQ(eager.deepest, 1);
   EXPECT_EQ(port.written.size(), 1001U);
-  EXPECT_GE(steps, 1000 / 64) << "a step ends at its budget";
+  EXPECT_GE(steps, 1000 / int{QueuePair<tests::ScriptPort>::kBudget})
+      << "a step ends at its budget";
 }
 
 TEST_P(PairNotifyTest, Row130_BeforeDriverOkIsInForceTheNotificationStaysOwed) {

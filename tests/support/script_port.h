@@ -31,6 +31,7 @@ struct PortScript {
 
   std::deque<Read> reads;  // in order; then EAGAIN
   uint64_t read_calls = 0;
+  std::function<void()> on_read;  // before anything is looked at
 
   std::deque<int> write_errors;  // of the next writes; then `write_error`
   int write_error = 0;
@@ -64,6 +65,7 @@ class ScriptPort {
  private:
   net::IoResult ReadOne(std::span<const iovec> to) {
     ++script_->read_calls;
+    if (script_->on_read) script_->on_read();
     if (script_->reads.empty()) return {.error = EAGAIN};
     const PortScript::Read read = std::move(script_->reads.front());
     script_->reads.pop_front();
