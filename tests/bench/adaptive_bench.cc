@@ -101,8 +101,7 @@ int Main(int argc, char** argv) {
       "Adaptive coalescing, --timer-poll-usecs 100; median (least..most) of {} "
       "rounds; the wait is\na packet's, on average, in us\n\n"
       "| | setting | ring | packets/s | notifications/s | per packet | off / "
-      "this | "
-      "wait |\n|---|---|---|---|---|---|---|---|\n",
+      "this | wait |\n|---|---|---|---|---|---|---|---|\n",
       rounds);
   for (const Load& load : kLoads) {
     std::vector<Figures> all(settings.size());

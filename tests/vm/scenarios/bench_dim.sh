@@ -5,7 +5,8 @@
 # of loads that follow one another: how often it set each rx-usecs, by the
 # device's log, and interrupts per second. Control-queue gate lifted. Prints
 #   ROW dim LOAD FIGURE VALUE
-# and what was set over time, as far as the device logged it: ten a second. tests/bench/run.sh makes a table of it.
+# and what was set over time, as far as the device logged it: ten a second.
+# tests/bench/run.sh makes a table of it.
 
 SECONDS_EACH=${SECONDS_EACH:-6}
 PACED_US=${PACED_US:-100}  # between two packets of the paced load
