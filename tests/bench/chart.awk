@@ -27,7 +27,7 @@ function head(text) {
   head_y[heads] = y; head_text[heads] = text
 }
 function x(value, panel_number) {
-  return left + width * value / limit[panel_number]
+  return left + (limit[panel_number] > 0 ? width * value / limit[panel_number] : 0)
 }
 
 END {

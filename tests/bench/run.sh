@@ -8,6 +8,7 @@
 #   figures.tsv  median, least and most of every figure
 #   sweep-notifications.svg, sweep-wait.svg
 #                what rx-usecs does, theory beside measurement
+#   dim.svg      what DIM chose over time
 set -euo pipefail
 
 usage() {
@@ -19,7 +20,8 @@ usage: run.sh [--native | --vm] [--rounds N] [--engine NAME]
                  have namespaces and /dev/net/tun
   --vm           against DPDK and a bare copier, what coalescing does, and what
                  DIM chooses, in VMs without KVM
-  --rounds N     of each; 5 at least count for anything    (default: 9, VM: 5)
+  --rounds N     of each; 5 at least count for anything    (default: 9, VM: 5);
+                 not of what goes by icount, which repeats itself
   --engine NAME  of the device, natively                   (default: auto)
 Nothing else should run on the machine meanwhile.
 USAGE
@@ -51,16 +53,17 @@ fi
   cmake --preset release "${launcher[@]}" && cmake --build --preset release
 } >"$out/build.log" 2>&1 || { tail -n 60 "$out/build.log" >&2; exit 1; }
 
-# boot MODULE KERNEL SCENARIO: runs a scenario; its rows are in its log.
+# boot LOG MODULE KERNEL SCENARIO [ARGS...]: runs a scenario; its rows are in its
+# log.
 boot() {
-  tests/vm/boot.sh --build "$build" --module "$1" --kernel "$2" --no-checks \
-    --timeout 1200 --scenario "tests/vm/scenarios/$3.sh" \
-    --log "$out/$3.$2.log" --env "ROUNDS=${rounds:-5}" >&2
+  tests/vm/boot.sh --build "$build" --module "$2" --kernel "$3" --no-checks \
+    --timeout 1800 --scenario "tests/vm/scenarios/$4.sh" --log "$1" \
+    --env "ROUNDS=${rounds:-5}" "${@:5}" >&2
 }
 
 # Prints all tables; fails if one is missing.
 tables() {
-  local failed=0 scenario module kernel poll
+  local failed=0 scenario module kernel options args poll log title
   if ((native)); then
     if "$build/tests/bench/native_bench" --engine "$engine" \
       --rounds "${rounds:-9}" --tsv "$out/native.tsv"; then
@@ -79,17 +82,30 @@ tables() {
       failed=1
   fi
   if ((vm)); then
-    while read -r module kernel scenario; do
-      boot "$module" "$kernel" "$scenario" </dev/null ||
-        { failed=1; continue; }
-      awk -v tsv="$out/figures.tsv" -v kernel="$kernel" \
-        -f tests/bench/vm_table.awk "$out/$scenario.$kernel.log"
+    while read -r module kernel scenario options; do
+      read -ra args <<<"$options"
+      log=$out/$scenario.$kernel.log title=$kernel
+      if [[ $options == --icount* ]]; then
+        log=$out/$scenario.$kernel.icount.log title="$kernel, icount"
+      fi
+      # What failed may have its rows all the same.
+      boot "$log" "$module" "$kernel" "$scenario" "${args[@]}" </dev/null ||
+        failed=1
+      grep -q ' ROW ' "$log" || continue
+      awk -v tsv="$out/figures.tsv" -v kernel="$title" \
+        -f tests/bench/vm_table.awk "$log"
     done <<'RUNS'
 stock 6.12 bench
 open 6.12 bench_notify
 open 7.3 bench_notify
-open 6.12 bench_dim
+open 6.12 bench_notify --icount --env ROUNDS=0 --env TCP_ROUNDS=24 --env TCP_SETTINGS=0/1,100/64
+open 7.3 bench_notify --icount --env ROUNDS=0 --env TCP_ROUNDS=24 --env TCP_SETTINGS=0/1,100/64
+open 6.12 dim --icount --env ROUNDS=3 --env SECONDS_EACH=4 --env LOADS=low,paced,in_turn,full,in_turn_again,low_again
 RUNS
+    if grep -q ' CHOICE ' "$out/dim.6.12.icount.log"; then
+      awk -f tests/bench/dim_chart.awk "$out/dim.6.12.icount.log" \
+        >"$out/dim.svg" || failed=1
+    fi
   fi
   return "$failed"
 }

@@ -52,8 +52,8 @@ END {
     print "What coalescing (usecs/frames) saves and costs, in the VM with " \
       "Linux " kernel ": median (least..most)\n"
   } else if (dim) {
-    print "What adaptive-rx of Linux " kernel " sets how often, and the " \
-      "interrupts: median (least..most)\n"
+    print "How long adaptive-rx of Linux " kernel " had each rx-usecs set, " \
+      "how often it changed it, and what came of it: median (least..most)\n"
   } else {
     print "In the VM, Linux " kernel ", with virtio-vdpa as the consumer: " \
       "median (least..most)\n"

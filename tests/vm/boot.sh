@@ -9,7 +9,7 @@ usage() {
   cat <<'USAGE'
 usage: boot.sh --build DIR --module open|stock --scenario FILE
                [--kernel 6.12|7.3] [--timeout SECONDS] [--log FILE]
-               [--env K=V]... [--no-checks]
+               [--env K=V]... [--no-checks] [--icount]
 
   --build DIR      build folder, holds daemon/vduse-net and tests/tools/
   --module         vduse without the control-queue gate, or the stock module
@@ -20,6 +20,9 @@ usage: boot.sh --build DIR --module open|stock --scenario FILE
                    (default: DIR/vm-logs/SCENARIO.MODULE.KERNEL.log)
   --env K=V        a variable for the scenario
   --no-checks      the scenario need not check anything (the demo)
+  --icount         QEMU's icount: the VM's clock counts executed instructions, a
+                   nanosecond each, and its CPUs take turns. What else the host
+                   does is not seen in it. Only with the accelerator tcg
   --verbose        show every line, not the results alone
 environment: VDUSE_NET_CACHE (kernel cache), VDUSE_NET_VM_MEMORY (MiB),
 VDUSE_NET_ACCEL (QEMU's accelerator: tcg unless set; kvm where it works)
@@ -33,12 +36,13 @@ die() {
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 args=("$@")
-build='' module='' scenario='' log='' timeout=300 series=6.12
+build='' module='' scenario='' log='' timeout=300 series=6.12 icount=0
 env=() need_checks=1 verbose=0
 while (($# > 0)); do
   case $1 in
     -h | --help) usage; exit 0 ;;
     --no-checks) need_checks=0; shift; continue ;;
+    --icount) icount=1; shift; continue ;;
     --verbose) verbose=1; shift; continue ;;
     --*) (($# > 1)) || die "$1 needs a value" ;;
     *) usage >&2; die "unknown argument '$1'" ;;
@@ -108,13 +112,18 @@ trap 'exit 130' INT TERM HUP
 
 "$here/image.sh" --build "$build" --kernel "$kernel" --module "$module" \
   --scenario "$scenario" --output "$work/initrd" --env "KERNEL=$series" \
-  --env "NEEDS=$needs" "${guest_kernel[@]}" \
+  --env "NEEDS=$needs" --env "ICOUNT=$icount" "${guest_kernel[@]}" \
   "${env[@]}" ||
   die "no initramfs, see above"
 
 # A /dev/kvm may be there and fail in the middle of a boot: it is for those
 # who know that theirs works.
 accel=${VDUSE_NET_ACCEL:-tcg,thread=multi}
+clock=()
+if ((icount)); then
+  [[ $accel == tcg* ]] || die "--icount does not go with VDUSE_NET_ACCEL=$accel"
+  accel=tcg,thread=single clock=(-icount "shift=0,sleep=off")
+fi
 # In emulation `rep movsb` goes byte by byte: the kernel shall copy otherwise.
 cpu=max,-erms,-fsrm
 
@@ -122,8 +131,8 @@ SECONDS=0
 start=${EPOCHREALTIME/./}
 # The results come out of QEMU's standard output, kernel messages go to a
 # file, QEMU's own complaints to another.
-exec 4< <(exec "$emulator" -machine q35 -accel "$accel" -cpu "$cpu" \
-  -smp 2 -m "${VDUSE_NET_VM_MEMORY:-$memory}" -no-reboot -nodefaults \
+exec 4< <(exec "$emulator" -machine q35 -accel "$accel" "${clock[@]}" \
+  -cpu "$cpu" -smp 2 -m "${VDUSE_NET_VM_MEMORY:-$memory}" -no-reboot -nodefaults \
   "${disk[@]}" -display none -monitor none -serial "file:$work/console" \
   -chardev file,id=results,path=/dev/stdout -device virtio-serial-pci \
   -device virtserialport,chardev=results,name=results \

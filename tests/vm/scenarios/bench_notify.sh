@@ -16,7 +16,7 @@ INTERVAL_US=${INTERVAL_US:-1000}
 PINGS=${PINGS:-50}
 # 1 is off, too, and the driver's transmit side takes no 0.
 SETTINGS=${SETTINGS:-0/1 20/8 100/64 200/64 2000/64 8000/64}
-TCP_SETTINGS=${TCP_SETTINGS:-0/1 100/64 2000/64}
+TCP_SETTINGS=${TCP_SETTINGS:-0/1,100/64,2000/64}
 TCP_ROUNDS=${TCP_ROUNDS:-40}
 TCP_WINDOW=${TCP_WINDOW:-0.5}  # seconds
 
@@ -37,16 +37,16 @@ moved() { c cat "/sys/class/net/$CONSUMER/statistics/$1_bytes"; }
 # what it had with the first one in the same round.
 tcp() {
   local direction=$1 figure=$2 args=()
-  local flow round i setting begin bytes mbit first
+  local flow round i setting begin bytes kbit first
   local -a all
-  read -ra all <<<"$TCP_SETTINGS"
+  IFS=, read -ra all <<<"$TCP_SETTINGS"
   progress "$figure, $direction"
   [[ $direction == rx ]] || args=(-R)
   iperf3 -c "$CONSUMER_IP" -t 3600 "${args[@]}" >/tmp/flow 2>&1 3>&- &
   flow=$!
   nap 2
   for ((round = 0; round < TCP_ROUNDS; round++)); do
-    local -A mbits=()
+    local -A kbits=()
     for ((i = 0; i < ${#all[@]}; i++)); do
       setting=${all[(i + round) % ${#all[@]}]}
       with "$direction" "$setting"
@@ -56,15 +56,15 @@ tcp() {
       nap "$TCP_WINDOW"
       now
       bytes=$(($(moved "$direction") - bytes))
-      mbits[$setting]=$((bytes * 8 / (NOW - begin)))
+      kbits[$setting]=$((bytes * 8000 / (NOW - begin)))
     done
-    first=${mbits[${all[0]}]}
+    first=${kbits[${all[0]}]}
     ((first > 0)) || die iperf3 "nothing moved: $(tail -n 3 /tmp/flow)"
     for setting in "${all[@]}"; do
-      mbit=${mbits[$setting]}
-      row "$direction" "$setting" "${figure}_mbit" "$mbit"
+      kbit=${kbits[$setting]}
+      row "$direction" "$setting" "${figure}_mbit" "$((kbit / 1000))"
       row "$direction" "$setting" "${figure}_percent" \
-        "$((mbit * 1000 / first))e-1"
+        "$((kbit * 10000 / first))e-2"
     done
   done
   kill "$flow"

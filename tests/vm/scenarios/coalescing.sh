@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# `ethtool -C`, `ethtool -Q` and adaptive coalescing rule the interrupts that
-# the consumer sees. Control-queue gate lifted.
+# `ethtool -C` and `ethtool -Q` rule the interrupts that the consumer sees; for
+# `adaptive-rx` see dim.sh. Control-queue gate lifted.
 #
 # The flow is paced: at saturation the consumer polls and needs few interrupts
 # whatever the setting.
@@ -80,39 +80,6 @@ per_queue() {
   figures "bound=$BOUND"
 }
 check per-queue per_queue
-set_off rx
-set_off tx
-
-# --- Adaptive ---------------------------------------------------------------
-
-# What DIM sets, as the device's log has it: "VQ_SET ... usecs=N". Prints each
-# value since a size of the log, in order.
-dim_values() {
-  tail -c +$(($1 + 1)) "$DEVICE_LOG" | sed -nE 's/.*VQ_SET.*usecs=([0-9]+).*/\1/p'
-}
-# dim_phase NAME COMMAND...: records the values under a load.
-dim_phase() {
-  local name=$1 mark values
-  shift
-  mark=$(stat -c %s "$DEVICE_LOG")
-  "$@" >/tmp/phase 2>&1 || { cat /tmp/phase; return 1; }
-  values=$(dim_values "$mark" | tr '\n' ' ')
-  DIM_RECORD+="$name: ${values:-no change }"
-}
-iperf_server
-adaptive() {
-  local mark
-  DIM_RECORD=
-  mark=$(stat -c %s "$DEVICE_LOG")
-  et -C "$CONSUMER" adaptive-rx on 2>&1 || return 1
-  dim_phase full iperf -t 3 -P 2 || return 1
-  dim_phase small-packets iperf -t 2 -u -b 2M -l 200 || return 1
-  dim_phase low measure_flow rx 600 5000 || return 1
-  et -C "$CONSUMER" adaptive-rx off 2>&1 || return 1
-  echo "$DIM_RECORD"
-  (($(dim_values "$mark" | sort -u | wc -l) >= 2))
-}
-check adaptive-rx adaptive
 set_off rx
 set_off tx
 
