@@ -104,10 +104,10 @@ class QueuePair {
   // After a batch the clock is looked at if so many bytes were moved, as large
   // packets take their time: a batch of the wire's packets is less.
   static constexpr uint64_t kLookBytes = 48 << 10;
-  // A punctual pair has no more packets in a batch while a deadline is nearer
-  // than that, which is what many of them take.
-  static constexpr size_t kNearBatch = 4;
-  static constexpr Time kNear = std::chrono::microseconds(50);
+  // What a punctual pair expects a packet to take, the port's part included: it
+  // begins no more than can be moved before the next deadline. Large packets
+  // take longer.
+  static constexpr Time kPacketTime = std::chrono::microseconds(2);
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
 

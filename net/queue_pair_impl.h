@@ -285,21 +285,25 @@ void QueuePair<Port>::Look(Clock clock) {
   NotifyDue();
 }
 
-// Packets that a batch may have.
+// Packets that a batch may have. Where no deadline runs, the batch may begin
+// one.
 template <PacketPort Port>
 size_t QueuePair<Port>::BatchLimit() const {
   if (!punctual_) return kMaxBatch;
-  bool near = false;
+  Time left = Time::max();
   if (const std::optional<Time> deadline = NotifyDeadline()) {
-    near = *deadline - now_ < kNear;
+    left = *deadline - now_;
   } else {
-    const auto begins_near = [](const NotifiedQueue& queue) {
-      const std::chrono::microseconds delay(queue.effective_params().max_usecs);
-      return delay > Time::zero() && delay < kNear;
+    const auto consider = [&](const NotifiedQueue& queue) {
+      const Time delay =
+          std::chrono::microseconds(queue.effective_params().max_usecs);
+      if (delay > Time::zero()) left = std::min(left, delay);
     };
-    near = (rx_ && begins_near(rx_->queue)) || (tx_ && begins_near(tx_->queue));
+    if (rx_) consider(rx_->queue);
+    if (tx_) consider(tx_->queue);
   }
-  return near ? kNearBatch : kMaxBatch;
+  return static_cast<size_t>(
+      std::clamp<int64_t>(left / kPacketTime, 1, kMaxBatch));
 }
 
 // Whether the queue can be served. Rings whose translation went are looked up

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <functional>
 #include <utility>
+#include <vector>
 
 #include "tests/net/queue_pair_fixture.h"
 
 namespace net {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -136,46 +138,56 @@ class PunctualTest : public BudgetTest {
     punctual.Step({.port_readable = true}, Passing(step));
     ASSERT_EQ(rx.DrainUsed(), kSmall);
   }
-  void Send(uint32_t max_usecs) {
+  void Send(uint32_t max_usecs, Time step) {
     StartPunctual(Direction::kTx, tx, max_usecs);
     for (uint32_t i = 0; i < kSmall; ++i) OfferTx(Packet(Frame(60)));
-    punctual.Step({.tx_kick = true}, clock);
+    punctual.Step({.tx_kick = true}, Passing(step));
     ASSERT_EQ(tx.DrainUsed(), kSmall);
   }
   size_t LargestRead() const { return std::ranges::max(port.read_batches); }
   size_t LargestWrite() const { return std::ranges::max(port.write_batches); }
 
-  static constexpr size_t kNearBatch = QueuePair<tests::ScriptPort>::kNearBatch;
+  static constexpr size_t kFew = 4;
+  static constexpr uint32_t kTimeForFew =
+      kFew * QueuePair<tests::ScriptPort>::kPacketTime / microseconds(1);
   QueuePair<tests::ScriptPort> punctual{device, 0, kMtu, true};
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, PunctualTest, kEveryPair, PairName);
 
 TEST_P(PunctualTest, ReadsFewPacketsAtOnceShortlyBeforeADeadline) {
-  Receive(40, Time::zero());
-  EXPECT_EQ(LargestRead(), std::min(port.at_once, kNearBatch));
+  Receive(kTimeForFew, Time::zero());
+  EXPECT_EQ(LargestRead(), std::min(port.at_once, kFew));
 }
 
 TEST_P(PunctualTest, ReadsAsManyAsEverWhereTheDeadlineIsFar) {
   Receive(4000, Time::zero());
-  EXPECT_GE(LargestRead(), std::min(port.at_once, 2 * kNearBatch));
+  EXPECT_GE(LargestRead(), std::min(port.at_once, 2 * kFew));
 }
 
 TEST_P(PunctualTest, SendsFewPacketsAtOnceShortlyBeforeADeadline) {
-  Send(40);
-  EXPECT_EQ(LargestWrite(), std::min(port.at_once, kNearBatch));
+  Send(kTimeForFew, Time::zero());
+  EXPECT_EQ(LargestWrite(), std::min(port.at_once, kFew));
 }
 
 TEST_P(PunctualTest, SendsAsManyAsEverWhereTheDeadlineIsFar) {
-  Send(4000);
+  Send(4000, Time::zero());
   EXPECT_EQ(LargestWrite(), std::min<size_t>(port.at_once, kSmall));
 }
 
+TEST_P(PunctualTest, SendsNoMoreThanFitBeforeTheDeadline) {
+  // Of 8 packets' time a batch takes 3, then another, then it is over.
+  const auto packet = QueuePair<tests::ScriptPort>::kPacketTime;
+  Send(static_cast<uint32_t>(8 * packet / microseconds(1)), 3 * packet);
+  if (port.at_once < kSmall) return;
+  EXPECT_EQ(port.write_batches, (std::vector<size_t>{8, 5, 2, 8, 1}));
+}
+
 TEST_P(PunctualTest, LooksAtTheTimeAfterEachBatch) {
-  Receive(40, std::chrono::microseconds(50));
+  Receive(kTimeForFew, microseconds(50));
   EXPECT_EQ(punctual.counters().rx_queue.due_to(FlushCause::kTime), asked - 1);
-  EXPECT_GE(asked, kSmall / kNearBatch);
-  EXPECT_LE(LargestRead(), kNearBatch) << "the next deadline will be near";
+  EXPECT_GE(asked, kSmall / kFew);
+  EXPECT_LE(LargestRead(), kFew) << "the next deadline will be near";
 }
 
 TEST_P(PunctualTest, AsksForTheTimeOnceWhereNoPacketWaits) {
