@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What adaptive coalescing does to a worker over a real TAP, whose driver does
-// not poll instead of being notified: packets that come alone, and as many as
-// can be.
+// not poll instead of being notified: packets that come alone, as many as can
+// be, and as many with pauses in between.
 //   adaptive_bench [--rounds N] [--round-ms N]
 #include <fmt/format.h>
 
@@ -37,24 +37,21 @@ struct Load {
   const char* name;
   Time gap;
   int rounds_each;  // so many lengths of a round, to see enough packets
-  net::Direction direction;
+  Time on{}, off{};
 };
-constexpr Load kLoads[] = {{.name = "rx, 100 a second",
-                            .gap = milliseconds(10),
-                            .rounds_each = 5,
-                            .direction = net::Direction::kRx},
-                           {.name = "tx, 100 a second",
-                            .gap = milliseconds(10),
-                            .rounds_each = 5,
-                            .direction = net::Direction::kTx},
-                           {.name = "rx, full load",
-                            .gap = microseconds(1),
-                            .rounds_each = 1,
-                            .direction = net::Direction::kRx},
-                           {.name = "tx, full load",
-                            .gap = microseconds(1),
-                            .rounds_each = 1,
-                            .direction = net::Direction::kTx}};
+constexpr Load kLoads[] = {
+    {.name = "100 a second", .gap = milliseconds(10), .rounds_each = 5},
+    {.name = "full load", .gap = microseconds(1), .rounds_each = 1},
+    {.name = "1 ms full, 1 ms none",
+     .gap = microseconds(1),
+     .rounds_each = 1,
+     .on = milliseconds(1),
+     .off = milliseconds(1)},
+    {.name = "20 ms full, 20 ms none",
+     .gap = microseconds(1),
+     .rounds_each = 1,
+     .on = milliseconds(20),
+     .off = milliseconds(20)}};
 
 // What came of a setting.
 struct Figures {
@@ -62,15 +59,25 @@ struct Figures {
   Series per_packet;
   Series per_second;
   Series wait;  // microseconds, mean
+  Series switched;
 };
 
-void Measure(const Load& load, const coalesce::Setting& setting,
-             uint32_t queue_size, Time length, Figures& figures) {
+// The only ones that may let packets through under load.
+bool HasTarget(const coalesce::Setting& setting) {
+  return setting.goal &&
+         setting.goal->kind == coalesce::Goal::Kind::kTargetLatency;
+}
+
+void Measure(const Load& load, net::Direction direction,
+             const coalesce::Setting& setting, uint32_t queue_size, Time length,
+             Figures& figures) {
   const Undisturbed undisturbed;
-  const Notified outcome = WatchedQueue({.direction = load.direction,
+  const Notified outcome = WatchedQueue({.direction = direction,
                                          .coalescing = setting,
                                          .at_once = 1,
                                          .gap = load.gap,
+                                         .on = load.on,
+                                         .off = load.off,
                                          .queue_size = queue_size},
                                         microseconds(100))
                                .Run(length * load.rounds_each);
@@ -82,6 +89,7 @@ void Measure(const Load& load, const coalesce::Setting& setting,
   figures.per_second.Add(notifications / seconds);
   figures.wait.Add(static_cast<double>(outcome.waited.count()) / 1000 /
                    packets);
+  figures.switched.Add(static_cast<double>(outcome.switched));
 }
 
 int Main(int argc, char** argv) {
@@ -99,27 +107,33 @@ int Main(int argc, char** argv) {
   }
   fmt::print(
       "Adaptive coalescing, --timer-poll-usecs 100; median (least..most) of {} "
-      "rounds; the wait is\na packet's, on average, in us\n\n"
+      "rounds; the wait is\na packet's, on average, in us; switched: how often "
+      "a target latency went over to waiting, or back\n\n"
       "| | setting | ring | packets/s | notifications/s | per packet | off / "
-      "this | wait |\n|---|---|---|---|---|---|---|---|\n",
+      "this | wait | switched |\n|---|---|---|---|---|---|---|---|---|\n",
       rounds);
   for (const Load& load : kLoads) {
-    std::vector<Figures> all(settings.size());
-    for (uint64_t round = 0; round < rounds; ++round) {
-      for (size_t i = 0; i < settings.size(); ++i) {
-        Measure(load, settings[i], kCases[i].queue_size, length, all[i]);
+    for (const auto direction : {net::Direction::kRx, net::Direction::kTx}) {
+      std::vector<Figures> all(settings.size());
+      for (uint64_t round = 0; round < rounds; ++round) {
+        for (size_t i = 0; i < settings.size(); ++i) {
+          Measure(load, direction, settings[i], kCases[i].queue_size, length,
+                  all[i]);
+        }
       }
-    }
-    size_t off = 0;
-    for (size_t i = 0; i < settings.size(); ++i) {
-      const Figures& figures = all[i];
-      if (settings[i] == coalesce::Setting()) off = i;
-      fmt::print("| {} | {} | {} | {} | {} | {} | {} | {} |\n", load.name,
-                 kCases[i].setting, kCases[i].queue_size,
-                 figures.packets_per_second.Text(), figures.per_second.Text(),
-                 figures.per_packet.Text(),
-                 all[off].per_packet.DividedBy(figures.per_packet).Text(),
-                 figures.wait.Text());
+      size_t off = 0;
+      for (size_t i = 0; i < settings.size(); ++i) {
+        const Figures& figures = all[i];
+        if (settings[i] == coalesce::Setting()) off = i;
+        fmt::print("| {}, {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                   direction == net::Direction::kRx ? "rx" : "tx", load.name,
+                   kCases[i].setting, kCases[i].queue_size,
+                   figures.packets_per_second.Text(), figures.per_second.Text(),
+                   figures.per_packet.Text(),
+                   all[off].per_packet.DividedBy(figures.per_packet).Text(),
+                   figures.wait.Text(),
+                   HasTarget(settings[i]) ? figures.switched.Text() : "–");
+      }
     }
   }
   fmt::print("\n");

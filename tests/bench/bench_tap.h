@@ -33,7 +33,8 @@ class BenchTap {
   base::UniqueFd TakeQueue(size_t index) { return std::move(queues_[index]); }
 
   // Sends `count` packets out of the interface, of so many bytes each: they
-  // wait in its queues. Spread over the queues by flow.
+  // wait in its queues, as far as these have room. Spread over the queues by
+  // flow.
   void Fill(size_t frame_bytes, size_t count);
 
  private:

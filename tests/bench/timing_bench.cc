@@ -6,11 +6,14 @@
 //   timing_bench [--rounds N] [--round-ms N] [--timer-poll-usecs N]
 // Exits with 1 if a bound was exceeded.
 #include <fmt/format.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <map>
-#include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/bench/measure.h"
@@ -28,6 +31,41 @@ constexpr uint32_t kBurst = 32;
 constexpr uint32_t kUsecs[] = {8, 16, 50, 100, 1000};
 // So many notifications brought about by the time make a percentile.
 constexpr size_t kLeastSamples = 100;
+constexpr size_t kColumns = 4;  // of the table: both directions, both kinds
+
+// How late what waits for a deadline is: notifications that the time brings
+// about, or a thread that does nothing else.
+class Lateness {
+ public:
+  // What took longer than `limit` is late.
+  void Add(std::vector<Time> round, Time limit) {
+    if (round.size() < kLeastSamples) return;
+    const auto at =
+        round.begin() + static_cast<std::ptrdiff_t>(round.size() * 99 / 100);
+    std::nth_element(round.begin(), at, round.end());
+    late99_.Add(static_cast<double>(at->count()) / 1000);
+    ++rounds_;
+    all_ += round.size();
+    over_ += static_cast<uint64_t>(std::count_if(
+        round.begin(), round.end(), [&](Time late) { return late > limit; }));
+  }
+
+  size_t rounds() const { return rounds_; }  // with enough of them
+  // The 99th percentile of each round, microseconds.
+  const Series& late99() const { return late99_; }
+  // Of all rounds together.
+  double PercentLate() const {
+    return all_ == 0
+               ? 0
+               : static_cast<double>(over_) * 100 / static_cast<double>(all_);
+  }
+
+ private:
+  size_t rounds_ = 0;
+  Series late99_;
+  uint64_t all_ = 0;
+  uint64_t over_ = 0;
+};
 
 struct Cell {
   coalesce::Params params;
@@ -37,9 +75,7 @@ struct Cell {
   uint64_t notifications = 0;
   uint64_t bound = 0;
   bool exceeded = false;
-  size_t percentiles = 0;
-  Series late50 = {};  // microseconds
-  Series late99 = {};
+  Lateness lateness = {};
 };
 
 std::vector<Cell> Cells() {
@@ -59,47 +95,46 @@ std::vector<Cell> Cells() {
   return cells;
 }
 
-// How late a thread is that does nothing but look at the clock until a
-// deadline: what the machine takes, whatever is done with it. Microseconds, the
-// 99th percentile.
-double ClockLateUsecs(PinnedThread& thread, Time delay, Time length) {
+// How late a thread is that does nothing but wait for one deadline after
+// another as the worker does, asleep and looking at the clock for the last
+// `poll`: what the machine takes, whatever is done with it.
+std::vector<Time> MachineLateness(PinnedThread& thread, Time delay, Time length,
+                                  Time poll) {
   const Undisturbed undisturbed;
   std::vector<Time> lateness;
   lateness.reserve(static_cast<size_t>(length / delay) + 1);
   thread.Start([&] {
     const Undisturbed like_the_worker;
+    prctl(PR_SET_TIMERSLACK, 1UL);
     const Time end = Now() + length;
     for (Time now = Now(); now < end;) {
       const Time deadline = now + delay;
-      while (now < deadline) now = Now();
+      if (delay > poll) std::this_thread::sleep_for(delay - poll);
+      do {
+        now = Now();
+      } while (now < deadline);
       lateness.push_back(now - deadline);
     }
   });
   while (!thread.done()) {  // as the driver does
   }
   thread.Wait();
-  const auto at = lateness.begin() +
-                  static_cast<std::ptrdiff_t>(lateness.size() * 99 / 100);
-  std::nth_element(lateness.begin(), at, lateness.end());
-  return static_cast<double>(at->count()) / 1000;
+  return lateness;
 }
 
-void Measure(Cell& cell, Time length, Time timer_poll) {
+void Measure(Cell& cell, Time length, Time timer_poll, Time limit) {
   const Undisturbed undisturbed;
-  const Notified outcome = WatchedQueue({.direction = cell.direction,
-                                         .coalescing = cell.params,
-                                         .at_once = cell.at_once,
-                                         .gap = kGap},
-                                        timer_poll)
-                               .Run(length);
+  Notified outcome = WatchedQueue({.direction = cell.direction,
+                                   .coalescing = cell.params,
+                                   .at_once = cell.at_once,
+                                   .gap = kGap},
+                                  timer_poll)
+                         .Run(length);
   const uint64_t bound = outcome.Bound(cell.params);
   cell.notifications += outcome.notifications;
   cell.bound += bound;
   cell.exceeded |= outcome.packets == 0 || outcome.notifications > bound;
-  if (outcome.lateness.size() < kLeastSamples) return;
-  ++cell.percentiles;
-  cell.late50.Add(outcome.LateUsecs(50));
-  cell.late99.Add(outcome.LateUsecs(99));
+  cell.lateness.Add(std::move(outcome.lateness), limit);
 }
 
 int Main(int argc, char** argv) {
@@ -111,55 +146,65 @@ int Main(int argc, char** argv) {
   const Time timer_poll = microseconds(flags.Number("--timer-poll-usecs", 0));
   EnterNamespace();
   PinTo(0);
+  const Time limit = microseconds(timer_poll > Time::zero() ? 5 : 50);
   std::vector<Cell> cells = Cells();
-  std::map<uint32_t, Series> clock_late99;  // by max_usecs
+  std::map<uint32_t, Lateness> machine;  // by max_usecs
   PinnedThread watcher(1);
   for (uint64_t round = 0; round < rounds; ++round) {
-    for (Cell& cell : cells) Measure(cell, length, timer_poll);
-    for (const uint32_t usecs : kUsecs) {
-      clock_late99[usecs].Add(
-          ClockLateUsecs(watcher, microseconds(usecs), length));
+    for (size_t i = 0; i < cells.size(); ++i) {
+      Measure(cells[i], length, timer_poll, limit);
+      if (i % kColumns != kColumns - 1) continue;
+      const uint32_t usecs = cells[i].params.max_usecs;
+      machine[usecs].Add(
+          MachineLateness(watcher, microseconds(usecs), length, timer_poll),
+          limit);
     }
   }
   fmt::print(
-      "Notifications of bound, and how late those were that the time brought "
-      "about: us, median/99th\npercentile, the medians of {} rounds with {} of "
-      "them at least; a packet every {} us or {} at once,\n"
+      "How many notifications there were, of how many there may be; the 99th "
+      "percentile of how late those were\nthat the time brought about, us, the "
+      "median of {} rounds with {} of them at least, and the share that\nwas "
+      "more than {} us late; a packet every {} us or {} at once, "
       "--timer-poll-usecs {}\n\n"
       "| usecs/frames | rx, steady | rx, bursts | tx, steady | tx, bursts |\n"
       "|---|---|---|---|---|\n",
-      rounds, kLeastSamples, kGap / microseconds(1), kBurst,
-      timer_poll / microseconds(1));
+      rounds, kLeastSamples, limit / microseconds(1), kGap / microseconds(1),
+      kBurst, timer_poll / microseconds(1));
   size_t judged = 0;
-  size_t under5 = 0;
-  size_t under50 = 0;
-  size_t near_clock = 0;
+  size_t punctual = 0;
+  size_t compared = 0;
+  size_t near_machine = 0;
   for (size_t i = 0; i < cells.size(); ++i) {
     const Cell& cell = cells[i];
-    if (i % 4 == 0) {
+    if (i % kColumns == 0) {
       fmt::print("| {}/{} |", cell.params.max_usecs, cell.params.max_packets);
     }
     fmt::print(" {} of {}", cell.notifications, cell.bound);
-    if (2 * cell.percentiles > rounds) {
-      const double late = cell.late99.median();
-      fmt::print(", {:.1f}/{:.1f}", cell.late50.median(), late);
+    if (2 * cell.lateness.rounds() > rounds) {
+      const double late = cell.lateness.late99().median();
+      const double percent = cell.lateness.PercentLate();
+      fmt::print("; {:.1f}, {:.2f} %", late, percent);
       ++judged;
-      if (late < 5) ++under5;
-      if (late < 50) ++under50;
-      if (late < clock_late99[cell.params.max_usecs].median() + 5) ++near_clock;
+      if (late < static_cast<double>(limit / microseconds(1))) ++punctual;
+      const Lateness& bare = machine[cell.params.max_usecs];
+      if (bare.rounds() > 0) {
+        ++compared;
+        if (percent < bare.PercentLate() + 1) ++near_machine;
+      }
     }
-    fmt::print(" |{}", i % 4 == 3 ? "\n" : "");
+    fmt::print(" |{}", i % kColumns == kColumns - 1 ? "\n" : "");
   }
-  fmt::print("\nOf {} percentiles {} are under 5 us, and {} under 50 us.\n",
-             judged, under5, under50);
-  if (timer_poll > Time::zero()) {
-    fmt::print("A thread that only looks at the clock:");
-    for (const auto& [usecs, late] : clock_late99) {
-      fmt::print(" {} us {};", usecs, late.Text());
-    }
-    fmt::print(" {} percentiles exceed that by less than 5 us.\n", near_clock);
+  fmt::print(
+      "\nOf {} percentiles {} are under {} us. A thread that only waits:",
+      judged, punctual, limit / microseconds(1));
+  for (const auto& [usecs, lateness] : machine) {
+    if (lateness.rounds() == 0) continue;
+    fmt::print(" {} us {}, {:.2f} %;", usecs, lateness.late99().Text(),
+               lateness.PercentLate());
   }
-  fmt::print("\n");
+  fmt::print(
+      " of {} shares {} are less than one percentage point above its.\n\n",
+      compared, near_machine);
   return std::any_of(cells.begin(), cells.end(),
                      [](const Cell& cell) { return cell.exceeded; })
              ? 1

@@ -39,13 +39,6 @@ uint64_t Notified::Bound(coalesce::Params params) const {
          1;
 }
 
-double Notified::LateUsecs(size_t percent) const {
-  if (lateness.empty()) return 0;
-  const size_t at =
-      std::min(lateness.size() * percent / 100, lateness.size() - 1);
-  return static_cast<double>(lateness[at].count()) / 1000;
-}
-
 WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
     : setting_(setting),
       rx_(setting.direction == net::Direction::kRx),
@@ -88,7 +81,10 @@ Notified WatchedQueue::Run(Time length) {
   Time next = begin;
   Time now = begin;
   for (; now < end; now = Now()) {
-    if (now >= next) {
+    const bool pause =
+        setting_.off > Time::zero() &&
+        (now - begin) % (setting_.on + setting_.off) >= setting_.on;
+    if (now >= next && !pause) {
       Bring();
       next += step;
       // A thread that was away does not make up for it with a burst.
@@ -101,10 +97,15 @@ Notified WatchedQueue::Run(Time length) {
                     std::chrono::milliseconds(10);
   while (Now() < last) Watch();
   std::vector<BenchDevice::Injection> injections;
-  worker_->Call([&](net::QueuePair<net::Tap>& /*pair*/) {
+  uint64_t switched = 0;
+  worker_->Call([&](net::QueuePair<net::Tap>& pair) {
     injections = device_.injections();
+    const net::QueuePairCounters counters = pair.counters();
+    switched = (rx_ ? counters.rx_queue : counters.tx_queue).decisions.switched;
   });
-  return Judge(injections, now - begin);
+  Notified outcome = Judge(injections, now - begin);
+  outcome.switched = switched;
+  return outcome;
 }
 
 // New packets for the device.
@@ -161,7 +162,6 @@ Notified WatchedQueue::Judge(
     outcome.lateness.push_back(injection.at - completions_[first].at -
                                microseconds(bound.max_usecs));
   }
-  std::sort(outcome.lateness.begin(), outcome.lateness.end());
   return outcome;
 }
 

@@ -20,12 +20,11 @@ struct Notified {
   uint64_t notifications = 0;
   std::vector<Time> arrivals;  // when each was completed, from the first on
   Time waited{};  // all packets together, until their notifications
-  std::vector<Time> lateness;  // of those that the time brought about, sorted
+  std::vector<Time> lateness;  // of those that the time brought about
+  uint64_t switched = 0;  // times that adaptive went over to waiting, or back
 
   // The most that there may be, early ones apart.
   uint64_t Bound(coalesce::Params params) const;
-  // A percentile of the lateness.
-  double LateUsecs(size_t percent) const;
 };
 
 // One queue of a worker, over a real TAP, and its driver, which watches from
@@ -38,6 +37,7 @@ class WatchedQueue {
     coalesce::Setting coalescing;
     uint32_t at_once = 1;  // packets
     Time gap{};            // between two of them, on average
+    Time on{}, off{};      // packets for so long, then none; 0: no pauses
     uint32_t queue_size = 256;
   };
 
