@@ -86,7 +86,7 @@ tables() {
       read -ra args <<<"$options"
       log=$out/$scenario.$kernel.log title=$kernel
       if [[ $options == --icount* ]]; then
-        log=$out/$scenario.$kernel.icount.log title="$kernel, icount"
+        log=$out/$scenario.$kernel.icount.log title="$kernel (icount)"
       fi
       # What failed may have its rows all the same.
       boot "$log" "$module" "$kernel" "$scenario" "${args[@]}" </dev/null ||
