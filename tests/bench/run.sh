@@ -91,7 +91,7 @@ tables() {
       # What failed may have its rows all the same.
       boot "$log" "$module" "$kernel" "$scenario" "${args[@]}" </dev/null ||
         failed=1
-      grep -q ' ROW ' "$log" || continue
+      grep -qs ' ROW ' "$log" || { failed=1; continue; }
       awk -v tsv="$out/figures.tsv" -v kernel="$title" \
         -f tests/bench/vm_table.awk "$log"
     done <<'RUNS'
@@ -102,7 +102,7 @@ open 6.12 bench_notify --icount --env ROUNDS=0 --env TCP_ROUNDS=24 --env TCP_SET
 open 7.3 bench_notify --icount --env ROUNDS=0 --env TCP_ROUNDS=24 --env TCP_SETTINGS=0/1,100/64
 open 6.12 dim --icount --env ROUNDS=3 --env SECONDS_EACH=4 --env LOADS=low,paced,in_turn,full,in_turn_again,low_again
 RUNS
-    if grep -q ' CHOICE ' "$out/dim.6.12.icount.log"; then
+    if grep -qs ' CHOICE ' "$out/dim.6.12.icount.log"; then
       awk -f tests/bench/dim_chart.awk "$out/dim.6.12.icount.log" \
         >"$out/dim.svg" || failed=1
     fi
