@@ -108,6 +108,10 @@ class QueuePair {
   // begins no more than can be moved before the next deadline. Large packets
   // take longer.
   static constexpr Time kPacketTime = std::chrono::microseconds(2);
+  // But where no deadline runs it may begin that many: with a shorter delay
+  // each packet would have a notification of its own, more than without
+  // coalescing.
+  static constexpr int64_t kFewest = 4;
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
 

@@ -291,9 +291,11 @@ template <PacketPort Port>
 size_t QueuePair<Port>::BatchLimit() const {
   if (!punctual_) return kMaxBatch;
   Time left = Time::max();
+  int64_t fewest = 1;
   if (const std::optional<Time> deadline = NotifyDeadline()) {
     left = *deadline - now_;
   } else {
+    fewest = kFewest;
     const auto consider = [&](const NotifiedQueue& queue) {
       const Time delay =
           std::chrono::microseconds(queue.effective_params().max_usecs);
@@ -303,7 +305,7 @@ size_t QueuePair<Port>::BatchLimit() const {
     if (tx_) consider(tx_->queue);
   }
   return static_cast<size_t>(
-      std::clamp<int64_t>(left / kPacketTime, 1, kMaxBatch));
+      std::clamp<int64_t>(left / kPacketTime, fewest, kMaxBatch));
 }
 
 // Whether the queue can be served. Rings whose translation went are looked up

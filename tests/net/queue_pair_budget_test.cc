@@ -183,6 +183,13 @@ TEST_P(PunctualTest, SendsNoMoreThanFitBeforeTheDeadline) {
   EXPECT_EQ(port.write_batches, (std::vector<size_t>{8, 5, 2, 8, 1}));
 }
 
+TEST_P(PunctualTest, ADelayShorterThanAPacketStillGathersAFew) {
+  Send(1, microseconds(50));
+  EXPECT_EQ(LargestWrite(), std::min(port.at_once, kFew));
+  EXPECT_EQ(punctual.counters().tx_queue.due_to(FlushCause::kTime),
+            kSmall / kFew);
+}
+
 TEST_P(PunctualTest, LooksAtTheTimeAfterEachBatch) {
   Receive(kTimeForFew, microseconds(50));
   EXPECT_EQ(punctual.counters().rx_queue.due_to(FlushCause::kTime), asked - 1);
