@@ -32,7 +32,8 @@ constexpr int kBusyTries = 200;
 
 struct Request {
   Kind kind;
-  uint32_t value;   // kOpenTap: the MTU, 0: leave it; kSetTap: offloads
+  // kOpenTap: the MTU, 0: leave it; kSetTap: offloads; kCloseTap: remove it
+  uint32_t value;
   uint32_t queues;  // kOpenTap, kSetTap
   char name[256];
 };
@@ -146,10 +147,8 @@ class Admin {
       case Kind::kDetach:
         Reply(request.kind, vduse::DetachFromBus(name));
         return;
-      case Kind::kRemoveTap:
-        Reply(request.kind,
-              tap_.empty() ? absl::OkStatus() : tap_.front().Remove());
-        tap_.clear();
+      case Kind::kCloseTap:
+        Reply(request.kind, CloseTap(request.value != 0));
         return;
       case Kind::kLink:
         return;
@@ -162,6 +161,13 @@ class Admin {
       if (tap_.size() > 1) status.Update(tap_[i].SetAttached(i < queues));
     }
     if (!tap_.empty()) status.Update(tap_.front().SetOffloads(offloads));
+    return status;
+  }
+
+  absl::Status CloseTap(bool remove) {
+    absl::Status status;
+    if (remove && !tap_.empty()) status = tap_.front().Remove();
+    tap_.clear();
     return status;
   }
 

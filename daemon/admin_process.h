@@ -35,7 +35,7 @@ class AdminProcess {
     kSetTap,
     kAttach,
     kDetach,
-    kRemoveTap,
+    kCloseTap,
     kLink
   };
 
@@ -67,7 +67,9 @@ class AdminProcess {
   }
   void Attach(const std::string& name) { Send(Kind::kAttach, name, 0); }
   void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
-  void RemoveTap() { Send(Kind::kRemoveTap, "", 0); }
+  // Closes the child's copy of the TAP; with `remove` the interface goes with
+  // the last one.
+  void CloseTap(bool remove) { Send(Kind::kCloseTap, "", remove ? 1 : 0); }
 
   // Readable when an event waits.
   int fd() const { return socket_.get(); }

@@ -38,7 +38,7 @@ constexpr net::Time kDetachNotice = std::chrono::seconds(2);
 
 ExitCode Runner::Run() {
   if (const auto failed = Open()) {
-    return adopted_ ? *failed : RemoveTap(*failed);
+    return adopted_ ? *failed : CloseTap(*failed);
   }
   if (const auto failed = BuildDevice()) {
     return adopted_ ? *failed : Dismantle(*failed);
@@ -176,7 +176,7 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
       }
       phase_ = Phase::kDone;
       return;
-    case AdminProcess::Kind::kRemoveTap:
+    case AdminProcess::Kind::kCloseTap:
       return;
   }
 }

@@ -48,7 +48,7 @@ class Runner {
   std::optional<ExitCode> BuildDevice();
   void RenewState();
   ExitCode Dismantle(ExitCode code);
-  ExitCode RemoveTap(ExitCode code);
+  ExitCode CloseTap(ExitCode code);
 
   ExitCode Serve();
   void FollowDriver();

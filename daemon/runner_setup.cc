@@ -174,18 +174,20 @@ ExitCode Runner::Dismantle(ExitCode code) {
     return Fail(kExitFailure, destroyed);
   }
   Log(Severity::kInfo, "device '{}' destroyed", options_.name);
-  return RemoveTap(code);
+  return CloseTap(code);
 }
 
-// The TAP goes if it was made for the device.
-ExitCode Runner::RemoveTap(ExitCode code) {
+// The TAP is free when the process ends; gone, if it was made for the device.
+ExitCode Runner::CloseTap(ExitCode code) {
   tap_copies_.clear();
-  if (!saved_.tap_created) return code;
-  admin_.RemoveTap();
+  admin_.CloseTap(saved_.tap_created);
   for (;;) {
     const absl::StatusOr<AdminProcess::Event> event = admin_.Next();
-    if (!event.ok()) return Fail(kExitFailure, event.status());
-    if (event->kind != AdminProcess::Kind::kRemoveTap) continue;
+    if (!event.ok()) {
+      // So has its copy of the TAP.
+      return saved_.tap_created ? Fail(kExitFailure, event.status()) : code;
+    }
+    if (event->kind != AdminProcess::Kind::kCloseTap) continue;
     return event->status.ok() ? code : Fail(kExitFailure, event->status);
   }
 }

@@ -131,6 +131,7 @@ class QueuePair {
 
   // Without a port the queues wait.
   void SetPort(Port port);
+  void DropPort() { port_.reset(); }
 
   // Starts a queue with what the driver negotiated and set up. Errors are
   // Virtqueue::Create's.

@@ -51,7 +51,10 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd) {
 Uring::~Uring() { Close(); }
 
 void Uring::Close() {
-  if (std::exchange(open_, false)) io_uring_queue_exit(&ring_);
+  if (!std::exchange(open_, false)) return;
+  // The kernel takes a ring down later, with what it still refers to.
+  io_uring_unregister_files(&ring_);
+  io_uring_queue_exit(&ring_);
 }
 
 void Uring::Transfer(Op op, std::span<Io> packets) {

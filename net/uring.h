@@ -16,8 +16,8 @@ namespace net {
 // Reads or writes several packets of a TAP queue in one system call.
 //
 // Nothing stays under way between two calls. The ring refers to the TAP, as a
-// descriptor does, until the kernel has taken the ring down: a moment after the
-// descriptor of the ring, or its process, is gone.
+// descriptor does, until it is destroyed. Of a killed process, or destroyed by
+// another thread, until the kernel has taken it down, a moment later.
 //
 // One thread, the one that called Create().
 class Uring {

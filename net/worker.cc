@@ -204,6 +204,8 @@ void Worker::Run() {
     Ready ready = WaitFor(wait);
     if (stopping_) {
       pair_.Stop();
+      // What the port has of io_uring is this thread's to end.
+      pair_.DropPort();
       return;
     }
     const bool rx_kick = ready.rx_kick;

@@ -109,6 +109,13 @@ TEST_F(UringTest, CreatingItSendsNothing) {
   EXPECT_EQ(errno, EAGAIN);
 }
 
+TEST_F(UringTest, LetsGoOfTheFileAtOnce) {
+  uring.reset();
+  ours.Reset();
+  std::array<char, 1> byte;
+  EXPECT_EQ(recv(theirs.get(), byte.data(), byte.size(), MSG_DONTWAIT), 0);
+}
+
 TEST(UringCreateTest, WhatCannotBeToldNotToWaitIsRefused) {
   // A file that no read or write can be told not to wait for.
   const base::UniqueFd file(open("/proc/self/comm", O_RDWR | O_CLOEXEC));
