@@ -42,16 +42,16 @@ coalesced() {
   shown "$1" "$2" "$3" || { echo "ethtool -c does not show it"; return 1; }
   flow_coalesced "$@"
 }
-# back DIRECTION OFF: off again, the first figure comes back, give or take a
-# fifth.
+# back DIRECTION OFF: off again, the first figure comes back, a fifth less at
+# most. More are as good: the first may have been of a moment when packets came
+# late and together.
 back() {
   local attempt
   set_off "$1" || return 1
   for attempt in 1 2 3 4 5 6; do
     measure_flow "$1" "$COUNT" "$INTERVAL_US"
     figures "first=$2 runs=$attempt"
-    ((IRQS * 2 >= SENT && IRQS * 10 >= $2 * 8 && IRQS * 8 <= $2 * 10)) &&
-      return 0
+    ((IRQS * 2 >= SENT && IRQS * 10 >= $2 * 8)) && return 0
   done
   return 1
 }
