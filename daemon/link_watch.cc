@@ -12,7 +12,9 @@
 #include <sys/socket.h>
 
 #include <cstring>
+#include <string_view>
 
+#include "base/status_text.h"
 #include "base/unique_fd.h"
 
 namespace program {
@@ -41,14 +43,16 @@ int OnMessage(nl_msg* message, void* arg) {
   return NL_OK;
 }
 
+// `what` is asked for or set, for the error.
 absl::StatusOr<ifreq> InterfaceIoctl(const std::string& name,
+                                     std::string_view what,
                                      unsigned long request, ifreq argument) {
   const base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return absl::ErrnoToStatus(errno, "socket");
   std::strncpy(argument.ifr_name, name.c_str(), IFNAMSIZ - 1);
   if (ioctl(fd.get(), request, &argument) != 0) {
-    return absl::ErrnoToStatus(
-        errno, fmt::format("ioctl {:#x} of '{}'", request, name));
+    return absl::ErrnoToStatus(errno,
+                               fmt::format("{} of interface '{}'", what, name));
   }
   return argument;
 }
@@ -99,7 +103,7 @@ std::optional<bool> LinkWatch::Poll() {
 
 absl::StatusOr<bool> LinkWatch::Query() const {
   const absl::StatusOr<ifreq> answer =
-      InterfaceIoctl(name_, SIOCGIFFLAGS, ifreq{});
+      InterfaceIoctl(name_, "flags", SIOCGIFFLAGS, ifreq{});
   if (!answer.ok()) return answer.status();
   return IsUp(static_cast<unsigned>(answer->ifr_flags));
 }
@@ -107,7 +111,14 @@ absl::StatusOr<bool> LinkWatch::Query() const {
 absl::Status LinkWatch::SetMtu(uint32_t mtu) {
   ifreq request = {};
   request.ifr_mtu = static_cast<int>(mtu);
-  return InterfaceIoctl(name_, SIOCSIFMTU, request).status();
+  absl::Status set =
+      InterfaceIoctl(name_, fmt::format("MTU {}", mtu), SIOCSIFMTU, request)
+          .status();
+  if (!absl::IsInvalidArgument(set)) return set;
+  return absl::InvalidArgumentError(fmt::format(
+      "{}: choose another --mtu, of what `ip -d link show {}` has between "
+      "minmtu and maxmtu",
+      base::Text(set), name_));
 }
 
 }  // namespace program

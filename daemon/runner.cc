@@ -89,20 +89,21 @@ void Runner::OpenTap() {
 }
 
 void Runner::OnTap(AdminProcess::Event event) {
+  // It may have been made before something failed.
+  if (event.tap_created && !saved_.tap_created) {
+    saved_.tap_created = true;
+    Save();
+  }
   if (!event.status.ok() || event.tap.empty()) {
     Log(Severity::kError, "{}", base::Text(event.status));
     if (adopted_) {
       // A driver is using the device: it is served, with its link down.
-      tap_retry_at_ = net::Now() + kTapRetry;
+      if (phase_ != Phase::kDetaching) tap_retry_at_ = net::Now() + kTapRetry;
       return;
     }
     exit_code_ = kExitFailure;
     BeginDetach();
     return;
-  }
-  if (event.tap_created && !saved_.tap_created) {
-    saved_.tap_created = true;
-    Save();
   }
   tap_copies_.clear();
   for (const net::Tap& queue : event.tap) {
@@ -195,12 +196,12 @@ void Runner::RestartAdmin() {
   admin_ = std::move(*admin);
   tap_asked_ = false;
   tap_settings_.reset();
-  if (!tap_ready_) OpenTap();
   if (phase_ == Phase::kDetaching) {
     admin_.Detach(options_.name);
-  } else if (!attached_) {
-    admin_.Attach(options_.name);
+    return;
   }
+  if (!tap_ready_) OpenTap();
+  if (!attached_) admin_.Attach(options_.name);
 }
 
 void Runner::OnSignal() {
@@ -227,6 +228,7 @@ void Runner::OnSignal() {
 void Runner::BeginDetach() {
   if (phase_ == Phase::kDetaching) return;
   phase_ = Phase::kDetaching;
+  tap_retry_at_.reset();
   Log(Severity::kInfo, "detaching '{}'", options_.name);
   SdNotify("STOPPING=1");
   vhost_device_ = vduse::VhostDeviceOf(options_.name);

@@ -68,8 +68,9 @@ std::optional<ExitCode> Runner::Create() {
   OpenTap();
   absl::StatusOr<AdminProcess::Event> tap = admin_.Next();
   if (!tap.ok()) return Fail(kExitFailure, tap.status());
-  if (!tap->status.ok()) return Fail(kExitFailure, tap->status);
+  // It may have been made before something failed.
   saved_.tap_created = tap->tap_created;
+  if (!tap->status.ok()) return Fail(kExitFailure, tap->status);
   if (options_.engine == net::Engine::kUring) {
     const auto uring = net::Uring::Create(tap->tap.front().fd());
     if (!uring.ok()) {
@@ -179,6 +180,7 @@ ExitCode Runner::Dismantle(ExitCode code) {
 
 // The TAP is free when the process ends; gone, if it was made for the device.
 ExitCode Runner::CloseTap(ExitCode code) {
+  early_tap_.reset();
   tap_copies_.clear();
   admin_.CloseTap(saved_.tap_created);
   for (;;) {

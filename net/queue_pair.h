@@ -190,7 +190,7 @@ class QueuePair {
   std::string BrokenReason(Direction direction) const;
 
   // The port is gone for good (its interface was deleted). It is used no more,
-  // but closed only when another takes its place.
+  // but closed only by SetPort() or DropPort().
   bool port_lost() const { return port_lost_; }
 
   QueuePairCounters counters() const;

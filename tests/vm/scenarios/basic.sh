@@ -15,12 +15,6 @@ detached() {
     ! ip -n consumer link show "$CONSUMER" >/dev/null 2>&1
 }
 
-# SIGTERM; the TAP, which the device made, ends with the process.
-stop_all() {
-  stop_device || { echo "$STOP_WHY"; return 1; }
-  [[ ! -e /sys/class/net/$TAP ]] || { echo "$TAP left behind"; return 1; }
-}
-
 # Each round: vdpa dev add, netdev, vdpa dev del, SIGTERM.
 add_and_delete() {
   local round before start del_us=0 stop_us=0
@@ -44,7 +38,7 @@ add_and_delete() {
     fi
     [[ -e /dev/vduse/$NAME ]] ||
       { echo "round $round: dev del took /dev/vduse/$NAME too"; return 1; }
-    stop_all || { echo "in round $round"; return 1; }
+    stop_device || { echo "round $round: $STOP_WHY"; return 1; }
     ((STOP_US > stop_us)) && stop_us=$STOP_US
   done
   echo "rounds=$ROUNDS worst_del_ms=$(ms "$del_us")" \
@@ -59,7 +53,7 @@ attach_and_stop() {
   for ((round = 1; round <= ROUNDS; round++)); do
     start_device --attach
     wait_for 5 ping_once || { echo "round $round: no ping"; return 1; }
-    stop_all || { echo "in round $round"; return 1; }
+    stop_device || { echo "round $round: $STOP_WHY"; return 1; }
     ((STOP_US > stop_us)) && stop_us=$STOP_US
   done
   echo "rounds=$ROUNDS worst_sigterm_ms=$(ms "$stop_us")"
@@ -76,20 +70,52 @@ own_commands() {
   vduse-net detach "$NAME" || return 1
   vduse-net show "$NAME" && { echo "still on the bus"; return 1; }
   vduse-net detach "$NAME" && { echo "detached twice"; return 1; }
-  stop_all || return 1
+  stop_device || { echo "$STOP_WHY"; return 1; }
   cat /tmp/show
 }
 check own-bus-commands own_commands
 
-# A TAP that was there before stays, and can be had at once.
-operators_tap() {
-  ip tuntap add "$TAP" mode tap || return 1
-  launch_device
-  stop_device || { echo "$STOP_WHY"; return 1; }
-  ip tuntap del "$TAP" mode tap || { echo "$TAP is not free"; return 1; }
-  [[ ! -e /sys/class/net/$TAP ]]
+# Looks at the TAP as soon as the process has ended.
+end_device() {
+  local status=0
+  kill -TERM "$DEVICE_PID"
+  wait "$DEVICE_PID" || status=$?
+  DEVICE_PID=
+  return "$status"
 }
-check frees-a-tap-that-was-there operators_tap
+own_tap() {
+  local round
+  for ((round = 1; round <= ROUNDS; round++)); do
+    launch_device
+    end_device || return 1
+    [[ ! -e /sys/class/net/$TAP ]] ||
+      { echo "round $round: $TAP left behind"; return 1; }
+  done
+}
+check takes-its-tap-away own_tap
+operators_tap() {
+  local round
+  for ((round = 1; round <= ROUNDS; round++)); do
+    ip tuntap add "$TAP" mode tap || return 1
+    launch_device
+    end_device || return 1
+    [[ -e /sys/class/net/$TAP ]] || { echo "$TAP is gone"; return 1; }
+    # EBUSY while somebody has it open.
+    ip tuntap del "$TAP" mode tap ||
+      { echo "round $round: $TAP is not free"; return 1; }
+  done
+}
+check leaves-a-tap-that-was-there operators_tap
+# The largest MTU of a TAP is 65521.
+failed_tap() {
+  local status=0
+  vduse-net run --name "$NAME" --tap "$TAP" --mtu 65535 >/tmp/bad 2>&1 ||
+    status=$?
+  echo "status=$status $(tail -n 1 /tmp/bad)"
+  ((status == 1)) && grep -q "MTU 65535 of interface '$TAP'.*maxmtu" /tmp/bad &&
+    [[ ! -e /sys/class/net/$TAP && ! -e /dev/vduse/$NAME ]]
+}
+check takes-away-a-tap-that-failed failed_tap
 
 bad_tap() {
   local status=0
