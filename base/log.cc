@@ -3,13 +3,21 @@
 
 #include <unistd.h>
 
-#include <string>
+#include <algorithm>
 #include <utility>
+
+#include "base/log_output.h"
 
 namespace base {
 namespace {
 
 Severity min_severity = Severity::kInfo;
+
+// Never destroyed: lines may come until the very end.
+LogOutput& Stderr() {
+  static auto* const output = new LogOutput(STDERR_FILENO);
+  return *output;
+}
 
 std::string_view Prefix(Severity severity) {
   switch (severity) {
@@ -31,25 +39,28 @@ void SetMinLogSeverity(Severity severity) { min_severity = severity; }
 
 void LogLine(Severity severity, std::string_view line) {
   if (severity < min_severity) return;
-  std::string text = fmt::format("vduse-net: {}{}\n", Prefix(severity), line);
-  // A log that cannot be written must not stop the device.
-  [[maybe_unused]] ssize_t n = write(STDERR_FILENO, text.data(), text.size());
+  Stderr().WriteLine(fmt::format("vduse-net: {}{}", Prefix(severity), line));
 }
 
-bool LogLimiter::Allow() {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - window_start_ >= std::chrono::seconds(1)) {
-    window_start_ = now;
-    used_ = 0;
-  }
-  if (used_ < per_second_) {
-    ++used_;
+int LogFd() { return Stderr().own_fd(); }
+
+bool LogLimiter::Allow(Clock::time_point now) {
+  const auto intervals = (now - counted_until_) / kInterval;
+  counted_until_ += intervals * kInterval;
+  left_ = static_cast<uint32_t>(
+      std::min<int64_t>(burst_, int64_t{left_} + intervals));
+  if (left_ > 0) {
+    --left_;
     return true;
   }
   ++suppressed_;
   return false;
 }
 
-uint64_t LogLimiter::TakeSuppressed() { return std::exchange(suppressed_, 0); }
+std::string LogLimiter::Suffix() {
+  if (suppressed_ == 0) return "";
+  return fmt::format(" ({} similar lines suppressed)",
+                     std::exchange(suppressed_, 0));
+}
 
 }  // namespace base

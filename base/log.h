@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace base {
 
@@ -15,8 +17,12 @@ enum class Severity { kDebug, kInfo, kWarning, kError };
 // Messages below `severity` are not written. Call before starting threads.
 void SetMinLogSeverity(Severity severity);
 
-// Writes one line to stderr in a single write(2). Any thread.
+// Writes one line to stderr. Never waits; see log_output.h. Any thread.
 void LogLine(Severity severity, std::string_view line);
+
+// A descriptor that the log needs besides stderr's, or -1: whoever closes all
+// others after a fork keeps it.
+int LogFd();
 
 template <typename... Args>
 void Log(Severity severity, fmt::format_string<Args...> format,
@@ -24,24 +30,38 @@ void Log(Severity severity, fmt::format_string<Args...> format,
   LogLine(severity, fmt::format(format, std::forward<Args>(args)...));
 }
 
-// Lets `per_second` lines a second through, so that input from the driver
-// cannot flood the log. One object per source and thread.
+// Lets `burst` lines through, and then a line every `kInterval`, so that input
+// from the driver cannot flood the log. One object per kind of lines and
+// thread.
 class LogLimiter {
  public:
-  explicit LogLimiter(uint32_t per_second = 1) : per_second_(per_second) {}
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kInterval{1};
+
+  explicit LogLimiter(uint32_t burst = 1) : burst_(burst), left_(burst) {}
 
   // True if a line may be written now; a false is counted.
-  [[nodiscard]] bool Allow();
+  [[nodiscard]] bool Allow(Clock::time_point now = Clock::now());
 
-  // Lines held back since the last call.
-  uint64_t TakeSuppressed();
+  // What the line that is let through has to say of those that were not: " (N
+  // similar lines suppressed)", or nothing. Starts a new count.
+  std::string Suffix();
 
  private:
-  uint32_t per_second_;
-  uint32_t used_ = 0;
+  uint32_t burst_;
+  uint32_t left_;
   uint64_t suppressed_ = 0;
-  std::chrono::steady_clock::time_point window_start_{};
+  Clock::time_point counted_until_{};
 };
+
+// As Log(), if the limiter lets the line through.
+template <typename... Args>
+void LogLimited(LogLimiter& limiter, Severity severity,
+                fmt::format_string<Args...> format, Args&&... args) {
+  if (!limiter.Allow()) return;
+  LogLine(severity,
+          fmt::format(format, std::forward<Args>(args)...) + limiter.Suffix());
+}
 
 }  // namespace base
 
