@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "vduse/region_cache.h"
 #include "vduse/uapi.h"
 
 namespace vduse {
@@ -49,7 +50,11 @@ enum class InjectResult {
 // blocks on the driver.
 class Device {
  public:
+  Device() : regions_(*this) {}
   virtual ~Device() = default;
+
+  // What maps of the driver's memory share.
+  RegionCache& regions() { return regions_; }
 
   // Number of virtqueues the device was created with.
   virtual uint32_t queue_count() const = 0;
@@ -85,6 +90,9 @@ class Device {
 
   // Answers a request. NotFound if whoever asked has gone.
   virtual absl::Status Reply(const vduse_dev_response& response) = 0;
+
+ private:
+  RegionCache regions_;
 };
 
 }  // namespace vduse

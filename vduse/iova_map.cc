@@ -1,32 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vduse/iova_map.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "vduse/sigbus_guard.h"
 
 namespace vduse {
-namespace {
 
-// More than the address space of a process: no mapping can be this long.
-constexpr uint64_t kMaxRegionBytes = 1ULL << 47;
-
-}  // namespace
+IovaMap::IovaMap(Device& device)
+    : cache_(device.regions()),
+      poisons_seen_(SigbusGuard::poison_count()),
+      shortage_seen_(cache_.shortage()) {}
 
 IovaMap::~IovaMap() { DropAll(); }
 
 IovaMap::Piece IovaMap::Find(uint64_t iova, uint64_t size, Access access) {
-  const Region* region = Lookup(iova);
-  if (region == nullptr) region = Load(iova);
-  if (region == nullptr) return {};
+  Entry* entry = HitFor(iova);
+  if (entry == nullptr || iova < entry->region.start ||
+      iova > entry->region.last) {
+    entry = Lookup(iova);
+    if (entry == nullptr) entry = Load(iova);
+    if (entry == nullptr) return {};
+    HitFor(iova) = entry;
+  }
+  entry->used = step_;
+  const Region& region = entry->region;
   const bool allowed =
-      access == Access::kRead ? region->readable : region->writable;
+      access == Access::kRead ? region.readable : region.writable;
   if (!allowed) return {};
   // `last` is inclusive and may be the last address there is.
-  const uint64_t rest = region->last - iova;
-  return {.data = region->base + (iova - region->start),
+  const uint64_t rest = region.last - iova;
+  return {.data = region.base + (iova - region.start),
           .size = size - 1 > rest ? rest + 1 : size};
 }
 
@@ -57,99 +65,106 @@ void IovaMap::SetAsid(uint32_t asid) {
   asid_ = asid;
 }
 
-void IovaMap::Drop(uint64_t first, uint64_t last) {
-  std::erase_if(regions_, [&](const Region& region) {
-    const bool overlaps = region.start <= last && region.last >= first;
-    if (overlaps) Unmap(region);
-    return overlaps;
-  });
-  last_hit_ = 0;
+template <typename Condition>
+bool IovaMap::Forget(Condition condition) {
+  const size_t forgotten = std::erase_if(
+      entries_, [&](const auto& entry) { return condition(entry.second); });
+  if (forgotten != 0) hits_.fill(nullptr);
+  return forgotten != 0;
 }
 
-void IovaMap::DropAll() { Drop(0, UINT64_MAX); }
+void IovaMap::Drop(uint64_t first, uint64_t last) {
+  if (first > last) return;
+  // There first, or another map could be given it again.
+  cache_.Drop(asid_, first, last);
+  auto it = entries_.upper_bound(first);
+  if (it != entries_.begin() && std::prev(it)->second.region.last >= first) {
+    --it;
+  }
+  entries_.erase(it, entries_.upper_bound(last));
+  hits_.fill(nullptr);
+}
+
+void IovaMap::DropAll() {
+  Drop(0, UINT64_MAX);
+  (void)TakeFault();  // of memory that went
+}
 
 bool IovaMap::Trim() {
-  if (regions_.size() <= kMaxRegions) return false;
-  DropAll();
-  return true;
+  ++step_;
+  bool went = false;
+  const uint64_t poisons = SigbusGuard::poison_count();
+  if (std::exchange(poisons_seen_, poisons) != poisons) {
+    // A private page of zeros is there now: whoever uses it next is to learn
+    // that the driver's is missing.
+    cache_.DropPoisoned();
+    went = Forget(
+        [](const Entry& entry) { return entry.region.memory->poisoned(); });
+  }
+  const uint64_t shortage = cache_.shortage();
+  if (std::exchange(shortage_seen_, shortage) != shortage) {
+    went = ForgetLeastUsed() || went;
+  }
+  return went;
 }
 
-bool IovaMap::TakePoisoned() {
-  const uint64_t count = SigbusGuard::poison_count();
-  if (count == poison_seen_) return false;
-  poison_seen_ = count;
-  bool poisoned = false;
-  for (const Region& region : regions_) {
-    if (SigbusGuard::TakePoisoned(*region.guard)) poisoned = true;
-  }
-  return poisoned;
+bool IovaMap::ForgetLeastUsed() {
+  if (entries_.empty()) return false;
+  std::vector<uint64_t> used;
+  used.reserve(entries_.size());
+  for (const auto& [start, entry] : entries_) used.push_back(entry.used);
+  const auto quarter =
+      used.begin() + static_cast<std::ptrdiff_t>(used.size() / 4);
+  std::nth_element(used.begin(), quarter, used.end());
+  const uint64_t latest = *quarter;
+  size_t left = used.size() / 4 + 1;
+  return Forget([&](const Entry& entry) {
+    if (entry.used > latest || left == 0) return false;
+    --left;
+    cache_.Drop(asid_, entry.region.start, entry.region.start);
+    return true;
+  });
 }
 
-const IovaMap::Region* IovaMap::Lookup(uint64_t iova) {
-  if (last_hit_ < regions_.size()) {
-    const Region& hit = regions_[last_hit_];
-    if (hit.start <= iova && iova <= hit.last) return &hit;
+std::string IovaMap::TakeFault() {
+  if (SigbusGuard::TakePoisoned()) {
+    refusal_.clear();
+    return "driver memory has no pages behind it (SIGBUS)";
   }
-  auto it = std::upper_bound(
-      regions_.begin(), regions_.end(), iova,
-      [](uint64_t value, const Region& r) { return value < r.start; });
-  if (it == regions_.begin()) return nullptr;
+  return std::exchange(refusal_, std::string());
+}
+
+IovaMap::Entry* IovaMap::Lookup(uint64_t iova) {
+  auto it = entries_.upper_bound(iova);
+  if (it == entries_.begin()) return nullptr;
   --it;
-  if (iova > it->last) return nullptr;
-  last_hit_ = static_cast<size_t>(it - regions_.begin());
-  return &*it;
+  return iova <= it->second.region.last ? &it->second : nullptr;
 }
 
-const IovaMap::Region* IovaMap::Load(uint64_t iova) {
-  absl::StatusOr<IotlbRegion> found = device_.LookupIotlb(asid_, iova);
-  if (!found.ok()) return nullptr;
-  if (found->start > iova || found->last < iova) return nullptr;
-  if (found->last - found->start >= kMaxRegionBytes) return nullptr;
-  const uint64_t page_mask = static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) - 1;
-  const uint64_t lead = found->offset & page_mask;
-  const uint64_t bytes = found->last - found->start + 1 + lead;
-  if (found->offset > INT64_MAX - bytes) return nullptr;
-  const int prot =
-      (found->readable ? PROT_READ : 0) | (found->writable ? PROT_WRITE : 0);
-  void* map = mmap(nullptr, bytes, prot, MAP_SHARED, found->fd.get(),
-                   static_cast<off_t>(found->offset - lead));
-  if (map == MAP_FAILED) return nullptr;
-  madvise(map, bytes, MADV_DONTDUMP);
-  SigbusGuard::Slot* guard = SigbusGuard::Register(map, bytes);
-  if (guard == nullptr) {
-    munmap(map, bytes);
+IovaMap::Entry* IovaMap::Load(uint64_t iova) {
+  absl::StatusOr<Region> region = cache_.Find(asid_, iova);
+  if (!region.ok()) {
+    if (absl::IsFailedPrecondition(region.status()) && refusal_.empty()) {
+      refusal_ = std::string(region.status().message());
+    }
     return nullptr;
   }
   // The kernel's answer may overlap what was cached if the driver remapped
   // memory: the newer one counts, but pointers handed out in this step must
   // stay valid, so an overlap is treated as not mapped until the update
   // message arrives.
-  auto it = std::upper_bound(
-      regions_.begin(), regions_.end(), found->start,
-      [](uint64_t value, const Region& r) { return value < r.start; });
-  const bool overlaps_next = it != regions_.end() && it->start <= found->last;
+  const auto next = entries_.upper_bound(region->start);
+  const bool overlaps_next =
+      next != entries_.end() && next->second.region.start <= region->last;
   const bool overlaps_previous =
-      it != regions_.begin() && (it - 1)->last >= found->start;
-  const Region region{.start = found->start,
-                      .last = found->last,
-                      .readable = found->readable,
-                      .writable = found->writable,
-                      .base = static_cast<uint8_t*>(map) + lead,
-                      .map_base = map,
-                      .map_size = bytes,
-                      .guard = guard};
-  if (overlaps_next || overlaps_previous) {
-    Unmap(region);
-    return nullptr;
-  }
-  it = regions_.insert(it, region);
-  last_hit_ = static_cast<size_t>(it - regions_.begin());
-  return &*it;
-}
-
-void IovaMap::Unmap(const Region& region) {
-  SigbusGuard::Unregister(*region.guard);
-  munmap(region.map_base, region.map_size);
+      next != entries_.begin() &&
+      std::prev(next)->second.region.last >= region->start;
+  if (overlaps_next || overlaps_previous) return nullptr;
+  const uint64_t start = region->start;
+  return &entries_
+              .emplace_hint(next, start,
+                            Entry{.region = std::move(*region), .used = step_})
+              ->second;
 }
 
 }  // namespace vduse

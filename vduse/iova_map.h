@@ -2,29 +2,27 @@
 #ifndef VDUSE_NET_VDUSE_IOVA_MAP_H_
 #define VDUSE_NET_VDUSE_IOVA_MAP_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <map>
+#include <string>
 
 #include "vduse/device.h"
-#include "vduse/sigbus_guard.h"
+#include "vduse/region_cache.h"
 
 namespace vduse {
 
 enum class Access { kRead, kWrite };
 
 // Translates the driver's addresses into pointers of this process. Filled
-// lazily from the device, one mapping per region.
+// lazily, a region at a time, from what the maps of a device share.
 //
 // One thread. A pointer obtained here is good until the next Drop(),
 // DropAll() or Trim(), which are called between two steps of the owner: that
 // is what makes "drop, then answer the kernel" a complete quiesce.
 class IovaMap {
  public:
-  // Regions kept before Trim() starts over. The kernel's own default limit is
-  // 2048 per device.
-  static constexpr size_t kMaxRegions = 2048;
-
   // A piece of one region.
   struct Piece {
     uint8_t* data = nullptr;  // null: not mapped, or not with this access
@@ -32,7 +30,7 @@ class IovaMap {
   };
 
   // `device` must outlive the map. Starts with address space 0.
-  explicit IovaMap(Device& device) : device_(device) {}
+  explicit IovaMap(Device& device);
   IovaMap(const IovaMap&) = delete;
   IovaMap& operator=(const IovaMap&) = delete;
   ~IovaMap();
@@ -53,41 +51,47 @@ class IovaMap {
   void SetAsid(uint32_t asid);
   uint32_t asid() const { return asid_; }
 
-  // Forgets what overlaps [first, last], both inclusive.
+  // Forgets what overlaps [first, last], both inclusive: nothing where `last`
+  // is before `first`. DropAll() forgets faults as well.
   void Drop(uint64_t first, uint64_t last);
   void DropAll();
 
-  // Starts over when too many regions have gathered. Between steps. True if
-  // mappings went.
+  // Between steps: forgets regions in which a page was found missing, by
+  // whatever map, and, where the process has too many mappings, the quarter
+  // that was used least. True if any went.
   bool Trim();
 
-  // True once, after memory under one of these mappings turned out to have
-  // no pages behind it (see SigbusGuard).
-  [[nodiscard]] bool TakePoisoned();
+  // Why those whose memory this is cannot be served any more, once: a page of
+  // it is missing (see SigbusGuard), or it is in a file that must not be
+  // mapped. Empty if there is nothing of the kind.
+  [[nodiscard]] std::string TakeFault();
 
-  size_t region_count() const { return regions_.size(); }
+  size_t region_count() const { return entries_.size(); }
 
  private:
-  struct Region {
-    uint64_t start;
-    uint64_t last;
-    bool readable;
-    bool writable;
-    uint8_t* base;    // host address of `start`
-    void* map_base;   // what mmap returned
-    size_t map_size;  // and how much
-    SigbusGuard::Slot* guard;
+  struct Entry {
+    Region region;
+    uint64_t used;  // step
   };
+  // Regions found before, by address: saves most searches.
+  static constexpr size_t kHits = 64;
+  static constexpr unsigned kHitShift = 21;  // 2 MiB, the least of many regions
 
-  const Region* Lookup(uint64_t iova);
-  const Region* Load(uint64_t iova);
-  static void Unmap(const Region& region);
+  Entry*& HitFor(uint64_t iova) { return hits_[(iova >> kHitShift) % kHits]; }
+  Entry* Lookup(uint64_t iova);
+  Entry* Load(uint64_t iova);
+  template <typename Condition>
+  bool Forget(Condition condition);
+  bool ForgetLeastUsed();
 
-  Device& device_;
+  RegionCache& cache_;
   uint32_t asid_ = 0;
-  std::vector<Region> regions_;  // by start, disjoint
-  size_t last_hit_ = 0;
-  uint64_t poison_seen_ = 0;
+  std::map<uint64_t, Entry> entries_;  // by start, disjoint
+  std::array<Entry*, kHits> hits_{};
+  uint64_t step_ = 0;
+  uint64_t poisons_seen_;
+  uint64_t shortage_seen_;
+  std::string refusal_;
 };
 
 }  // namespace vduse

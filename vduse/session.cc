@@ -9,7 +9,7 @@
 namespace vduse {
 namespace {
 
-using base::Log;
+using base::LogLimited;
 using base::Severity;
 
 // What a driver does wrong it can do in a loop.
@@ -27,10 +27,9 @@ vduse_dev_response Answer(const vduse_dev_request& request,
     case VDUSE_SET_STATUS: {
       const absl::Status status = handler.OnStatus(request.s.status);
       if (!status.ok()) {
-        if (refusal_log.Allow()) {
-          Log(Severity::kError, "device status {:#x} refused: {}",
-              request.s.status, base::Text(status));
-        }
+        LogLimited(refusal_log, Severity::kError,
+                   "device status {:#x} refused: {}", request.s.status,
+                   base::Text(status));
         response.result = VDUSE_REQ_RESULT_FAILED;
       }
       break;
@@ -58,9 +57,8 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       if (before.ok()) {
         undo = {.group = change.group, .asid = *before};
       } else {
-        if (refusal_log.Allow()) {
-          Log(Severity::kError, "{}", base::Text(before.status()));
-        }
+        LogLimited(refusal_log, Severity::kError, "{}",
+                   base::Text(before.status()));
         response.result = VDUSE_REQ_RESULT_FAILED;
       }
       break;
@@ -74,8 +72,8 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       handler.OnSuspend();
       break;
     default:
-      Log(Severity::kWarning, "request type {} of the kernel is not known",
-          request.type);
+      LogLimited(refusal_log, Severity::kWarning,
+                 "request type {} of the kernel is not known", request.type);
       response.result = VDUSE_REQ_RESULT_FAILED;
   }
   return response;
@@ -94,7 +92,11 @@ absl::Status ServeRequests(Device& device, RequestHandler& handler) {
     absl::Status sent = device.Reply(response);
     if (sent.ok()) continue;
     if (!absl::IsNotFound(sent)) return sent;
-    // Whoever asked was killed. A new status is in force all the same.
+    // Whoever asked was killed. A reset is done all the same.
+    if ((*request)->type == VDUSE_SET_STATUS && (*request)->s.status != 0 &&
+        response.result == VDUSE_REQ_RESULT_OK) {
+      handler.OnStatusLost((*request)->s.status);
+    }
     if (undo) {
       const auto undone = handler.OnGroupAsid(undo->group, undo->asid);
       if (!undone.ok()) return undone.status();

@@ -22,6 +22,10 @@ class RequestHandler {
   // the write and the driver will not see its bits set.
   virtual absl::Status OnStatus(uint8_t status) = 0;
 
+  // Whoever wrote a status that was accepted was killed before the answer: the
+  // kernel has kept the one from before.
+  virtual void OnStatusLost(uint8_t status) = 0;
+
   // Translations of [first, last], both inclusive, in the address space
   // `asid` are no longer valid. No pointer into the range may be in use when
   // this returns.

@@ -9,10 +9,11 @@
 namespace vduse {
 
 // Survives memory of the driver that has no pages behind it: a bounce page
-// that was never filled, a truncated memfd, a poisoned page. Touching one
-// raises SIGBUS; the handler puts a zero page there, marks the mapping, and
-// the access goes on. Whoever owns the mapping finds the mark after its step
-// and stops the queues concerned.
+// that was never filled, a truncated memfd, a poisoned page, huge pages that
+// have run out. Touching one raises SIGBUS; the handler puts a page of zeros
+// there, of the size that the mapping has, marks the mapping and the thread,
+// and the access goes on. The thread finds its mark after its step and stops
+// the queues concerned.
 //
 // A SIGBUS anywhere else is a bug of this program and kills it as usual.
 class SigbusGuard {
@@ -20,19 +21,23 @@ class SigbusGuard {
   struct Slot {
     std::atomic<uintptr_t> start{0};  // 0: free
     std::atomic<size_t> size{0};
+    std::atomic<size_t> page_size{0};
     std::atomic<bool> poisoned{false};
   };
 
   // Installs the handler for the process. Once, before threads start.
   static void Install();
 
-  // Guards [start, start + size). Null when the table is full. Any thread.
-  static Slot* Register(void* start, size_t size);
+  // Guards [start, start + size), which is made of pages of `page_size` bytes,
+  // a power of 2. There is no limit but memory. Any thread.
+  static Slot& Register(void* start, size_t size, size_t page_size);
   static void Unregister(Slot& slot);
 
   // Times the handler has put a page somewhere; cheap to compare.
   static uint64_t poison_count();
-  [[nodiscard]] static bool TakePoisoned(Slot& slot);
+
+  // Whether that was done for this thread since the last call.
+  [[nodiscard]] static bool TakePoisoned();
 };
 
 }  // namespace vduse

@@ -2,6 +2,7 @@
 #include "vduse/vdpa_bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/vdpa.h>
 #include <netlink/genl/ctrl.h>
@@ -10,11 +11,13 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <system_error>
 
 #include "base/status_text.h"
+#include "base/unique_fd.h"
 
 namespace vduse {
 namespace {
@@ -64,6 +67,13 @@ class Bus {
           fmt::format("generic netlink: {}", nl_geterror(rc)));
     }
     bus.family_ = genl_ctrl_resolve(bus.socket_.get(), VDPA_GENL_NAME);
+    if (bus.family_ < 0 && access("/sys/bus/vdpa", F_OK) == 0) {
+      return absl::FailedPreconditionError(
+          "the vDPA bus is there, but its netlink is in the initial network "
+          "namespace alone, and this is another: attach, detach and list "
+          "devices there (nsenter -t 1 --net vduse-net ..., or `vdpa` on the "
+          "host)");
+    }
     if (bus.family_ < 0) {
       return absl::NotFoundError(
           "the kernel has no vDPA bus: its module is not loaded (modprobe "
@@ -140,8 +150,22 @@ uint32_t Number(const nlattr* attribute) {
   return attribute != nullptr ? nla_get_u32(attribute) : 0;
 }
 
+std::string BusPath(const std::string& name) {
+  return "/sys/bus/vdpa/devices/" + name;
+}
+
+// Takes the driver off the device. Where that cannot be done, for one where
+// sysfs is read-only, `vdpa dev del` does it.
+void UnbindDriver(const std::string& name) {
+  if (name.find('/') != std::string::npos) return;  // no name of a device
+  const base::UniqueFd fd(
+      open((BusPath(name) + "/driver/unbind").c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return;
+  [[maybe_unused]] const ssize_t n = write(fd.get(), name.data(), name.size());
+}
+
 std::string BoundDriver(const std::string& name) {
-  const std::string link = "/sys/bus/vdpa/devices/" + name + "/driver";
+  const std::string link = BusPath(name) + "/driver";
   char target[256];
   const ssize_t n = readlink(link.c_str(), target, sizeof(target));
   if (n <= 0) return "";
@@ -163,7 +187,12 @@ absl::Status AttachToBus(const std::string& name) {
 
 absl::Status DetachFromBus(const std::string& name) {
   absl::StatusOr<Bus> bus = Bus::Open();
+  if (absl::IsFailedPrecondition(bus.status()) &&
+      access(("/sys/bus/vdpa/devices/" + name).c_str(), F_OK) != 0) {
+    return absl::NotFoundError(fmt::format("'{}' is not attached", name));
+  }
   if (!bus.ok()) return bus.status();
+  UnbindDriver(name);
   return Explain(bus->Run(VDPA_CMD_DEV_DEL, NLM_F_ACK,
                           {{VDPA_ATTR_DEV_NAME, name}}, nullptr),
                  fmt::format("detaching '{}' from the vDPA bus", name));
@@ -196,11 +225,30 @@ absl::StatusOr<std::vector<BusDevice>> ListBus(
   return devices;
 }
 
+bool IsOnBus(const std::string& name) {
+  std::error_code error;
+  return std::filesystem::exists(BusPath(name), error);
+}
+
+std::optional<uint32_t> VirtioTypeOf(const std::string& name) {
+  // The device may go meanwhile.
+  std::error_code error;
+  std::filesystem::directory_iterator entry(BusPath(name), error);
+  for (; !error && entry != std::filesystem::directory_iterator();
+       entry.increment(error)) {
+    if (!entry->path().filename().string().starts_with("virtio")) continue;
+    std::ifstream file(entry->path() / "device");
+    uint32_t type = 0;
+    file >> std::hex >> type;  // like 0x0001
+    if (file) return type;
+  }
+  return std::nullopt;
+}
+
 std::string VhostDeviceOf(const std::string& name) {
   // The device may go meanwhile.
   std::error_code error;
-  std::filesystem::directory_iterator entry("/sys/bus/vdpa/devices/" + name,
-                                            error);
+  std::filesystem::directory_iterator entry(BusPath(name), error);
   for (; !error && entry != std::filesystem::directory_iterator();
        entry.increment(error)) {
     const std::string file = entry->path().filename();

@@ -19,12 +19,19 @@ namespace vduse {
 // the device has answered several requests: never call them from the process
 // that serves the device. If that process died with one of its threads in
 // here, the device could never be opened again.
+//
+// The kernel has this netlink family in its initial network namespace alone.
+// In another one all of them fail with FailedPrecondition, and say so.
 
 // `vdpa dev add name NAME mgmtdev vduse`.
 //   AlreadyExists: it is attached. NotFound: no VDUSE device of that name.
 absl::Status AttachToBus(const std::string& name);
 
-// `vdpa dev del NAME`. NotFound: it is not attached.
+// `vdpa dev del NAME`, after its driver was unbound. That waits until nobody
+// uses the device any more, a VMM for one. `vdpa dev del` by itself would wait
+// so with locks held that others on the host need: those of the vDPA bus and of
+// generic netlink.
+//   NotFound: it is not attached.
 absl::Status DetachFromBus(const std::string& name);
 
 struct BusDevice {
@@ -38,6 +45,13 @@ struct BusDevice {
 // The attached devices, or the one called `name`.
 absl::StatusOr<std::vector<BusDevice>> ListBus(
     const std::optional<std::string>& name);
+
+// Whether it is attached, by sysfs. Never waits.
+bool IsOnBus(const std::string& name);
+
+// The type of a virtio device that virtio_vdpa has bound, by sysfs; nothing
+// if that is not so. Never waits.
+std::optional<uint32_t> VirtioTypeOf(const std::string& name);
 
 // "/dev/vhost-vdpa-N" of an attached device; empty if vhost_vdpa has not bound
 // it. Never waits.

@@ -49,6 +49,7 @@ absl::Status CheckArea(const char* name, uint64_t addr, uint64_t bytes,
 // What Parse gathers over the descriptors of one chain.
 struct Virtqueue::Parsed {
   uint32_t in_ring = 0;      // descriptors of the ring itself
+  uint32_t in_table = 0;     // of a table that was copied
   uint32_t descriptors = 0;  // direct and indirect
   uint32_t segments = 0;     // all, and the readable ones, which come first
   uint32_t readable = 0;
@@ -77,6 +78,9 @@ absl::StatusOr<Virtqueue> Virtqueue::Create(const QueueInfo& info,
 
   Virtqueue queue(info, features, map);
   if (!queue.MapRings()) {
+    if (std::string fault = map.TakeFault(); !fault.empty()) {
+      return absl::FailedPreconditionError(fault);
+    }
     return absl::UnavailableError(fmt::format(
         "rings (descriptors {:#x}, available {:#x}, used {:#x}, size {}) are "
         "not mapped with the access needed, each within one region",
@@ -159,6 +163,7 @@ bool Virtqueue::Pop(Chain& chain) {
   }
   Parsed parsed;
   const ChainError error = Parse(head, parsed);
+  walked_ += parsed.in_ring + parsed.in_table;
   if (error == ChainError::kTooManySegments && outstanding_ > 0) {
     out_of_segments_ = true;  // it may fit when others are back
     return false;
@@ -208,6 +213,7 @@ ChainError Virtqueue::ParseIndirect(const Desc& table, Parsed& parsed) {
       parsed.descriptors + count > indirect_.size()) {
     return ChainError::kTooLong;
   }
+  parsed.in_table = count;
   if (!map_->CopyIn(table.addr, indirect_.data(), table.len)) {
     return ChainError::kAddress;
   }

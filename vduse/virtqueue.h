@@ -55,6 +55,7 @@ class Virtqueue {
   // Checks what the driver configured and maps the rings.
   //   InvalidArgument: the queue can never run like this.
   //   Unavailable: the rings are not mapped at present.
+  //   FailedPrecondition: they are in memory that must not be mapped.
   static absl::StatusOr<Virtqueue> Create(const QueueInfo& info,
                                           Features features, Start start,
                                           IovaMap& map);
@@ -118,6 +119,11 @@ class Virtqueue {
   bool mapped() const { return desc_ != nullptr; }
   [[nodiscard]] bool MapRings();
 
+  // Descriptors that Pop() has looked at, those of tables included: its work,
+  // also on chains without a byte. One chain has at most size() and one, or so
+  // many as a table may have.
+  uint64_t walked() const { return walked_; }
+
   // Malformed chains returned.
   const ChainErrors& chain_errors() const { return chain_errors_; }
 
@@ -161,6 +167,7 @@ class Virtqueue {
   uint32_t segments_used_ = 0;
   uint32_t outstanding_ = 0;
   bool out_of_segments_ = false;
+  uint64_t walked_ = 0;
   std::vector<Desc> indirect_;  // local copy of one table
   ChainErrors chain_errors_{};
 };

@@ -362,6 +362,10 @@ uint32_t FakeDevice::SendRaw(vduse_dev_request request) {
 void FakeDevice::Forget(uint32_t id) {
   const std::lock_guard lock(mutex_);
   asked_.erase(id);
+  const auto removed = std::erase_if(
+      waiting_, [&](const auto& request) { return request.request_id == id; });
+  char byte;
+  if (removed > 0) Must(read(device_end_.get(), &byte, 1) == 1, "read");
 }
 
 std::optional<vduse_dev_response> FakeDevice::ReplyTo(uint32_t id) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/support/fake_device.h"
+#include "tests/vduse/scripted_device.h"
 
 namespace vduse {
 namespace {
@@ -40,23 +41,6 @@ class IovaMapTest : public testing::Test {
 
   FakeDevice device_;
   IovaMap map_{device_};
-};
-
-// Answers every look-up with what the test says.
-class ScriptedDevice : public FakeDevice {
- public:
-  absl::StatusOr<IotlbRegion> LookupIotlb(uint32_t, uint64_t) override {
-    return IotlbRegion{.fd = base::UniqueFd(dup(file.get())),
-                       .offset = offset,
-                       .start = start,
-                       .last = last,
-                       .readable = true,
-                       .writable = true};
-  }
-  base::UniqueFd file{memfd_create("one page", MFD_CLOEXEC)};
-  uint64_t offset = 0;
-  uint64_t start = kBase;
-  uint64_t last = kBase + kPage - 1;
 };
 
 size_t OpenFds() {
@@ -212,22 +196,6 @@ TEST_F(IovaMapTest, Row120_ARemapThatOverlapsWaitsForItsUpdate) {
 
   EXPECT_TRUE(Readable(kBase + kPage));
   EXPECT_EQ(*map_.Find(kBase, 1, Access::kRead).data, 'n');
-}
-
-TEST_F(IovaMapTest, Row121_ManyRegionsAreKeptAndTrimmedBetweenSteps) {
-  AddPages(IovaMap::kMaxRegions + 1);
-  for (uint64_t i = 0; i < IovaMap::kMaxRegions; ++i) {
-    ASSERT_TRUE(Readable(kBase + i * kPage));
-  }
-  EXPECT_FALSE(map_.Trim());
-  uint8_t* first = map_.Find(kBase, 1, Access::kRead).data;
-
-  ASSERT_TRUE(Readable(kBase + IovaMap::kMaxRegions * kPage));
-  EXPECT_EQ(map_.Find(kBase, 1, Access::kRead).data, first);
-
-  EXPECT_TRUE(map_.Trim());
-  EXPECT_EQ(map_.region_count(), 0U);
-  EXPECT_TRUE(Readable(kBase));
 }
 
 TEST_F(IovaMapTest, Row122_AFailedLookUpIsUnmappedNowAndTriedAgainLater) {

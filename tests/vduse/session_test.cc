@@ -34,6 +34,9 @@ class Recorder : public RequestHandler {
     if (during_status) during_status();
     return status_answer;
   }
+  void OnStatusLost(uint8_t status) override {
+    calls.push_back("lost " + std::to_string(status));
+  }
   void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) override {
     calls.push_back("iotlb " + std::to_string(asid) + ": " +
                     std::to_string(first) + " " + std::to_string(last));
@@ -185,6 +188,21 @@ TEST_F(SessionTest, Row17_AnAnswerNobodyWaitsForIsNoError) {
   EXPECT_TRUE(ServeRequests(device_, handler_).ok());
   EXPECT_FALSE(device_.ReplyTo(late));
   EXPECT_TRUE(device_.ReplyTo(next));
+}
+
+TEST_F(SessionTest, AStatusThatTheKernelDoesNotHearOfIsLostAResetIsNot) {
+  for (const uint8_t status : {kDriverOk, uint8_t{0}}) {
+    const uint32_t late = device_.SendStatus(status);
+    handler_.during_status = [&] { device_.Forget(late); };
+    ASSERT_TRUE(ServeRequests(device_, handler_).ok());
+  }
+  const uint32_t refused = device_.SendStatus(kDriverOk);
+  handler_.during_status = [&] { device_.Forget(refused); };
+  handler_.status_answer = absl::InvalidArgumentError("no");
+  base::SetMinLogSeverity(static_cast<base::Severity>(99));
+  ASSERT_TRUE(ServeRequests(device_, handler_).ok());
+  EXPECT_THAT(handler_.calls,
+              ElementsAre("status 15", "lost 15", "status 0", "status 15"));
 }
 
 TEST_F(SessionTest, AnAddressSpaceThatTheKernelDoesNotHearOfIsTakenBack) {

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_TESTS_VDUSE_SCRIPTED_DEVICE_H_
+#define VDUSE_NET_TESTS_VDUSE_SCRIPTED_DEVICE_H_
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "tests/support/fake_device.h"
+
+namespace vduse {
+
+// Answers every look-up with what the test says.
+class ScriptedDevice : public tests::FakeDevice {
+ public:
+  absl::StatusOr<IotlbRegion> LookupIotlb(uint32_t, uint64_t) override {
+    return IotlbRegion{.fd = base::UniqueFd(dup(file.get())),
+                       .offset = offset,
+                       .start = start,
+                       .last = last,
+                       .readable = true,
+                       .writable = true};
+  }
+  base::UniqueFd file{memfd_create("one page", MFD_CLOEXEC)};
+  uint64_t offset = 0;
+  uint64_t start = 0x100000;
+  uint64_t last = 0x100fff;
+};
+
+}  // namespace vduse
+
+#endif  // VDUSE_NET_TESTS_VDUSE_SCRIPTED_DEVICE_H_

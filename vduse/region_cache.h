@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_VDUSE_REGION_CACHE_H_
+#define VDUSE_NET_VDUSE_REGION_CACHE_H_
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "vduse/mapping.h"
+
+namespace vduse {
+
+class Device;
+struct IotlbRegion;
+
+// A region of the driver's address space, [start, last], and where it is here.
+struct Region {
+  uint64_t start = 0;
+  uint64_t last = 0;  // inclusive
+  bool readable = false;
+  bool writable = false;
+  uint8_t* base = nullptr;  // of `start`
+  std::shared_ptr<const Mapping> memory;
+};
+
+// The regions of a device, shared by all who translate its driver's addresses,
+// so that each is asked for and mapped once. A file of memory is mapped as a
+// whole, once for each kind of access, however many regions lie in it: a
+// process can have only so many mappings (vm.max_map_count), and a driver may
+// have a file for each 2 MiB.
+//
+// A region that is withdrawn goes here first; those who hold it forget it by
+// IovaMap::Drop(). Any thread.
+class RegionCache {
+ public:
+  // `device` must outlive the cache.
+  explicit RegionCache(Device& device);
+  RegionCache(const RegionCache&) = delete;
+  RegionCache& operator=(const RegionCache&) = delete;
+
+  // The region of address space `asid` that holds `iova`.
+  //   NotFound: there is none.
+  //   FailedPrecondition: it is in a file that must not be mapped.
+  //   ResourceExhausted: too many mappings; shortage() has changed.
+  //   Others may pass.
+  absl::StatusOr<Region> Find(uint32_t asid, uint64_t iova);
+
+  // Forgets what overlaps [first, last], both inclusive.
+  void Drop(uint32_t asid, uint64_t first, uint64_t last);
+
+  // Forgets regions in which a page was found missing.
+  void DropPoisoned();
+
+  // Changes when mappings run short, and then now and again: those who hold
+  // regions are to let go of those that they use least.
+  uint64_t shortage() const {
+    return shortage_.load(std::memory_order_relaxed);
+  }
+
+  // At most so many mappings: by default what vm.max_map_count leaves.
+  void SetLimit(size_t mappings);
+
+ private:
+  using Memory = std::shared_ptr<const Mapping>;
+  // Device, inode, and mmap's protection.
+  using FileKey = std::tuple<dev_t, ino_t, int>;
+
+  absl::StatusOr<Region> Load(const IotlbRegion& found);
+  absl::StatusOr<Memory> Map(const IotlbRegion& found, uint64_t bytes,
+                             int protection);
+  absl::Status MakeRoom();
+  void RunShort();
+
+  Device& device_;
+  std::atomic<uint64_t> shortage_{0};
+
+  std::mutex mutex_;                                         // for what follows
+  std::map<std::pair<uint32_t, uint64_t>, Region> regions_;  // asid, start
+  std::map<FileKey, std::weak_ptr<const Mapping>> files_;
+  size_t files_at_sweep_ = 0;
+  size_t limit_;
+  size_t made_since_shortage_ = 0;
+  bool shortage_said_ = false;
+};
+
+}  // namespace vduse
+
+#endif  // VDUSE_NET_VDUSE_REGION_CACHE_H_
