@@ -20,7 +20,9 @@ struct QueueStats {
   uint64_t bytes = 0;
   uint64_t notifications = 0;  // "interrupts"
   uint64_t drops = 0;          // all
-  uint64_t driver_drops = 0;   // rx: no room in its buffers; tx: malformed
+  // rx: no room in its buffers, or in the TAP's queue as they were full; tx:
+  // malformed
+  uint64_t driver_drops = 0;
 };
 static_assert(sizeof(QueueStats) == 48);
 
@@ -56,7 +58,7 @@ class CommandTarget {
   // ANNOUNCE_ACK. False if there is nothing to be acknowledged.
   [[nodiscard]] virtual bool AcknowledgeAnnounce() = 0;
 
-  // STATS_GET. Nothing where there is no such data queue.
+  // STATS_GET. Nothing where the driver has no such data queue.
   virtual std::optional<QueueStats> Stats(uint32_t queue) const = 0;
 };
 

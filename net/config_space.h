@@ -17,7 +17,9 @@ inline constexpr uint16_t kMinMtu = 68;
 inline constexpr uint16_t kMaxMtu = 65535;
 
 inline constexpr uint32_t kMaxSpeed = 0x7fffffff;
-inline constexpr uint32_t kSpeedUnknown = 0xffffffff;
+// Of a TAP. An interface without a speed is never in use in an 802.3ad bond.
+inline constexpr uint32_t kDefaultSpeed = 10'000;
+inline constexpr uint8_t kDuplexHalf = 0;
 inline constexpr uint8_t kDuplexFull = 1;
 
 // struct virtio_net_config (virtio 1.3, 5.1.4), little-endian. The tail is
@@ -28,7 +30,7 @@ struct ConfigSpace {
   uint16_t status = 0;
   uint16_t max_virtqueue_pairs = 1;
   uint16_t mtu = 1500;
-  uint32_t speed = kSpeedUnknown;  // in Mbit/s
+  uint32_t speed = kDefaultSpeed;  // in Mbit/s
   uint8_t duplex = kDuplexFull;
   std::array<uint8_t, 47> reserved{};
 

@@ -50,7 +50,8 @@ bool CtrlQueue::Serve(Time now) {
   if (!ring.mapped() && !ring.MapRings()) return false;
   queue_.OnTimer(now);
   ring.DisableKicks();
-  for (uint32_t i = 0; i < kBudget; ++i) {
+  const uint64_t end = ring.walked() + kWalkBudget;
+  for (uint32_t i = 0; i < kBudget && ring.walked() < end; ++i) {
     std::optional<vduse::Chain> chain = ring.Pop();
     if (chain) {
       const uint64_t written = Execute(*chain);

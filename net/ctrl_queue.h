@@ -26,6 +26,8 @@ class CtrlQueue {
  public:
   // Commands per Serve().
   static constexpr uint32_t kBudget = 64;
+  // Descriptors per Serve(), but for the last command's.
+  static constexpr uint64_t kWalkBudget = 32768;
 
   struct Counters {
     uint64_t commands = 0;      // answered with OK

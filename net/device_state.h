@@ -42,7 +42,7 @@ struct DeviceState {
   uint16_t active_pairs = 1;
   // Next available index of each virtqueue. Not kept up while running.
   std::vector<uint16_t> positions;
-  // Address space of each group. The kernel keeps it over a reset.
+  // Address space of each group, until a reset.
   std::array<uint32_t, kGroups> asids{};
 };
 

@@ -85,6 +85,8 @@ constexpr Profile kProfiles[] = {
     {"v2", 0x81f4'0003'30ff'bbaf,
      "v1 with queue pairs, offloads, filters and statistics"},
     {"v2-no-cvq", 0x81c0'0003'3001'bbab, "v1-no-cvq with offloads"},
+    {"qemu-migrate", 0x8000'0003'30df'bbaf,
+     "v2 without what keeps QEMU's -netdev vhost-vdpa from migrating"},
 };
 
 constexpr unsigned kRequired[] = {kFeatureVersion1, kFeatureAccessPlatform};

@@ -59,6 +59,9 @@ inline constexpr uint64_t kHostOffloads =
 inline constexpr uint64_t kGuestOffloads =
     Bit(kFeatureGuestCsum) | Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6) |
     Bit(kFeatureGuestEcn) | Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6);
+// Of those, what makes packets larger than the MTU.
+inline constexpr uint64_t kGuestSegmentation =
+    kGuestOffloads & ~Bit(kFeatureGuestCsum);
 
 // What the driver may say which packets it wants by, and who it is.
 inline constexpr uint64_t kFilterFeatures =

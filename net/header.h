@@ -33,8 +33,11 @@ inline constexpr uint8_t kHeaderGsoEcn = 0x80;
 
 inline constexpr size_t kHeaderBytes = sizeof(VirtioNetHeader);
 inline constexpr size_t kEthernetHeaderBytes = 14;
-// What a frame may have on top of the MTU: Ethernet header and one VLAN tag.
-inline constexpr size_t kFrameOverhead = 18;
+inline constexpr size_t kVlanTagBytes = 4;
+// What a frame may have on top of the MTU: Ethernet header and two VLAN tags,
+// a provider's and a customer's.
+inline constexpr size_t kFrameOverhead =
+    kEthernetHeaderBytes + 2 * kVlanTagBytes;
 // The largest frame a TAP can hand out.
 inline constexpr size_t kMaxFrameBytes = 65535 + kFrameOverhead;
 

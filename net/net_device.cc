@@ -18,7 +18,7 @@
 namespace net {
 namespace {
 
-using base::Log;
+using base::LogLimited;
 using base::Severity;
 using coalesce::Direction;
 using coalesce::ParamTable;
@@ -26,6 +26,10 @@ using std::chrono::milliseconds;
 
 constexpr Time kCtrlRetry = milliseconds(10);
 constexpr Time kAnnounceDelay = milliseconds(100);
+
+// A DRIVER_OK that is answered is in force within a millisecond. Whoever wrote
+// it may have to wait for a CPU.
+constexpr Time kInForceLimit = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -77,12 +81,13 @@ absl::Status NetDevice::Init() {
 
 NetDevice::~NetDevice() { StopDriver(); }
 
-absl::Status NetDevice::SetTap(std::vector<Tap> queues) {
+absl::Status NetDevice::SetTap(std::vector<Tap> queues, base::UniqueFd drops) {
   if (queues.size() != workers_.size()) {
     return absl::InvalidArgumentError(
         fmt::format("{} queues of the TAP for {} queue pairs", queues.size(),
                     workers_.size()));
   }
+  port_drops_.SetFile(std::move(drops));
   absl::Status status;
   for (size_t pair = 0; pair < workers_.size(); ++pair) {
     status.Update(workers_[pair]->SetTap(std::move(queues[pair])));
@@ -101,17 +106,25 @@ void NetDevice::SetLink(bool up) {
 }
 
 void NetDevice::UpdateLink() {
-  const bool up = tap_link_ && !broken_;
+  if (!tap_link_ && !broken_ && !shown_status_) return;
+  const bool up = tap_link_.value_or(false) && !broken_;
   FollowAnnounce(up);
   uint16_t status = up ? kStatusLinkUp : 0;
   if (announcing_) status |= kStatusAnnounce;
-  const uint16_t shown = shown_status_;
+  const std::optional<uint16_t> shown = shown_status_;
   if (status == shown || !ShowStatus(status)) return;
-  if (((status ^ shown) & kStatusLinkUp) != 0) {
-    Log(Severity::kInfo, "link {}", up ? "up" : "down");
+  if (!shown || ((status ^ *shown) & kStatusLinkUp) != 0) {
+    LogLimited(link_log_, Severity::kInfo, "link {}", up ? "up" : "down");
   }
-  config_owed_ = true;
+  OweConfig();
   InjectConfig(Now());
+}
+
+// The driver is to hear of the configuration space.
+void NetDevice::OweConfig() {
+  if (std::exchange(config_owed_, true)) return;
+  config_since_ = Now();
+  config_delay_ = kConfigRetry;
 }
 
 bool NetDevice::ShowStatus(uint16_t status) {
@@ -121,7 +134,8 @@ bool NetDevice::ShowStatus(uint16_t status) {
   if (set.ok()) {
     shown_status_ = status;
   } else {
-    Log(Severity::kError, "link status: {}", base::Text(set));
+    LogLimited(config_log_, Severity::kError, "link status: {}",
+               base::Text(set));
   }
   return set.ok();
 }
@@ -140,23 +154,30 @@ void NetDevice::FollowAnnounce(bool up) {
 void NetDevice::InjectConfig(Time now) {
   config_retry_.reset();
   // Without a driver there is nobody to tell: it reads the space at start.
-  if (!driver_ok_) return;
-  if (device_.InjectConfig() == vduse::InjectResult::kNotYet) {
-    config_retry_ = now + kConfigRetry;
+  if (!driver_ok()) return;
+  if (device_.InjectConfig() != vduse::InjectResult::kNotYet) {
+    config_owed_ = false;
     return;
   }
-  config_owed_ = false;
+  if (now - config_since_ >= kInForceLimit) {
+    SayCommandsAlone();
+    ServeCommandsAlone(features_, start_);
+    return;
+  }
+  config_retry_ = now + config_delay_;
+  config_delay_ = std::min<Time>(2 * config_delay_, kLastConfigRetry);
 }
 
 absl::Status NetDevice::OnStatus(uint8_t status) {
   if (status == 0 || (status & VIRTIO_CONFIG_S_FAILED) != 0) {
-    if (driver_ok_ && life_log_.Allow()) {
-      Log(Severity::kInfo, "{} by the driver",
-          status == 0 ? "reset" : "given up (FAILED)");
+    if (driver_ok_) {
+      LogLimited(end_log_, Severity::kInfo, "{} by the driver",
+                 status == 0 ? "reset" : "given up (FAILED)");
     }
     StopDriver();
     if (status == 0) {
       suspended_ = false;
+      ForgetAsids();
       ShowMac(options_.mac);
       UpdateLink();  // what the last driver was asked, the next is not
     }
@@ -177,18 +198,23 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
   }
   // ACKNOWLEDGE and DRIVER may be missing: QEMU's vhost-vdpa leaves them out.
   // DRIVER_OK is an edge: what repeats it starts nothing (2.1.1).
-  if (driver_ok_ || suspended_ || !features_ok) return absl::OkStatus();
+  const bool in_force = driver_ok_ && !commands_only_;
+  if (in_force || suspended_ || !features_ok) return absl::OkStatus();
   const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
   if (!features.ok()) return features.status();
   if (absl::Status check = CheckNegotiated(options_.features, *features);
       !check.ok()) {
     return check;
   }
-  if (!driver_ok) return absl::OkStatus();
-  TakeUpState(*features);
-  if (life_log_.Allow()) {
-    Log(Severity::kInfo, "driver active, features {}", FeatureNames(features_));
+  if (!driver_ok) {
+    HearOfCommands(*features);
+    return absl::OkStatus();
   }
+  EndCommandsAlone();
+  TakeUpState(*features);
+  LogLimited(life_log_, Severity::kInfo, "driver active, features {}",
+             FeatureNames(features_));
+  if (!goes_on_) DiscardQueued();
   StartDriver(adopted_ ? vduse::Virtqueue::Start::kRecovered
                        : vduse::Virtqueue::Start::kFresh);
   return absl::OkStatus();
@@ -217,10 +243,7 @@ absl::Status NetDevice::Serve(Time now) {
       !status.ok()) {
     return status;
   }
-  // A kick for a control queue that is not there: it may be ready by now.
-  if (base::ClearEventfd(ctrl_kick_.get()) && driver_ok_ && !ctrl_) {
-    look_at_ = now;
-  }
+  if (base::ClearEventfd(ctrl_kick_.get())) FollowCtrlKick(now);
   ServeCtrlQueue(now);
   CheckWorkers();
   if (driver_ok_ && look_at_ && now >= *look_at_) LookForReadyQueues(now);
@@ -240,11 +263,13 @@ void NetDevice::ServeCtrlQueue(Time now) {
   if (ctrl_map_.Trim()) ctrl_->queue().ring().UnmapRings();
   const bool was_broken = ctrl_->queue().ring().broken();
   ctrl_again_ = ctrl_->Serve(now);
+  if (commands_only_) ctrl_->queue().Cancel();  // it polls, or gets nothing
   // The rings could not be looked up just now: the driver waits.
   ctrl_retry_.reset();
   if (!ctrl_->queue().ring().mapped()) ctrl_retry_ = now + kCtrlRetry;
-  if (ctrl_map_.TakePoisoned()) {
-    ctrl_->queue().ring().Break("driver memory has no pages behind it");
+  const std::string fault = ctrl_map_.TakeFault();
+  if (!fault.empty() && !was_broken) {
+    ctrl_->queue().ring().Break(fault);
     ctrl_again_ = true;
   }
   if (!was_broken && ctrl_->queue().ring().broken()) {
@@ -256,6 +281,7 @@ void NetDevice::CheckWorkers() {
   if (!base::ClearEventfd(attention_.get())) return;
   LookForBroken();
   UpdateLink();
+  InForceAfterAll();
   if (driver_ok_) look_at_ = Now();
 }
 
@@ -278,7 +304,7 @@ void NetDevice::LookForBroken() {
 
 void NetDevice::MarkBroken(const std::string& what) {
   broken_ = true;
-  if (broken_log_.Allow()) Log(Severity::kError, "{}", what);
+  LogLimited(broken_log_, Severity::kError, "{}", what);
   UpdateLink();
 }
 
@@ -303,6 +329,7 @@ std::vector<std::string> NetDevice::Summary() {
                 workers_[i]->histograms(direction), lines);
     }
   }
+  lines.push_back(fmt::format("dropped by the TAP: {}", port_drops_.count()));
   for (uint32_t queue = 0; queue < params_.queue_count(); ++queue) {
     const ParamTable::Entry& entry = params_.entry(queue);
     lines.push_back(fmt::format("{} coalescing: usecs {} packets {}, set by {}",

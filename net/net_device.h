@@ -19,6 +19,7 @@
 #include "net/config_space.h"
 #include "net/ctrl_queue.h"
 #include "net/device_state.h"
+#include "net/port_drops.h"
 #include "net/tap.h"
 #include "net/worker.h"
 #include "vduse/device.h"
@@ -38,6 +39,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     uint64_t features = 0;  // offered
     uint32_t queue_pairs = 1;
     uint16_t mtu = 1500;
+    // What the device was made with. A VMM may make larger queues all the same.
+    uint32_t max_queue_size = vduse::kMaxQueueSize;
     Engine engine = Engine::kAuto;
     Time busy_poll{};            // of each worker, at most, before it sleeps
     Time timer_poll{};           // before what a worker has to do in time
@@ -69,8 +72,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   const DeviceState& state() const { return state_; }
 
   // Gives each pair its packets: as many queues of a TAP as there are pairs.
-  // Until then its queues wait.
-  absl::Status SetTap(std::vector<Tap> queues);
+  // Until then its queues wait. `drops` is PortDrops' file of its interface.
+  absl::Status SetTap(std::vector<Tap> queues, base::UniqueFd drops = {});
 
   // What the TAP's link says; the driver sees it in its configuration space.
   void SetLink(bool up);
@@ -87,16 +90,19 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   // When Serve() is to be called again at the latest.
   std::optional<Time> deadline() const;
 
-  // What the port's packets may leave to the driver, of kGuestOffloads. Who
-  // owns the TAP sees to it in its own time: until then, packets that the
-  // driver does not accept are dropped.
+  // What the port's packets may leave to the driver, of kGuestOffloads: what
+  // the driver accepts, but no packets that its rings cannot hold. Who owns the
+  // TAP sees to it in its own time: until then, packets that the driver does
+  // not accept are dropped.
+  uint64_t port_offloads() const;
+  // What the driver accepts, of kGuestOffloads.
   uint64_t guest_offloads() const { return state_.guest_offloads; }
 
   // Queue pairs that the driver uses. The others' queues of the TAP are to be
   // detached, in the same way: until then, what comes to them waits there.
   uint16_t active_pairs() const { return state_.active_pairs; }
 
-  bool driver_ok() const { return driver_ok_; }
+  bool driver_ok() const { return driver_ok_ && !commands_only_; }
   bool has_control_queue() const { return ctrl_index_.has_value(); }
 
   // A few lines on what went through, for the log.
@@ -116,6 +122,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
   // vduse::RequestHandler
   absl::Status OnStatus(uint8_t status) override;
+  void OnStatusLost(uint8_t status) override;
   void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) override;
   absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override;
   absl::StatusOr<uint32_t> OnGroupAsid(uint32_t group, uint32_t asid) override;
@@ -146,6 +153,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     kTaken,    // until it is announced again: it may look ready for a moment
   };
   static constexpr Time kConfigRetry = std::chrono::milliseconds(1);
+  static constexpr Time kLastConfigRetry = std::chrono::milliseconds(100);
 
   NetDevice(vduse::Device& device, Options options);
   absl::Status Init();
@@ -155,11 +163,20 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   uint32_t CtrlGroup() const;
   void PlaceCtrlQueue();
   void UsePairs();
+  void DiscardQueued();
   void StartDriver(vduse::Virtqueue::Start start);
-  void StopDriver();
+  void StopDriver(std::optional<FlushCause> settle = std::nullopt);
+  void StopQueue(uint32_t index, std::optional<FlushCause> settle);
+  void FollowCtrlKick(Time now);
+  void ServeCommandsAlone(uint64_t features, vduse::Virtqueue::Start start);
+  void SayCommandsAlone();
+  void EndCommandsAlone();
+  bool InForceAfterAll();
+  void HearOfCommands(uint64_t features);
   void TakeUpState(uint64_t features);
   bool SamePositions();
   void UseAsids();
+  void ForgetAsids();
   void LookForReadyQueues(Time now);
   void LookSoon();
   absl::Status StartQueue(uint32_t index, vduse::QueueInfo info);
@@ -172,13 +189,16 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   void UpdateLink();
   [[nodiscard]] bool ShowStatus(uint16_t status);
   void FollowAnnounce(bool up);
+  void OweConfig();
   void InjectConfig(Time now);
   void ApplyParams(uint32_t queue);
+  bool VmmSpeaks() const;
   void FilterChanged();
   void ShowMac(const MacAddress& mac);
   void LogChange(const std::string& what, coalesce::Params params);
   void Persist();
   std::string NameOf(uint32_t index) const;
+  void NoteRxRing(uint32_t index, uint32_t size);
   Worker& worker_of(uint32_t queue) { return *workers_[queue / 2]; }
 
   vduse::Device& device_;
@@ -194,6 +214,9 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   DeviceState state_;
   uint64_t features_ = 0;  // negotiated, while driver_ok_
   bool driver_ok_ = false;
+  // driver_ok_, but the kernel knows of no DRIVER_OK: the driver cannot be
+  // notified.
+  bool commands_only_ = false;
   bool suspended_ = false;  // until the next reset
   bool restored_ = false;   // the driver has come from elsewhere
   bool goes_on_ = false;    // it was there before: completions may be unsaid
@@ -203,6 +226,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   // Where the driver had each queue begin, once it has run in this life. The
   // kernel goes on to say so after the queue was taken away.
   std::vector<std::optional<uint16_t>> begun_;
+  bool short_rx_ring_ = false;  // one that cannot hold the largest packets
 
   std::optional<Time> look_at_;  // for queues that become ready late
   Time look_delay_{};
@@ -212,17 +236,31 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool ctrl_again_ = false;
   std::optional<Time> ctrl_retry_;  // its rings are out of reach
 
-  bool tap_link_ = false;
-  bool broken_ = false;        // a queue is latched, or the port lost
-  uint16_t shown_status_ = 0;  // what the configuration space says
+  PortDrops port_drops_;
+  std::optional<bool> tap_link_;  // until it is known, an adopted device
+                                  // shows what it showed before
+  bool broken_ = false;           // a queue is latched, or the port lost
+  // What the configuration space says, if that is known: a predecessor may
+  // have written anything.
+  std::optional<uint16_t> shown_status_ = 0;
   std::optional<Time> announce_at_;
   bool announcing_ = false;  // the driver is asked to
   std::optional<Time> config_retry_;
+  Time config_delay_{};
+  Time config_since_{};  // is owed
   bool config_owed_ = false;
 
-  base::LogLimiter change_log_{10};
-  base::LogLimiter broken_log_{1};
+  // Lines that a driver can cause, by kind.
+  base::LogLimiter change_log_{20};
+  base::LogLimiter broken_log_{4};
   base::LogLimiter life_log_{10};
+  base::LogLimiter end_log_{10};
+  base::LogLimiter return_log_{4};
+  base::LogLimiter queue_log_{10};
+  base::LogLimiter start_log_{80};
+  base::LogLimiter asid_log_{10};
+  base::LogLimiter link_log_{10};
+  base::LogLimiter config_log_{4};
 };
 
 }  // namespace net

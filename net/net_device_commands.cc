@@ -3,6 +3,7 @@
 // What a NetDevice does on its driver's commands: writes it down, then has it
 // done, then says so.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstddef>
 #include <memory>
@@ -14,7 +15,7 @@
 
 namespace net {
 
-using base::Log;
+using base::LogLimited;
 using base::Severity;
 using coalesce::Direction;
 using coalesce::Params;
@@ -46,8 +47,7 @@ bool NetDevice::SetQueuePairs(uint16_t pairs) {
   state_.active_pairs = pairs;
   Persist();
   UsePairs();
-  if (change_log_.Allow())
-    Log(Severity::kInfo, "queue pairs in use: {}", pairs);
+  LogLimited(change_log_, Severity::kInfo, "queue pairs in use: {}", pairs);
   return true;
 }
 
@@ -59,20 +59,14 @@ bool NetDevice::SetGuestOffloads(uint64_t offloads) {
     worker->Call(
         [&](QueuePair<Tap>& pair) { pair.SetGuestOffloads(offloads); });
   }
-  if (change_log_.Allow()) {
-    Log(Severity::kInfo, "GUEST_OFFLOADS_SET: {}",
-        offloads != 0 ? FeatureNames(offloads) : "none");
-  }
+  LogLimited(change_log_, Severity::kInfo, "GUEST_OFFLOADS_SET: {}",
+             offloads != 0 ? FeatureNames(offloads) : "none");
   return true;
 }
 
 void NetDevice::LogChange(const std::string& what, Params params) {
-  if (!change_log_.Allow()) return;
-  const uint64_t unsaid = change_log_.TakeSuppressed();
-  Log(Severity::kInfo, "{}: usecs={} packets={}{}", what, params.max_usecs,
-      params.max_packets,
-      unsaid > 0 ? fmt::format(" ({} changes before it not logged)", unsaid)
-                 : "");
+  LogLimited(change_log_, Severity::kInfo, "{}: usecs={} packets={}", what,
+             params.max_usecs, params.max_packets);
 }
 
 void NetDevice::ApplyParams(uint32_t queue) {
@@ -101,6 +95,15 @@ bool NetDevice::SetMac(const MacAddress& mac) {
   state_.rx_filter.mac = mac;
   FilterChanged();
   ShowMac(mac);
+  const bool told = Has(features_, kFeatureMac) && options_.mac != MacAddress{};
+  if (VmmSpeaks() && told && mac != options_.mac && change_log_.Allow()) {
+    Log(Severity::kWarning,
+        "a VMM stands between the driver and the control queue and says MAC "
+        "address {:02x}, while this device was made with {:02x}: the driver "
+        "gets the packets for both. Give the VMM the device's address (QEMU: "
+        "-device virtio-net-pci,mac=...), or this device the VMM's (--mac)",
+        fmt::join(mac, ":"), fmt::join(options_.mac, ":"));
+  }
   return true;
 }
 
@@ -111,12 +114,28 @@ bool NetDevice::SetVlan(uint16_t id, bool on) {
   return true;
 }
 
+// Whether somebody stands between the driver and the control queue, which is
+// then in memory of its own: what it says need not be the driver's word.
+bool NetDevice::VmmSpeaks() const {
+  return ctrl_index_ && state_.asids[CtrlGroup()] != state_.asids[kDataGroup];
+}
+
 void NetDevice::FilterChanged() {
   Persist();
+  RxFilter in_force = state_.rx_filter;
+  // A VMM may say an address of its own while the driver has the one that it
+  // was told, or has chosen.
+  if (VmmSpeaks()) {
+    if (!Has(state_.features, kFeatureMac)) {
+      in_force.mac = {};
+    } else if (in_force.mac != options_.mac && in_force.mac != MacAddress{}) {
+      in_force.unicast.Add(options_.mac);
+    }
+  }
   // None is needed where all is accepted, and none costs nothing.
   std::shared_ptr<const RxFilter> filter;
-  if (!state_.rx_filter.AcceptsAll()) {
-    filter = std::make_shared<const RxFilter>(state_.rx_filter);
+  if (!in_force.AcceptsAll()) {
+    filter = std::make_shared<const RxFilter>(in_force);
   }
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->Call([&](QueuePair<Tap>& pair) { pair.SetFilter(filter); });
@@ -129,7 +148,10 @@ void NetDevice::ShowMac(const MacAddress& mac) {
     return;
   }
   const absl::Status set = device_.SetConfig(offsetof(ConfigSpace, mac), mac);
-  if (!set.ok()) Log(Severity::kError, "MAC address: {}", base::Text(set));
+  if (!set.ok()) {
+    LogLimited(config_log_, Severity::kError, "MAC address: {}",
+               base::Text(set));
+  }
 }
 
 // --- What the driver says and asks ------------------------------------------
@@ -140,23 +162,27 @@ bool NetDevice::AcknowledgeAnnounce() {
   Persist();
   announcing_ = false;
   announce_at_.reset();
-  if (change_log_.Allow()) Log(Severity::kInfo, "the driver announces itself");
+  LogLimited(change_log_, Severity::kInfo, "the driver announces itself");
   // That was an answer: nobody has to be told.
-  return ShowStatus(shown_status_ & static_cast<uint16_t>(~kStatusAnnounce));
+  if (!shown_status_) return true;  // all of it is written when it is known
+  return ShowStatus(*shown_status_ & static_cast<uint16_t>(~kStatusAnnounce));
 }
 
 std::optional<QueueStats> NetDevice::Stats(uint32_t queue) const {
-  if (queue / 2 >= workers_.size()) return std::nullopt;
+  if (!IsData(queue)) return std::nullopt;
   QueuePairCounters c;
   workers_[queue / 2]->Call([&](QueuePair<Tap>& pair) { c = pair.counters(); });
   if (ParamTable::DirectionOf(queue) == Direction::kRx) {
+    // The kernel does not tell the TAP's queues apart: the first has them all.
+    const uint64_t overruns =
+        c.rx_too_large + c.rx_overruns + (queue == 0 ? port_drops_.count() : 0);
     return QueueStats{.kicks = c.rx_kicks,
                       .packets = c.rx_packets,
                       .bytes = c.rx_bytes,
                       .notifications = c.rx_queue.notifications,
                       .drops = c.rx_bad_packet + c.rx_refused + c.rx_filtered +
-                               c.rx_too_large,
-                      .driver_drops = c.rx_too_large};
+                               c.rx_over_mtu + c.rx_stale + overruns,
+                      .driver_drops = overruns};
   }
   const uint64_t malformed = c.tx_bad_chain + c.tx_bad_header + c.tx_bad_length;
   return QueueStats{.kicks = c.tx_kicks,

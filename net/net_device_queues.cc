@@ -14,14 +14,24 @@
 namespace net {
 namespace {
 
-using base::Log;
+using base::LogLimited;
 using base::Severity;
+using coalesce::Direction;
 using coalesce::ParamTable;
 
 // Some clients enable queues a few milliseconds after DRIVER_OK, without a
 // word, and some never enable all.
 constexpr Time kFirstLook = std::chrono::milliseconds(1);
 constexpr Time kLastLook = std::chrono::seconds(8);
+
+// Whether an rx ring of mergeable buffers can be relied upon for the largest
+// packet. Linux posts buffers of 1536 bytes or more, and does not replace them
+// before more than 32, or half of the ring, are used up.
+bool HoldsLargestPacket(uint32_t ring_size) {
+  constexpr uint32_t kBufferBytes = 1536;
+  const uint32_t posted = ring_size - std::min(ring_size, 64U) / 2;
+  return uint64_t{posted} * kBufferBytes >= kHeaderBytes + kMaxFrameBytes;
+}
 
 }  // namespace
 
@@ -54,6 +64,7 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
   adopted_ = false;
   broken_ = false;
   begun_.assign(queues_.size(), std::nullopt);
+  short_rx_ring_ = false;
   // Every reset drops the kick eventfds.
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     int fd = -1;
@@ -62,37 +73,64 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
       fd = worker_of(index).kick_fd(ParamTable::DirectionOf(index));
     }
     const absl::Status set = device_.SetKick(index, fd);
-    if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
+    if (!set.ok()) {
+      LogLimited(queue_log_, Severity::kError, "{}", base::Text(set));
+    }
   }
+  port_drops_.Start();
   UsePairs();
   look_delay_ = kFirstLook;
   LookForReadyQueues(Now());
   UpdateLink();
-  config_owed_ = true;
+  config_owed_ = false;  // to nobody so far
+  OweConfig();
   config_retry_ = Now() + kConfigRetry;
 }
 
-void NetDevice::StopDriver() {
+// Stops every queue that runs. Where the driver goes on, it is told what it is
+// owed: `settle`.
+void NetDevice::StopDriver(std::optional<FlushCause> settle) {
   for (uint32_t index = 0; index < queues_.size(); ++index) {
-    if (const auto position = OnQueueState(index); position.ok()) {
-      state_.positions[index] = *position;
-    }
+    if (queues_[index] == QueueState::kRunning) StopQueue(index, settle);
   }
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->Call([](QueuePair<Tap>& pair) { pair.Stop(); });
   }
-  ctrl_.reset();
-  ctrl_again_ = false;
-  ctrl_retry_.reset();
   ctrl_map_.DropAll();
   std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
   look_at_.reset();
   config_retry_.reset();
   config_owed_ = false;  // the next driver reads the space at its start
   driver_ok_ = false;
+  port_drops_.Stop();
+  commands_only_ = false;
   FollowAnnounce(false);
   features_ = 0;
   adopted_ = false;
+}
+
+// Stops a queue that runs, and keeps its position. What the worker completed
+// between its answer to where the queue is and its stopping would be missing
+// from the position: it does both in one call.
+void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
+  std::optional<uint16_t> position;
+  if (IsCtrl(index)) {
+    if (ctrl_) {
+      if (settle) ctrl_->queue().Settle(*settle, Now());
+      position = ctrl_->queue().ring().position();
+    }
+    ctrl_.reset();
+    ctrl_again_ = false;
+    ctrl_retry_.reset();
+  } else {
+    const Direction direction = ParamTable::DirectionOf(index);
+    worker_of(index).Call([&](QueuePair<Tap>& pair) {
+      if (settle) pair.Settle(direction, *settle, Now());
+      position = pair.Position(direction);
+      pair.Stop(direction);
+    });
+  }
+  if (position) state_.positions[index] = *position;
 }
 
 // Starts what has become ready. Each queue's set-up is read once.
@@ -102,6 +140,7 @@ void NetDevice::LookForReadyQueues(Time now) {
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     if (queues_[index] != QueueState::kDown) continue;
     if (!IsCtrl(index) && !IsData(index)) continue;  // nobody's
+    if (!IsCtrl(index) && commands_only_) continue;
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
     if (!info.ok() || !info->ready) {
       // What it had in another driver's life is of no account.
@@ -116,21 +155,21 @@ void NetDevice::LookForReadyQueues(Time now) {
     if (started.ok()) {
       queues_[index] = QueueState::kRunning;
       begun_[index] = info->avail_index;
-      Log(Severity::kDebug, "{} started", NameOf(index));
+      LogLimited(start_log_, Severity::kDebug, "{} started", NameOf(index));
       continue;
     }
-    if ((look_delay_ == kFirstLook || !absl::IsUnavailable(started)) &&
-        life_log_.Allow()) {
-      Log(Severity::kError, "{} not started: {}{}", NameOf(index),
-          base::Text(started),
-          absl::IsUnavailable(started)
-              ? " (a VMM has to share its memory; QEMU: share=on)"
-              : "");
+    if (look_delay_ == kFirstLook || !absl::IsUnavailable(started)) {
+      LogLimited(queue_log_, Severity::kError, "{} not started: {}{}",
+                 NameOf(index), base::Text(started),
+                 absl::IsUnavailable(started)
+                     ? " (a VMM has to share its memory; QEMU: share=on)"
+                     : "");
     }
     if (absl::IsUnavailable(started)) {
       all_known = false;
     } else {
       queues_[index] = QueueState::kRefused;
+      if (IsData(index)) params_.SetEnabled(index, false);
     }
   }
   if (all_known || look_delay_ > kLastLook) return;
@@ -139,6 +178,12 @@ void NetDevice::LookForReadyQueues(Time now) {
 }
 
 absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
+  if (info.size > options_.max_queue_size) {
+    return absl::InvalidArgumentError(fmt::format(
+        "it has {} entries, and the device offers {}: give the VMM's device "
+        "smaller queues, or this one larger ones (--queue-size)",
+        info.size, options_.max_queue_size));
+  }
   // One that was taken away and comes back goes on where it stopped.
   const bool again = begun_[index].has_value();
   if (begun_[index] == info.avail_index) {
@@ -165,10 +210,29 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   });
   if (status.ok()) {
     params_.SetEnabled(index, true);
-  } else if (!absl::IsUnavailable(status)) {
-    params_.SetEnabled(index, false);
+    NoteRxRing(index, info.size);
   }
   return status;
+}
+
+// A packet that the ring cannot hold would be dropped: the port is not asked
+// for any, and segments what is larger than the MTU itself.
+void NetDevice::NoteRxRing(uint32_t index, uint32_t size) {
+  if (short_rx_ring_ || ParamTable::DirectionOf(index) != Direction::kRx ||
+      !Has(features_, kFeatureMrgRxbuf) || HoldsLargestPacket(size)) {
+    return;
+  }
+  short_rx_ring_ = true;
+  if ((state_.guest_offloads & kGuestSegmentation) != 0 && life_log_.Allow()) {
+    Log(Severity::kInfo,
+        "{} has {} entries, too few for packets of 64 KiB: the TAP sends none "
+        "larger than the MTU",
+        NameOf(index), size);
+  }
+}
+
+uint64_t NetDevice::port_offloads() const {
+  return state_.guest_offloads & ~(short_rx_ring_ ? kGuestSegmentation : 0);
 }
 
 absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
@@ -180,8 +244,8 @@ absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
        .indirect = Has(features_, kFeatureIndirectDesc)},
       start, ctrl_map_);
   if (!ring.ok()) return ring.status();
-  const uint32_t size = ring->size();
-  NotifiedQueue queue(device_, *ctrl_index_, std::move(*ring), size);
+  NotifiedQueue queue(device_, *ctrl_index_, std::move(*ring),
+                      NotifiedQueue::kNoEarlyFlush);
   if (owe) queue.Owe();
   ctrl_ = std::make_unique<CtrlQueue>(std::move(queue), features_, *this);
   ctrl_again_ = true;  // look once: a kick may have come before us
@@ -213,23 +277,21 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
     LookSoon();
     return;
   }
-  if (const auto position = OnQueueState(index); position.ok()) {
-    state_.positions[index] = *position;
-  }
-  if (IsCtrl(index)) {
-    ctrl_.reset();
-    ctrl_again_ = false;
-    ctrl_retry_.reset();
-  } else if (IsData(index)) {
-    worker_of(index).Call([&](QueuePair<Tap>& pair) {
-      // Before the answer, after which nothing is to come.
-      pair.Settle(ParamTable::DirectionOf(index), FlushCause::kStop, Now());
-      pair.Stop(ParamTable::DirectionOf(index));
-    });
+  // Before the answer, after which nothing is to come.
+  if (IsCtrl(index) || IsData(index)) StopQueue(index, FlushCause::kStop);
+  if (IsData(index)) {
     params_.SetEnabled(index, false);
     Persist();
   }
   queues_[index] = QueueState::kTaken;
+}
+
+// What waits in the TAP came before there was a driver, and is not for one
+// that begins.
+void NetDevice::DiscardQueued() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->Call([](QueuePair<Tap>& pair) { pair.DiscardQueued(); });
+  }
 }
 
 // Those that are not used do not receive. What their drivers still have to

@@ -11,10 +11,12 @@
 namespace net {
 
 using base::Log;
+using base::LogLimited;
 using base::Severity;
 
 void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   adopted_ = true;
+  shown_status_.reset();
   if (saved) {
     if (saved->positions.size() == queues_.size() &&
         saved->active_pairs <= options_.queue_pairs) {
@@ -36,6 +38,12 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   if (!negotiated ||
       device_.InjectConfig() != vduse::InjectResult::kDelivered) {
     Log(Severity::kInfo, "adopted: no driver is active");
+    // But whoever wrote DRIVER_OK may have been killed meanwhile, and its
+    // driver wait for a command.
+    if (negotiated) {
+      if (state_.phase == DeviceState::Phase::kRunning) SayCommandsAlone();
+      ServeCommandsAlone(*features, vduse::Virtqueue::Start::kRecovered);
+    }
     return;
   }
   // The predecessor died over a reset that the kernel has not got yet: it will
@@ -110,21 +118,17 @@ void NetDevice::TakeUpState(uint64_t features) {
     state_.announce = false;
   }
   if (known) {
-    // A driver may do this in a loop.
-    const bool say = life_log_.Allow();
     if (state_.features != features) {
-      if (say) {
-        Log(Severity::kWarning,
-            "the driver accepts other features than before: what it had set "
-            "is not used");
-      }
+      LogLimited(return_log_, Severity::kWarning,
+                 "the driver accepts other features than before: what it had "
+                 "set is not used");
     } else if (!params_.Restore(state_.coalescing)) {
-      if (say) {
-        Log(Severity::kWarning,
-            "the saved coalescing parameters are of another device: not used");
-      }
-    } else if (say && state_.phase != Phase::kRunning) {
-      Log(Severity::kInfo, "the driver goes on with what it had set before");
+      LogLimited(return_log_, Severity::kWarning,
+                 "the saved coalescing parameters are of another device: not "
+                 "used");
+    } else if (state_.phase != Phase::kRunning) {
+      LogLimited(return_log_, Severity::kInfo,
+                 "the driver goes on with what it had set before");
     }
   }
   state_.phase = Phase::kRunning;
@@ -152,14 +156,22 @@ absl::StatusOr<uint32_t> NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
         "address space {} for virtqueue group {}: there are {} and {}", asid,
         group, kAddressSpaces, kGroups));
   }
-  if (asid != state_.asids[group] && life_log_.Allow()) {
-    Log(Severity::kInfo, "{} in address space {} from now on",
-        group == kCtrlGroup ? "control queue" : "data queues", asid);
+  if (asid != state_.asids[group]) {
+    LogLimited(asid_log_, Severity::kInfo, "{} in address space {} from now on",
+               group == kCtrlGroup ? "control queue" : "data queues", asid);
   }
   const uint32_t before = std::exchange(state_.asids[group], asid);
   Persist();
   UseAsids();
   return before;
+}
+
+// The kernel's VDUSE keeps a group's address space over a reset. Other vDPA
+// devices do not, and VMMs count on that: what they do not say again is 0.
+void NetDevice::ForgetAsids() {
+  if (state_.asids == decltype(state_.asids){}) return;
+  state_.asids = {};
+  UseAsids();
 }
 
 void NetDevice::UseAsids() {
@@ -174,18 +186,10 @@ void NetDevice::UseAsids() {
 
 void NetDevice::OnSuspend() {
   if (driver_ok_) {
-    const Time now = Now();
-    for (const std::unique_ptr<Worker>& worker : workers_) {
-      worker->Call([&](QueuePair<Tap>& pair) {
-        pair.Settle(Direction::kRx, FlushCause::kSuspend, now);
-        pair.Settle(Direction::kTx, FlushCause::kSuspend, now);
-      });
-    }
-    if (ctrl_) ctrl_->queue().Settle(FlushCause::kSuspend, now);
-    StopDriver();
+    StopDriver(FlushCause::kSuspend);
     state_.coalescing = params_.snapshot();
     state_.phase = DeviceState::Phase::kSuspended;
-    if (life_log_.Allow()) Log(Severity::kInfo, "suspended");
+    LogLimited(end_log_, Severity::kInfo, "suspended");
   }
   suspended_ = true;
   Persist();

@@ -43,7 +43,8 @@ std::string_view FlushCauseName(FlushCause cause) {
 void NotifiedQueue::OnPublished(uint32_t packets, uint32_t descriptors,
                                 Time now) {
   counters_.packets += packets;
-  unnotified_descriptors_ += descriptors;
+  unnotified_descriptors_ +=
+      std::min(descriptors, early_flush_ - unnotified_descriptors_);
   if (coalescer_.OnCompleted(packets, now)) {
     FlushDue(now);
   } else if (unnotified_descriptors_ >= early_flush_) {
@@ -85,12 +86,12 @@ void NotifiedQueue::FlushDue(Time now) {
 void NotifiedQueue::Flush(FlushCause cause, Time now) {
   ++counters_.flushes;
   ++counters_.causes[static_cast<size_t>(cause)];
-  unnotified_descriptors_ = 0;
   // Without its rings in reach the driver's wish is unknown.
   if (ring_.mapped() && !ring_.NotificationWanted()) {
     ++counters_.suppressed;
     return;
   }
+  unnotified_descriptors_ = 0;
   coalescer_.OnNotified(now);
   if (coalescer_.adaptive()) SayIfSwitched();
   const coalesce::Coalescer::Batch& batch = coalescer_.flushed();
@@ -137,13 +138,16 @@ void NotifiedQueue::SayIfSwitched() {
   const uint32_t usecs = coalescer_.setting().bound().max_usecs;
   if (waits_) {
     base::Log(base::Severity::kInfo,
-              "queue {}: packets wait up to {} us again: {} came while one did",
-              index_, usecs, coalescer_.flushed().packets);
+              "queue {}: packets wait up to {} us again: {} came while one "
+              "did{}",
+              index_, usecs, coalescer_.flushed().packets,
+              decision_log_.Suffix());
   } else {
     base::Log(base::Severity::kInfo,
               "queue {}: packets are let through: {} in a row waited {} us, "
-              "and none joined them",
-              index_, coalesce::Adaptive::kPatience, usecs);
+              "and none joined them{}",
+              index_, coalesce::Adaptive::kPatience, usecs,
+              decision_log_.Suffix());
   }
 }
 

@@ -51,6 +51,9 @@ struct NotificationHistograms {
 // One thread, the ring's.
 class NotifiedQueue {
  public:
+  // For a queue whose driver does not stop for want of descriptors.
+  static constexpr uint32_t kNoEarlyFlush = UINT32_MAX;
+
   struct Counters {
     uint64_t packets = 0;        // completed, rejected ones included
     uint64_t flushes = 0;        // times a notification was due
@@ -79,7 +82,9 @@ class NotifiedQueue {
   };
 
   // `early_flush` descriptors completed without a notification bring one
-  // about: a driver short of descriptors waits for it.
+  // about: a driver short of descriptors waits for it. As long as it wants
+  // none it is asked again whenever more are published, as it may stop between
+  // two looks.
   NotifiedQueue(vduse::Device& device, uint32_t index, vduse::Virtqueue ring,
                 uint32_t early_flush)
       : device_(&device),
@@ -164,6 +169,7 @@ class NotifiedQueue {
   vduse::Virtqueue ring_;
   uint32_t early_flush_;
   coalesce::Coalescer coalescer_;
+  // Since the last notification that the driver wanted; at most early_flush_.
   uint32_t unnotified_descriptors_ = 0;
   bool owed_ = false;
   Time retry_at_{};

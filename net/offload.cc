@@ -34,6 +34,15 @@ constexpr Segmentation kSegmentations[] = {
      Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6), 6, 8},
 };
 
+// The kind that a header names; null if there is no such kind.
+const Segmentation* FindSegmentation(uint8_t gso_type) {
+  const auto type = static_cast<uint8_t>(gso_type & ~kHeaderGsoEcn);
+  const auto* kind =
+      std::find_if(std::begin(kSegmentations), std::end(kSegmentations),
+                   [&](const Segmentation& s) { return s.gso_type == type; });
+  return kind == std::end(kSegmentations) ? nullptr : kind;
+}
+
 bool All(uint64_t features, uint64_t bits) { return (features & bits) == bits; }
 
 // The two directions differ in the bits alone.
@@ -70,15 +79,11 @@ std::optional<VirtioNetHeader> Judge(const VirtioNetHeader& theirs,
   if (theirs.gso_type == kHeaderGsoNone) return ours;
 
   const bool ecn = (theirs.gso_type & kHeaderGsoEcn) != 0;
-  const auto type = static_cast<uint8_t>(theirs.gso_type & ~kHeaderGsoEcn);
-  const auto* kind =
-      std::find_if(std::begin(kSegmentations), std::end(kSegmentations),
-                   [&](const Segmentation& s) { return s.gso_type == type; });
-  if (kind == std::end(kSegmentations) ||
-      !All(features, kind->*rules.segmentation)) {
+  const Segmentation* const kind = FindSegmentation(theirs.gso_type);
+  if (kind == nullptr || !All(features, kind->*rules.segmentation)) {
     return std::nullopt;
   }
-  if (ecn && (type == kHeaderGsoUdpL4 || !Has(features, rules.ecn))) {
+  if (ecn && (kind->gso_type == kHeaderGsoUdpL4 || !Has(features, rules.ecn))) {
     return std::nullopt;
   }
   // A segment gets a checksum of its own, where the packet had its.
@@ -112,6 +117,20 @@ std::optional<VirtioNetHeader> ReceiveHeader(const VirtioNetHeader& theirs,
     ours->flags |= theirs.flags & kHeaderDataValid;
   }
   return ours;
+}
+
+uint64_t FrameLimit(uint64_t features, uint16_t mtu) {
+  return Has(features, kFeatureMtu) ? uint64_t{mtu} + kFrameOverhead
+                                    : kMaxFrameBytes;
+}
+
+uint64_t BytesOnWire(const VirtioNetHeader& header, uint64_t frame_bytes) {
+  if (header.gso_type == kHeaderGsoNone) return frame_bytes;
+  const Segmentation* const kind = FindSegmentation(header.gso_type);
+  if (kind == nullptr) return frame_bytes;
+  return std::min<uint64_t>(
+      frame_bytes,
+      uint64_t{header.csum_start} + kind->header_bytes + header.gso_size);
 }
 
 unsigned TunOffloads(uint64_t offloads) {

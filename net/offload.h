@@ -26,6 +26,15 @@ std::optional<VirtioNetHeader> ReceiveHeader(const VirtioNetHeader& theirs,
                                              uint64_t frame_bytes,
                                              uint64_t offloads);
 
+// The largest frame between the device and a driver that has negotiated
+// `features`: only with VIRTIO_NET_F_MTU does `mtu` bind (virtio 1.3, 5.1.4.1).
+uint64_t FrameLimit(uint64_t features, uint16_t mtu);
+
+// What that limit is compared with: the frame, or its largest segment where one
+// side leaves segmentation to the other. `header` is one that the functions
+// above made. A TCP header counts without options.
+uint64_t BytesOnWire(const VirtioNetHeader& header, uint64_t frame_bytes);
+
 // The argument of TUNSETOFFLOAD for a driver that accepts `offloads`: what
 // makes no sense without another is left out, as the kernel would refuse it.
 unsigned TunOffloads(uint64_t offloads);

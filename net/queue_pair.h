@@ -71,10 +71,13 @@ struct QueuePairCounters {
   uint64_t rx_bad_packet = 0;  // too short, or a header without sense
   uint64_t rx_refused = 0;     // with an offload that the driver refuses
   uint64_t rx_filtered = 0;    // not for the driver
+  uint64_t rx_stale = 0;       // there before the driver was
+  uint64_t rx_over_mtu = 0;    // larger than the driver's MTU allows
   uint64_t rx_csum = 0;        // with a checksum left to the driver
   uint64_t rx_gso = 0;         // larger than the wire would have it
   uint64_t rx_ecn = 0;         // of those, with congestion signalled
   uint64_t rx_too_large = 0;   // no room for it in the driver's buffers
+  uint64_t rx_overruns = 0;    // the driver did not offer enough in time
   vduse::ChainErrors rx_chain_errors{};
   vduse::ChainErrors tx_chain_errors{};
   NotifiedQueue::Counters rx_queue;
@@ -112,8 +115,16 @@ class QueuePair {
   // each packet would have a notification of its own, more than without
   // coalescing.
   static constexpr int64_t kFewest = 4;
+  // Descriptors per direction and step, but for the last chain's: chains of
+  // many empty ones, or with tables of them, are no packets and cost time.
+  static constexpr uint64_t kWalkBudget = RxChains::kWalkBudget;
   // How long a packet waits for the port to take it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
+  // How long a packet that needs more buffers than the driver offers waits for
+  // the others. A driver may offer more only once it has been given some, as
+  // Linux does. Where it offers none it does need some, and the packet waits as
+  // long as that takes.
+  static constexpr Time kLackLimit = std::chrono::milliseconds(50);
 
   // So many small packets after a large one, and none is expected any more.
   static constexpr uint32_t kSmallInARow = 8;
@@ -123,9 +134,10 @@ class QueuePair {
   static constexpr size_t kSmallBytes = kHeaderBytes + kCopyBytes;
 
   // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
-  // 2 * `pair` + 1. `mtu` bounds what the driver may send. A `punctual` pair
-  // meets the deadlines of notifications to a few microseconds also while small
-  // packets come and go, for which it does less at once.
+  // 2 * `pair` + 1. `mtu` bounds frames both ways, if the driver has negotiated
+  // it. A `punctual` pair meets the deadlines of notifications to a few
+  // microseconds also while small packets come and go, for which it does less
+  // at once.
   QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
             bool punctual = false);
 
@@ -163,6 +175,11 @@ class QueuePair {
   void SetFilter(std::shared_ptr<const RxFilter> filter) {
     filter_ = std::move(filter);
   }
+
+  // What the port has now is dropped, before anything is received: it came
+  // before the driver. While more comes all the time, that is kMaxDiscard.
+  static constexpr uint32_t kMaxDiscard = 512 * kMaxBatch;
+  void DiscardQueued() { discard_left_ = port_usable() ? kMaxDiscard : 0; }
 
   // The driver has kicked so often.
   void CountKicks(Direction direction, uint64_t kicks);
@@ -212,13 +229,17 @@ class QueuePair {
     NotifiedQueue queue;
     RxChains chains;
     uint64_t offloads = 0;  // that the driver accepts
+    uint64_t frame_limit = 0;
     bool mergeable = false;
     bool starved = false;  // the driver offers too few buffers
+    // The first packet that was put aside lacks some of the buffers it needs.
+    std::optional<Time> lacking_since;
   };
   struct Tx {
     explicit Tx(NotifiedQueue q) : queue(std::move(q)) {}
     NotifiedQueue queue;
     uint64_t features = 0;
+    uint64_t frame_limit = 0;
     bool pending = true;  // look at the ring without a kick
     std::optional<Time> blocked_since;
   };
@@ -242,26 +263,29 @@ class QueuePair {
   bool staged() const { return staged_begin_ < staged_end_; }
   bool port_usable() const { return port_.has_value() && !port_lost_; }
 
+  std::optional<Time> LackEnds() const;
   std::optional<Time> NotifyDeadline() const;
   void NotifyDue();
   void Look(Clock clock);
   size_t BatchLimit() const;
   bool RemapRings(NotifiedQueue& queue, bool remap);
   void ScheduleRemap();
-  void CheckPoison();
+  void CheckMemory();
   void Transmit(Clock clock);
-  void Gather();
+  void Gather(uint64_t walk_end);
   uint64_t QueuePairCounters::*Judge(TxPacket& packet);
   void Prepare(TxPacket& packet);
   bool Send();
   void Count(const TxPacket& packet, const IoResult& result);
 
+  void Discard();
   void Receive(Clock clock);
   size_t ReadBatch();
   bool Arrived(size_t slot, uint64_t in_chains);
   void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
   size_t DeliverStaged();
   bool DriverCannotLend() const;
+  bool Lack(bool whole);
   std::optional<VirtioNetHeader> Admit(std::span<const uint8_t> start,
                                        size_t packet_bytes);
   void Deliver(VirtioNetHeader header, size_t packet_bytes);
@@ -281,6 +305,7 @@ class QueuePair {
   std::optional<Port> port_;
   bool port_lost_ = false;
   bool port_has_more_ = false;
+  uint32_t discard_left_ = 0;
   bool receiving_ = true;
   bool again_ = false;
   bool polling_ = false;
@@ -312,8 +337,9 @@ class QueuePair {
   // One of the MTU's size, with its header.
   const size_t usual_bytes_;
   // The next packet has hardly more than that: the largest there can be after
-  // a large one, until a few were small.
+  // a large one; what the largest of a few small ones had after those.
   size_t expected_bytes_;
+  size_t largest_small_ = 0;  // of those
   uint32_t small_in_a_row_ = 0;
   QueuePairCounters counters_;
 };

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "net/features.h"
+#include "net/offload.h"
 #include "net/queue_pair.h"
 #include "net/queue_pair_rx.h"
 #include "net/queue_pair_tx.h"
@@ -26,7 +27,7 @@ QueuePair<Port>::QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
           std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSmallBytes)),
       spill_(
           std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSpillBytes)),
-      usual_bytes_(kHeaderBytes + mtu + kFrameOverhead),
+      usual_bytes_(kHeaderBytes + mtu + kEthernetHeaderBytes + kVlanTagBytes),
       expected_bytes_(std::min(usual_bytes_, kSmallBytes)) {
   iov_.reserve(vduse::Virtqueue::kMaxSegments + 2 * kMaxBatch);
   ios_.reserve(kMaxBatch);
@@ -37,6 +38,7 @@ template <PacketPort Port>
 void QueuePair<Port>::SetPort(Port port) {
   port_.emplace(std::move(port));
   port_lost_ = false;
+  discard_left_ = 0;
   port_has_more_ = true;
   if (tx_) tx_->pending = true;
 }
@@ -64,7 +66,10 @@ absl::Status QueuePair<Port>::Start(Direction direction,
       start, map_);
   if (!ring.ok()) return ring.status();
   const uint32_t size = ring->size();
-  const uint32_t early_flush = rx ? size : TxEarlyFlush(size);
+  // A receiving driver that is short of buffers is told when a packet needs
+  // them.
+  const uint32_t early_flush =
+      rx ? NotifiedQueue::kNoEarlyFlush : TxEarlyFlush(size);
   NotifiedQueue queue(device_, 2 * pair_ + (rx ? 0 : 1), std::move(*ring),
                       early_flush);
   queue.RecordTo(histograms_[rx ? 0 : 1]);
@@ -74,10 +79,12 @@ absl::Status QueuePair<Port>::Start(Direction direction,
     rx_ = std::make_unique<Rx>(std::move(queue));
     rx_->mergeable = Has(features, kFeatureMrgRxbuf);
     rx_->offloads = features & kGuestOffloads;
+    rx_->frame_limit = FrameLimit(features, mtu_);
     port_has_more_ = true;
   } else {
     tx_ = std::make_unique<Tx>(std::move(queue));
     tx_->features = features;
+    tx_->frame_limit = FrameLimit(features, mtu_);
   }
   return absl::OkStatus();
 }
@@ -142,7 +149,9 @@ void QueuePair<Port>::SetReceiving(bool receiving) {
   receiving_ = receiving;
   port_has_more_ = receiving;
   // What came before is for nobody any more.
-  if (!receiving) staged_begin_ = staged_end_ = 0;
+  if (receiving) return;
+  staged_begin_ = staged_end_ = 0;
+  if (rx_) rx_->lacking_since.reset();
 }
 
 template <PacketPort Port>
@@ -229,6 +238,8 @@ Wait QueuePair<Port>::Step(Ready ready, Clock clock) {
   if (tx_ && (ready.tx_kick || ready.port_writable)) tx_->pending = true;
   if (rx_ && ready.rx_kick) rx_->starved = false;
   if (ready.port_readable) port_has_more_ = true;
+  const std::optional<Time> lack_ends = LackEnds();
+  if (lack_ends && now_ >= *lack_ends) rx_->starved = false;
 
   if (tx_runs && port_) {
     if (tx_->blocked_since && now_ - *tx_->blocked_since >= kBlockedLimit) {
@@ -236,11 +247,14 @@ Wait QueuePair<Port>::Step(Ready ready, Clock clock) {
     }
     if (tx_->pending) Transmit(clock);
   }
-  if (rx_runs && port_usable() && receiving_ && !rx_->starved &&
-      (port_has_more_ || staged())) {
+  if (discard_left_ > 0) Discard();
+  if (discard_left_ > 0) {
+    again_ = true;
+  } else if (rx_runs && port_usable() && receiving_ && !rx_->starved &&
+             (port_has_more_ || staged())) {
     Receive(clock);
   }
-  CheckPoison();
+  CheckMemory();
 
   NotifyDue();
 
@@ -251,12 +265,25 @@ Wait QueuePair<Port>::Step(Ready ready, Clock clock) {
   if (rx_) {
     wait.port_readable = rx_runs && port_usable() && receiving_ &&
                          !rx_->starved && !rx_->queue.ring().broken();
+    if (rx_runs && port_usable()) {
+      wait.deadline = Earlier(wait.deadline, LackEnds());
+    }
   }
   if (tx_runs && !tx_->queue.ring().broken() && tx_->blocked_since) {
     wait.port_writable = port_usable();
     wait.deadline = Earlier(wait.deadline, *tx_->blocked_since + kBlockedLimit);
   }
   return wait;
+}
+
+// When a packet that lacks buffers has waited for long enough. Nothing while
+// the queue cannot be served, as nothing can be done about it then.
+template <PacketPort Port>
+std::optional<Time> QueuePair<Port>::LackEnds() const {
+  if (!rx_ || !rx_->lacking_since || rx_->queue.ring().broken()) {
+    return std::nullopt;
+  }
+  return *rx_->lacking_since + kLackLimit;
 }
 
 // When the next notification is due.
@@ -339,12 +366,13 @@ void QueuePair<Port>::ScheduleRemap() {
 }
 
 template <PacketPort Port>
-void QueuePair<Port>::CheckPoison() {
-  if (!map_.TakePoisoned()) return;
+void QueuePair<Port>::CheckMemory() {
+  const std::string fault = map_.TakeFault();
+  if (fault.empty()) return;
   for (NotifiedQueue* queue :
        {rx_ ? &rx_->queue : nullptr, tx_ ? &tx_->queue : nullptr}) {
     if (queue != nullptr) {
-      queue->ring().Break("driver memory has no pages behind it (SIGBUS)");
+      queue->ring().Break(fault);
     }
   }
 }

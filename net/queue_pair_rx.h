@@ -20,10 +20,36 @@ namespace net {
 // What a packet is judged by.
 inline constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 
+// Takes a batch of packets and drops them.
+template <PacketPort Port>
+void QueuePair<Port>::Discard() {
+  iov_.clear();
+  ios_.clear();
+  for (size_t slot = 0; slot < kMaxBatch; ++slot) {
+    iov_.push_back({.iov_base = Spill(slot).data(), .iov_len = kSmallBytes});
+    ios_.push_back({.segments = std::span(iov_).subspan(slot)});
+  }
+  worked_ = true;
+  bool more = port_usable();
+  for (size_t done = 0; more && done < kMaxBatch;) {
+    const size_t left = kMaxBatch - done;
+    const size_t at_once = std::min(port_->at_once(left), left);
+    const auto part = std::span(ios_).subspan(done, at_once);
+    port_->Read(part);
+    done += at_once;
+    for (const Io& io : part) {
+      if (io.result.error == 0) ++counters_.rx_stale;
+      more = more && io.result.error == 0;
+    }
+  }
+  discard_left_ -= more ? uint32_t{kMaxBatch} : discard_left_;
+}
+
 template <PacketPort Port>
 void QueuePair<Port>::Receive(Clock clock) {
   rx_->queue.ring().DisableKicks();
-  for (size_t got = 0; got < kBudget;) {
+  rx_->chains.BeginStep();
+  for (size_t got = 0; got < kBudget && !rx_->chains.spent();) {
     if (!staged() && !port_has_more_) return;
     const size_t more = staged() ? DeliverStaged() : ReadBatch();
     if (more == 0) return;
@@ -38,22 +64,29 @@ void QueuePair<Port>::Receive(Clock clock) {
 // their number; with 0 there is no more to do for now.
 //
 // Small packets are read to one side and copied, many at once: a read into one
-// place costs less than one into several. A large one goes straight into the
-// driver's buffers, and only what exceeds them to one side.
+// place costs less than one into several. A large one among them is copied,
+// too. After one they go straight into the driver's buffers, one at a time, and
+// only what exceeds them to one side. What came last decides, not what may
+// come.
 template <PacketPort Port>
 size_t QueuePair<Port>::ReadBatch() {
   RxChains& chains = rx_->chains;
   size_t slots = 0;
   const size_t limit = BatchLimit();
   if (expected_bytes_ <= kSmallBytes) {
-    slots = chains.CollectEach(expected_bytes_, std::min(rx_batch_, limit));
+    slots = chains.CollectEach(expected_bytes_, std::min(rx_batch_, limit),
+                               rx_->mergeable);
   }
   uint64_t in_chains = 0;  // that a read puts there
   if (slots == 0) {
     slots = 1;
     const bool enough = CollectFor(expected_bytes_);
     if (chains.size() == 0) {
-      Starve();
+      if (chains.spent()) {
+        again_ = true;
+      } else {
+        Starve();
+      }
       return 0;
     }
     if (enough) {
@@ -85,14 +118,16 @@ size_t QueuePair<Port>::ReadBatch() {
     if (slot + 1 == read) chains.MakeVisible();
   }
   chains.Publish(now_);
-  chains.GiveBack();
   if (came == slots) {
     // One that was held back says nothing of the next.
     if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);
   } else {
     rx_batch_ = came + 1;
-    port_has_more_ = false;
+    // Larger ones than expected may have taken the last buffers: another read
+    // sees to that.
+    port_has_more_ = came > 0 && chains.size() == 0;
   }
+  chains.GiveBack();
   return came;
 }
 
@@ -122,9 +157,11 @@ bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains) {
   bytes_since_look_ += packet_bytes;
   Expect(packet_bytes);
   const bool direct = in_chains > 0;
-  const bool fits = direct ? packet_bytes <= in_chains
-                           : chains.size() > 0 &&
-                                 packet_bytes <= chains.bytes_of(chains.next());
+  uint64_t room = in_chains;
+  if (!direct && chains.size() > 0) {
+    room = rx_->mergeable ? chains.bytes() : chains.bytes_of(chains.next());
+  }
+  const bool fits = packet_bytes <= room;
   if (staged() || !fits) {
     Stage(slot, packet_bytes, std::min<uint64_t>(packet_bytes, in_chains));
     return true;
@@ -164,18 +201,17 @@ size_t QueuePair<Port>::DeliverStaged() {
   bytes_since_look_ += packet.bytes;
   // Only now: the driver may have changed its mind meanwhile.
   if (const auto header = Admit(bytes, packet.bytes)) {
+    const bool whole = chains.unspent();
     if (CollectFor(packet.bytes)) {
       chains.Write(bytes);
       Deliver(*header, packet.bytes);
       chains.Publish(now_);
-    } else if (DriverCannotLend()) {
-      ++counters_.rx_too_large;
-    } else {
-      Starve();
+    } else if (Lack(whole)) {
       return 0;
     }
     chains.GiveBack();
   }
+  rx_->lacking_since.reset();
   if (++staged_begin_ == staged_end_) {
     staged_begin_ = staged_end_ = 0;
     // It may have taken the last buffers: the next read sees to that.
@@ -194,6 +230,39 @@ bool QueuePair<Port>::DriverCannotLend() const {
           ring.out_of_segments());
 }
 
+// What was found does not suffice for the first packet that was put aside,
+// `whole` if all of the budget went into that. True if the packet waits; else
+// it is counted as lost.
+template <PacketPort Port>
+bool QueuePair<Port>::Lack(bool whole) {
+  RxChains& chains = rx_->chains;
+  if (chains.spent()) {
+    // The chains that were rejected will not be met again; all the others
+    // would be.
+    if (whole && chains.size() > 0 && !chains.any_rejected()) {
+      ++counters_.rx_too_large;
+      return false;
+    }
+    chains.GiveBack();
+    again_ = true;
+    return true;
+  }
+  if (DriverCannotLend()) {
+    ++counters_.rx_too_large;
+    return false;
+  }
+  if (chains.size() == 0) {
+    rx_->lacking_since.reset();
+  } else if (!rx_->lacking_since) {
+    rx_->lacking_since = now_;
+  } else if (now_ - *rx_->lacking_since >= kLackLimit) {
+    ++counters_.rx_overruns;
+    return false;
+  }
+  Starve();
+  return true;
+}
+
 // Our header for a packet that begins with `start`: kStartBytes, or all of it.
 // Nothing if the driver must not get it.
 template <PacketPort Port>
@@ -207,7 +276,15 @@ std::optional<VirtioNetHeader> QueuePair<Port>::Admit(
   std::memcpy(&theirs, start.data(), kHeaderBytes);
   const std::optional<VirtioNetHeader> ours =
       ReceiveHeader(theirs, packet_bytes - kHeaderBytes, rx_->offloads);
-  if (!ours) ++counters_.rx_refused;
+  if (!ours) {
+    ++counters_.rx_refused;
+    return std::nullopt;
+  }
+  // The TAP's MTU is its owner's, and need not be the driver's.
+  if (BytesOnWire(*ours, packet_bytes - kHeaderBytes) > rx_->frame_limit) {
+    ++counters_.rx_over_mtu;
+    return std::nullopt;
+  }
   return ours;
 }
 
@@ -235,16 +312,23 @@ bool QueuePair<Port>::CollectFor(uint64_t bytes) {
 // offering much more than a small one needs costs its share, too.
 template <PacketPort Port>
 void QueuePair<Port>::Expect(size_t packet_bytes) {
-  if (packet_bytes > usual_bytes_) {
-    expected_bytes_ = kHeaderBytes + kMaxFrameBytes;
-  } else if (packet_bytes > kSmallBytes) {
-    expected_bytes_ = usual_bytes_;
-  } else {
-    if (++small_in_a_row_ == kSmallInARow) {
-      expected_bytes_ = std::min(usual_bytes_, kSmallBytes);
+  if (packet_bytes > kSmallBytes) {
+    expected_bytes_ = packet_bytes > usual_bytes_
+                          ? kHeaderBytes + kMaxFrameBytes
+                          : usual_bytes_;
+    largest_small_ = 0;
+    small_in_a_row_ = 0;
+    return;
+  }
+  largest_small_ = std::max(largest_small_, packet_bytes);
+  if (++small_in_a_row_ < kSmallInARow) {
+    // Among large ones it says nothing.
+    if (expected_bytes_ <= kSmallBytes) {
+      expected_bytes_ = std::max(expected_bytes_, packet_bytes);
     }
     return;
   }
+  expected_bytes_ = std::exchange(largest_small_, 0);
   small_in_a_row_ = 0;
 }
 

@@ -21,8 +21,9 @@ void QueuePair<Port>::Transmit(Clock clock) {
   vduse::Virtqueue& ring = tx_->queue.ring();
   tx_->pending = false;
   ring.DisableKicks();
-  for (size_t taken = 0; taken < kBudget;) {
-    Gather();
+  const uint64_t end = ring.walked() + kWalkBudget;
+  for (size_t taken = 0; taken < kBudget && ring.walked() < end;) {
+    Gather(end);
     if (!tx_packets_.empty()) {
       taken += tx_packets_.size();
       worked_ = true;
@@ -40,14 +41,15 @@ void QueuePair<Port>::Transmit(Clock clock) {
   again_ = true;
 }
 
-// Takes a batch of what is offered, and makes ready what can be sent.
+// Takes a batch of what is offered, and makes ready what can be sent. Begins no
+// chain once so many descriptors were walked.
 template <PacketPort Port>
-void QueuePair<Port>::Gather() {
+void QueuePair<Port>::Gather(uint64_t walk_end) {
   iov_.clear();
   ios_.clear();
   tx_packets_.clear();
   const size_t limit = BatchLimit();
-  while (tx_packets_.size() < limit) {
+  while (tx_packets_.size() < limit && tx_->queue.ring().walked() < walk_end) {
     TxPacket& packet = tx_packets_.emplace_back();
     if (!tx_->queue.ring().Pop(packet.chain)) {
       tx_packets_.pop_back();
@@ -84,8 +86,7 @@ uint64_t QueuePairCounters::*QueuePair<Port>::Judge(TxPacket& packet) {
       TransmitHeader(theirs, packet.frame_bytes, tx_->features);
   if (!ours) return &QueuePairCounters::tx_bad_header;
   packet.header = *ours;
-  if (ours->gso_type == kHeaderGsoNone &&
-      packet.frame_bytes > uint64_t{mtu_} + kFrameOverhead) {
+  if (BytesOnWire(*ours, packet.frame_bytes) > tx_->frame_limit) {
     return &QueuePairCounters::tx_bad_length;
   }
   if (!port_usable()) return &QueuePairCounters::tx_port_drops;

@@ -23,31 +23,38 @@ bool RxChains::PopOne() {
   return false;
 }
 
-size_t RxChains::CollectEach(uint64_t bytes, size_t limit) {
-  while (chains_.size() < limit) {
+size_t RxChains::CollectEach(uint64_t bytes, size_t limit, bool merge) {
+  size_t packets = 0;
+  uint64_t room = 0;  // for the next packet
+  while (packets < limit && !spent()) {
     if (!PopOne()) break;
-    if (!Usable(chains_.back(), bytes)) {
+    if (!Usable(chains_.back(), kMinChainBytes)) {
       queue_.ring().Unpop(std::move(chains_.back()));
       chains_.pop_back();
       break;
     }
     bytes_ += chains_.back().writable_bytes();
+    room += chains_.back().writable_bytes();
+    if (merge && room < bytes) continue;
+    ++packets;
+    room = 0;
   }
-  return chains_.size();
+  return packets;
 }
 
 bool RxChains::Collect(uint64_t bytes, size_t limit, Time now) {
-  uint32_t rejections = queue_.ring().size();
-  while (bytes_ < bytes && size() < limit) {
-    if (!PopOne()) break;
+  do {
+    if (bytes_ >= bytes || size() >= limit || !PopOne()) break;
     const vduse::Chain& chain = chains_.back();
     if (Usable(chain, kMinChainBytes)) {
       bytes_ += chain.writable_bytes();
       continue;
     }
-    Reject(size(), now);
-    if (--rejections == 0) break;
-  }
+    const size_t returned = size();
+    Reject(returned, now);
+    rejections_left_ -=
+        static_cast<uint32_t>(std::min<size_t>(returned, rejections_left_));
+  } while (!spent());
   return bytes_ >= bytes;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "net/header.h"
+#include "net/io.h"
 #include "net/notified_queue.h"
 #include "vduse/chain.h"
 
@@ -32,13 +33,36 @@ class RxChains {
   RxChains(const RxChains&) = delete;
   RxChains& operator=(const RxChains&) = delete;
 
-  // Pops up to `limit` chains that hold `bytes` each, and says how many. What
-  // is smaller or unusable ends the row and is left to Collect().
-  [[nodiscard]] size_t CollectEach(uint64_t bytes, size_t limit);
+  // How far a step may search: so many descriptors, but for the last chain's,
+  // and so many chains returned without a packet, but for those that go with
+  // the last.
+  static constexpr uint64_t kWalkBudget = 32768;
+  static constexpr uint32_t kRejectBudget = kMaxBatch;
+
+  // The budget is whole again.
+  void BeginStep() {
+    walk_begin_ = queue_.ring().walked();
+    rejections_left_ = kRejectBudget;
+  }
+  // Nothing of it, or all of it, is used.
+  bool unspent() const {
+    return walked() == 0 && rejections_left_ == kRejectBudget;
+  }
+  bool any_rejected() const { return rejections_left_ < kRejectBudget; }
+  bool spent() const {
+    return walked() >= kWalkBudget || rejections_left_ == 0;
+  }
+
+  // Pops chains for up to `limit` packets of `bytes` each, and says for how
+  // many there are: with `merge` several for a packet where one is too small,
+  // without one for each, whatever its size. What is unusable ends the row and
+  // is left to Collect().
+  [[nodiscard]] size_t CollectEach(uint64_t bytes, size_t limit, bool merge);
 
   // Pops until `bytes` fit in all, at most `limit` chains. False if the driver
-  // has not offered enough. Chains that cannot be used are returned with
-  // length 0 on the way, and with them the ones before, since order is kept.
+  // has not offered enough, or the budget is spent, but for which one more
+  // chain is looked at. Chains that cannot be used are returned with length 0
+  // on the way, and with them the ones before, since order is kept.
   [[nodiscard]] bool Collect(uint64_t bytes, size_t limit, Time now);
 
   size_t size() const { return chains_.size() - next_; }  // not filled yet
@@ -79,6 +103,7 @@ class RxChains {
 
  private:
   [[nodiscard]] bool PopOne();
+  uint64_t walked() const { return queue_.ring().walked() - walk_begin_; }
   template <typename Copy>
   void ForBytes(size_t bytes, Copy copy) const;
 
@@ -89,6 +114,8 @@ class RxChains {
   uint32_t packets_ = 0;      // filled, not yet accounted for
   uint32_t descriptors_ = 0;  // of those
   uint64_t rejected_ = 0;
+  uint64_t walk_begin_ = 0;
+  uint32_t rejections_left_ = kRejectBudget;
 };
 
 }  // namespace net

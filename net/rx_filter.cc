@@ -46,10 +46,10 @@ bool MacTable::Accepts(const MacAddress& mac) const {
 
 RxFilter RxFilter::For(uint64_t features, const MacAddress& mac) {
   RxFilter filter;
-  filter.mac = mac;
+  if (Has(features, kFeatureMac)) filter.mac = mac;
   const bool addresses = Has(features, kFeatureCtrlRx);
   filter.Set(RxMode::kAllMulti, !addresses);
-  filter.Set(RxMode::kAllUni, !addresses || mac == MacAddress{});
+  filter.Set(RxMode::kAllUni, !addresses);
   if (!Has(features, kFeatureCtrlVlan)) filter.vlans.fill(0xff);
   return filter;
 }
@@ -88,13 +88,15 @@ bool RxFilter::AcceptsAddress(const MacAddress& to) const {
     return !Is(RxMode::kNoMulti) &&
            (Is(RxMode::kAllMulti) || multicast.Accepts(to));
   }
-  return !Is(RxMode::kNoUni) &&
-         (Is(RxMode::kAllUni) || to == mac || unicast.Accepts(to));
+  return !Is(RxMode::kNoUni) && (Is(RxMode::kAllUni) || mac == MacAddress{} ||
+                                 to == mac || unicast.Accepts(to));
 }
 
 bool RxFilter::AcceptsAll() const {
   if (Is(RxMode::kPromisc)) return true;
-  return modes == (ModeBit(RxMode::kAllMulti) | ModeBit(RxMode::kAllUni)) &&
+  const uint8_t all = ModeBit(RxMode::kAllMulti) | ModeBit(RxMode::kAllUni);
+  const uint8_t unknown = mac == MacAddress{} ? ModeBit(RxMode::kAllUni) : 0;
+  return (modes | unknown) == all &&
          std::all_of(vlans.begin(), vlans.end(),
                      [](uint8_t bits) { return bits == 0xff; });
 }

@@ -47,15 +47,16 @@ struct RxFilter {
   static constexpr uint16_t kVlans = 4096;
 
   uint8_t modes = 0;  // a bit for each RxMode
-  MacAddress mac{};
+  MacAddress mac{};   // all zero if not known: it gets every unicast address
   MacTable unicast;
   MacTable multicast;
   std::array<uint8_t, kVlans / 8> vlans{};  // a bit for each
 
   // What a driver that has negotiated `features` gets before it has set
   // anything: with CTRL_RX broadcasts and its own address, without it every
-  // address; with CTRL_VLAN no VLAN, without it each. An unknown `mac`, all
-  // zero, is every unicast address.
+  // address; with CTRL_VLAN no VLAN, without it each. Its address is `mac` if
+  // it was told so (MAC). Otherwise it has one of its own and may say which:
+  // until then, as where `mac` is not known, it gets every unicast address.
   static RxFilter For(uint64_t features, const MacAddress& mac);
 
   bool Is(RxMode mode) const;

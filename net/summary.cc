@@ -39,12 +39,11 @@ void Summarize(size_t pair, const QueuePairCounters& c,
   lines.push_back(fmt::format(
       "pair {} rx: packets {} bytes {} notifications {} (suppressed {}) "
       "kicks {} csum {} gso {} ecn {} filtered {} bad-chain {} bad-packet {} "
-      "refused {} "
-      "too-large {}",
+      "refused {} over-mtu {} too-large {} overruns {} stale {}",
       pair, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
       c.rx_queue.suppressed, c.rx_kicks, c.rx_csum, c.rx_gso, c.rx_ecn,
       c.rx_filtered, c.rx_bad_chain, c.rx_bad_packet, c.rx_refused,
-      c.rx_too_large));
+      c.rx_over_mtu, c.rx_too_large, c.rx_overruns, c.rx_stale));
   AddFlushes(fmt::format("pair {} rx", pair), c.rx_queue, lines);
   AddChainErrors(fmt::format("pair {} rx", pair), c.rx_chain_errors, lines);
   lines.push_back(fmt::format(

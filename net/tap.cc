@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
 
 #include "net/features.h"
 #include "net/header.h"
@@ -21,15 +20,6 @@ namespace net {
 namespace {
 
 constexpr char kTunPath[] = "/dev/net/tun";
-
-// Flags of an existing TUN or TAP interface, 0 if there is none. Read from
-// sysfs, which takes no lock.
-int ExistingFlags(const std::string& name) {
-  std::ifstream file("/sys/class/net/" + name + "/tun_flags");
-  int flags = 0;
-  file >> std::hex >> flags;
-  return file ? flags : 0;
-}
 
 IoResult ToResult(ssize_t n) {
   if (n >= 0) return {.bytes = static_cast<size_t>(n)};
@@ -58,41 +48,30 @@ absl::Status Failed(const std::string& what) {
 }  // namespace
 
 absl::StatusOr<std::vector<Tap>> Tap::Open(const std::string& name,
-                                           uint32_t queues) {
+                                           uint32_t queues,
+                                           IfAbsent if_absent) {
   if (name.empty() || name.size() >= IFNAMSIZ ||
       name.find('/') != std::string::npos) {
     return absl::InvalidArgumentError(
         fmt::format("TAP name '{}' must have 1 to {} characters and no '/'",
                     name, IFNAMSIZ - 1));
   }
-  const bool interface_exists = if_nametoindex(name.c_str()) != 0;
-  const int existing = ExistingFlags(name);
-  if (interface_exists && (existing & IFF_TAP) == 0) {
-    return absl::InvalidArgumentError(fmt::format(
-        "interface '{}' exists and is not a TAP: choose another --tap", name));
-  }
-  const bool several = (existing & IFF_MULTI_QUEUE) != 0;
-  if (interface_exists && queues > 1 && !several) {
-    return absl::InvalidArgumentError(fmt::format(
-        "TAP '{}' exists and has one queue, {} are wanted: delete it, or make "
-        "it with `ip tuntap add {} mode tap multi_queue`",
-        name, queues, name));
-  }
   std::vector<Tap> taps;
-  while (taps.size() < queues) {
-    // One made with several queues only opens as such.
-    absl::StatusOr<Tap> tap = OpenQueue(name, several || queues > 1);
-    if (!tap.ok()) return tap.status();
-    taps.push_back(std::move(*tap));
+  int flags = 0;
+  absl::StatusOr<Tap> opened = OpenFirst(name, queues, if_absent, flags);
+  while (opened.ok()) {
+    taps.push_back(std::move(*opened));
+    if (taps.size() == queues) break;
+    opened = OpenQueue(name, flags);
   }
+  if (!opened.ok()) return opened.status();
   // These hold for the interface.
   Tap& first = taps.front();
   first.knows_uso_ =
       first.SetOffloads(TunOffloads(Bit(kFeatureGuestCsum) | kUsoFeatures))
           .ok();
   if (absl::Status status = first.SetOffloads(0); !status.ok()) return status;
-  if (!interface_exists) {
-    first.created_ = true;
+  if (first.created_) {
     if (ioctl(first.fd(), TUNSETPERSIST, 1UL) != 0) {
       return Failed(fmt::format("TUNSETPERSIST 1 on '{}'", name));
     }
@@ -100,7 +79,39 @@ absl::StatusOr<std::vector<Tap>> Tap::Open(const std::string& name,
   return taps;
 }
 
-absl::StatusOr<Tap> Tap::OpenQueue(const std::string& name, bool several) {
+// The first queue, of an interface that exists or is made. `flags`: what more
+// of them are opened with. An interface that was made with several queues is
+// only opened as such, and others never so.
+absl::StatusOr<Tap> Tap::OpenFirst(const std::string& name, uint32_t queues,
+                                   IfAbsent if_absent, int& flags) {
+  flags = queues > 1 ? IFF_MULTI_QUEUE : 0;
+  if (if_nametoindex(name.c_str()) == 0) {
+    if (if_absent == IfAbsent::kFail) {
+      return absl::NotFoundError(fmt::format("there is no TAP '{}'", name));
+    }
+    absl::StatusOr<Tap> made = OpenQueue(name, flags | IFF_TUN_EXCL);
+    if (made.ok()) made->created_ = true;
+    // Busy: somebody else has just made it.
+    if (!absl::IsFailedPrecondition(made.status())) return made;
+  }
+  absl::StatusOr<Tap> tap = OpenQueue(name, flags);
+  if (!absl::IsInvalidArgument(tap.status())) return tap;
+  flags ^= IFF_MULTI_QUEUE;
+  tap = OpenQueue(name, flags);
+  if (tap.ok() && queues > 1) {
+    return absl::InvalidArgumentError(fmt::format(
+        "TAP '{}' exists and has one queue, {} are wanted: delete it, or make "
+        "it with `ip tuntap add {} mode tap multi_queue`",
+        name, queues, name));
+  }
+  if (absl::IsInvalidArgument(tap.status())) {
+    return absl::InvalidArgumentError(fmt::format(
+        "interface '{}' exists and is not a TAP: choose another --tap", name));
+  }
+  return tap;
+}
+
+absl::StatusOr<Tap> Tap::OpenQueue(const std::string& name, int flags) {
   base::UniqueFd fd(open(kTunPath, O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     return Failed(
@@ -108,8 +119,8 @@ absl::StatusOr<Tap> Tap::OpenQueue(const std::string& name, bool several) {
   }
   ifreq request = {};
   std::memcpy(request.ifr_name, name.data(), name.size());
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
-                                         (several ? IFF_MULTI_QUEUE : 0));
+  request.ifr_flags =
+      static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags);
   if (ioctl(fd.get(), TUNSETIFF, &request) != 0) {
     if (errno == EBUSY) {
       return absl::FailedPreconditionError(

@@ -28,13 +28,20 @@ enum class Engine {
 // VirtioNetHeader. Non-blocking. One thread.
 class Tap {
  public:
+  enum class IfAbsent { kCreate, kFail };
+
   // Opens so many queues of the interface `name`, or creates it. Offloads off,
   // header of 12 bytes. An interface created here outlives the process (so
-  // that its addresses and routes survive a crash) until Remove().
+  // that its addresses and routes survive a crash) until Remove(). What exists
+  // is asked of the TUN driver, in the network namespace of the calling thread:
+  // /sys may be another namespace's.
   //
   // Takes the rtnl lock: never on the way to an answer the kernel waits for.
-  static absl::StatusOr<std::vector<Tap>> Open(const std::string& name,
-                                               uint32_t queues);
+  //   NotFound: kFail, and there is none.
+  //   FailedPrecondition: another process has it open.
+  static absl::StatusOr<std::vector<Tap>> Open(
+      const std::string& name, uint32_t queues,
+      IfAbsent if_absent = IfAbsent::kCreate);
 
   // Any descriptor with the semantics of a TAP queue.
   explicit Tap(base::UniqueFd fd) : fd_(std::move(fd)) {}
@@ -76,7 +83,9 @@ class Tap {
   // takes the ring's cache lines away whenever there is something new.
   static constexpr size_t kSyscallsAtOnce = 8;
 
-  static absl::StatusOr<Tap> OpenQueue(const std::string& name, bool several);
+  static absl::StatusOr<Tap> OpenQueue(const std::string& name, int flags);
+  static absl::StatusOr<Tap> OpenFirst(const std::string& name, uint32_t queues,
+                                       IfAbsent if_absent, int& flags);
 
   bool UseUring(size_t packets) const {
     return packets >= kUringFrom && uring_ && uring_->usable();

@@ -152,6 +152,12 @@ TEST(FeaturesTest, AProfileStaysWhatItWasReleasedAs) {
       "CSUM GUEST_CSUM MTU MAC GUEST_TSO4 GUEST_TSO6 GUEST_ECN HOST_TSO4 "
       "HOST_TSO6 HOST_ECN MRG_RXBUF STATUS INDIRECT_DESC EVENT_IDX VERSION_1 "
       "ACCESS_PLATFORM GUEST_USO4 GUEST_USO6 HOST_USO SPEED_DUPLEX");
+  // QEMU judges what is offered: it does not migrate with any of the rest.
+  EXPECT_EQ(
+      FindProfile("qemu-migrate")->features,
+      FindProfile("v2")->features &
+          ~(Bit(kFeatureGuestAnnounce) | Bit(kFeatureDeviceStats) |
+            Bit(kFeatureVqNotfCoal) | Bit(kFeatureNotfCoal) | kUsoFeatures));
   EXPECT_EQ(FindProfile("v0"), nullptr);
   EXPECT_EQ(FindProfile(""), nullptr);
 }

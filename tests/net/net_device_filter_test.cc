@@ -105,6 +105,54 @@ TEST_F(NetDeviceFilterTest, WithoutTheFeatureAllGetsThrough) {
   EXPECT_EQ(Through(), "mogb");
 }
 
+TEST_F(NetDeviceFilterTest, WhoWasToldNoAddressGetsEach) {
+  const uint64_t told = kOfferedFeatures & ~Bit(kFeatureEventIdx);
+  ASSERT_TRUE(Activate(told & ~Bit(kFeatureMac) & ~Bit(kFeatureCtrlMacAddr)));
+  EXPECT_EQ(Through(), "mob");
+  EXPECT_EQ(Command(MacAddrSet(kOther)), Bytes{1});
+  Succeed();
+  EXPECT_EQ(Through(), "mob");
+  ResetAndRestart();
+  // It says which it has chosen.
+  ASSERT_TRUE(Activate(told & ~Bit(kFeatureMac)));
+  EXPECT_EQ(Through(), "mob");
+  ASSERT_EQ(Command(MacAddrSet(kOther)), Bytes{0});
+  EXPECT_EQ(Through(), "ob");
+  Succeed();
+  EXPECT_EQ(Through(), "ob");
+  ResetAndRestart();
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Through(), "mb") << "another driver, which was told";
+}
+
+// A VMM answers the driver's commands and sends its own, from memory of its
+// own.
+TEST_F(NetDeviceFilterTest, AVmmThatSaysAnotherAddressCostsTheDriverNothing) {
+  constexpr MacAddress kVmms = {2, 0, 0, 0, 0, 3};
+  const uint64_t offered = kOfferedFeatures & ~Bit(kFeatureEventIdx);
+  ASSERT_TRUE(net->OnGroupAsid(kCtrlGroup, 1).ok());
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(net->SetMac(kVmms));
+  EXPECT_EQ(Through(), "mb");
+  ASSERT_TRUE(net->SetMac(kOther));
+  EXPECT_EQ(Through(), "mob");
+  EXPECT_EQ(saved->rx_filter.mac, kOther) << "the word is kept";
+  EXPECT_EQ(saved->rx_filter.unicast.count, 0);
+  Succeed();
+  EXPECT_EQ(Through(), "mob");
+  ASSERT_TRUE(net->SetMac(kMac));
+  EXPECT_EQ(Through(), "mb");
+  ResetAndRestart();
+  ASSERT_TRUE(net->OnGroupAsid(kCtrlGroup, 1).ok());
+  ASSERT_TRUE(Activate(offered & ~Bit(kFeatureMac)));
+  ASSERT_TRUE(net->SetMac(kVmms));
+  EXPECT_EQ(Through(), "mob") << "it was told none, and may have any";
+  ResetAndRestart();
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(net->SetMac(kVmms));
+  EXPECT_EQ(Through(), "b") << "the driver's own word, as no VMM is between";
+}
+
 TEST_F(NetDeviceFilterTest, AVlanIsAddedAndTakenAway) {
   ASSERT_TRUE(Activate());
   EXPECT_FALSE(net->state().rx_filter.HasVlan(100));

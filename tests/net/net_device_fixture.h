@@ -71,10 +71,14 @@ class NetDeviceTest : public testing::Test {
     return {.features = kOfferedFeatures,
             .queue_pairs = 1,
             .mtu = 1500,
+            .max_queue_size = max_queue_size,
             .mac = kMac,
             .rx = operator_params,
             .tx = operator_params,
-            .persist = [this](const auto& state) { saved = state; }};
+            .persist = [this](const auto& state) {
+              saved = state;
+              if (on_persist) on_persist();
+            }};
   }
 
   void NewNet() {
@@ -104,6 +108,12 @@ class NetDeviceTest : public testing::Test {
     const uint32_t id = device.SendStatus(status);
     EXPECT_TRUE(net->Serve(Now()).ok());
     return device.ReplyTo(id)->result == VDUSE_REQ_RESULT_OK;
+  }
+
+  // What is answered to a request.
+  uint32_t Answer(uint32_t id) {
+    EXPECT_TRUE(net->Serve(Now()).ok());
+    return device.ReplyTo(id)->result;
   }
 
   bool Activate(uint64_t features = kOfferedFeatures & ~Bit(kFeatureEventIdx)) {
@@ -200,8 +210,10 @@ class NetDeviceTest : public testing::Test {
     return static_cast<size_t>(std::distance(begin(fds), end(fds)));
   }
 
+  uint32_t max_queue_size = vduse::kMaxQueueSize;
   Params operator_params{.max_packets = 0, .max_usecs = 0};
   std::optional<DeviceState> saved;
+  std::function<void()> on_persist;
   tests::FakeDevice device{3};
   tests::DriverMemory memory{device};
   tests::DriverQueue rx{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What newer kernels ask of a device: queues announced one by one, a suspend,
-// address spaces; and a driver that goes on after a stop, here or elsewhere.
+// What newer kernels ask of a device: queues announced one by one, a suspend;
+// and a driver that goes on after a stop, here or elsewhere.
 #include "net/net_device.h"
 #include "tests/net/net_device_fixture.h"
 
@@ -15,10 +15,6 @@ constexpr Params kPatient{.max_packets = 1000, .max_usecs = 900'000};
 
 class NetDeviceMovesTest : public NetDeviceTest {
  protected:
-  uint32_t Answer(uint32_t id) {
-    EXPECT_TRUE(net->Serve(Now()).ok());
-    return device.ReplyTo(id)->result;
-  }
   // Whether a line of the summary begins so.
   bool Says(std::string_view start) {
     return std::ranges::any_of(net->Summary(), [&](const std::string& line) {
@@ -382,63 +378,6 @@ TEST_F(NetDeviceMovesTest, ASuccessorOfASuspendedDevicesProcessKeepsItSo) {
   SetUpAtPositions(saved->positions);
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Get(kRx), Reply({5, 50}));
-}
-
-// The control queue's memory in an address space of its own.
-class NetDeviceAsidTest : public NetDeviceMovesTest {
- protected:
-  // The driver's memory is one: all of it moves.
-  void MoveAll(uint32_t asid) {
-    device.MoveRegion(tests::DriverMemory::kStart, asid);
-  }
-};
-
-TEST_F(NetDeviceAsidTest, AGroupsQueuesAreFoundInItsAddressSpace) {
-  ASSERT_TRUE(Activate());
-  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
-  MoveAll(1);
-  EXPECT_EQ(Answer(device.SendGroupAsid(kCtrlGroup, 1)), VDUSE_REQ_RESULT_OK);
-  EXPECT_EQ(Command(SetAll(1, {6, 60})), Bytes{0});
-  EXPECT_EQ(Answer(device.SendGroupAsid(kDataGroup, 1)), VDUSE_REQ_RESULT_OK);
-  EXPECT_TRUE(Transmits());
-  EXPECT_TRUE(Receives());
-}
-
-TEST_F(NetDeviceAsidTest, AnUpdateConcernsItsAddressSpaceAlone) {
-  ASSERT_TRUE(Activate());
-  ASSERT_TRUE(Transmits());
-  const uint64_t lookups = device.lookups();
-  EXPECT_EQ(Answer(device.SendIotlbUpdate(0, UINT64_MAX, 1)),
-            VDUSE_REQ_RESULT_OK);
-  ASSERT_TRUE(Transmits());
-  EXPECT_EQ(device.lookups(), lookups) << "nothing had to be looked up anew";
-  EXPECT_EQ(Answer(device.SendIotlbUpdate(0, UINT64_MAX, 0)),
-            VDUSE_REQ_RESULT_OK);
-  ASSERT_TRUE(Transmits());
-  EXPECT_GT(device.lookups(), lookups);
-}
-
-TEST_F(NetDeviceAsidTest, WhatIsNotThereIsRefusedAndChangesNothing) {
-  ASSERT_TRUE(Activate());
-  for (const auto& [group, asid] :
-       {std::pair{2U, 0U}, {UINT32_MAX, 0U}, {0U, 2U}, {1U, UINT32_MAX}}) {
-    EXPECT_EQ(Answer(device.SendGroupAsid(group, asid)),
-              VDUSE_REQ_RESULT_FAILED);
-  }
-  EXPECT_TRUE(Transmits());
-}
-
-TEST_F(NetDeviceAsidTest, TheAddressSpaceOutlivesAResetAndTheProcess) {
-  EXPECT_EQ(Answer(device.SendGroupAsid(kCtrlGroup, 1)), VDUSE_REQ_RESULT_OK);
-  EXPECT_EQ(Answer(device.SendGroupAsid(kDataGroup, 1)), VDUSE_REQ_RESULT_OK);
-  MoveAll(1);
-  ResetAndRestart();
-  NewNet();
-  net->Resume(saved);
-  NewTap();
-  ASSERT_TRUE(Activate());
-  EXPECT_TRUE(Transmits());
-  EXPECT_EQ(Command(SetAll(1, {6, 60})), Bytes{0});
 }
 
 }  // namespace

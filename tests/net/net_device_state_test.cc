@@ -264,6 +264,32 @@ TEST_F(NetDeviceStateTest, ASuccessorAnswersADriverOkThatIsPending) {
   EXPECT_TRUE(Pump([&] { return !!tx.TakeUsed(); }));
 }
 
+TEST_F(NetDeviceStateTest, ASuccessorShowsTheLinkThatHoldsWhateverWasShown) {
+  ASSERT_TRUE(Activate());
+  ASSERT_EQ(LinkStatus(), kStatusLinkUp);
+  NewNet();
+  net->Resume(saved);
+  ASSERT_TRUE(net->Serve(Now()).ok());
+  EXPECT_EQ(LinkStatus(), kStatusLinkUp) << "no change before it is known";
+  const uint64_t before = device.config_injects();
+  net->SetLink(false);
+  EXPECT_EQ(LinkStatus(), 0);
+  EXPECT_TRUE(Pump([&] { return device.config_injects() > before; }));
+  NewNet();
+  net->Resume(saved);
+  NewTap();
+  EXPECT_EQ(LinkStatus(), kStatusLinkUp) << "and so does the next";
+}
+
+TEST_F(NetDeviceStateTest, ASuccessorShowsThatAQueueIsBroken) {
+  ASSERT_TRUE(Activate());
+  NewNet();
+  tx.StoreAvail(vduse::kAvailIdx, static_cast<uint16_t>(kBase + 2 * kSize));
+  net->Resume(saved);
+  NewTap();
+  EXPECT_TRUE(Pump([&] { return LinkStatus() == 0; }));
+}
+
 TEST_F(NetDeviceStateTest, ASuccessorWithoutADriverWaitsForOne) {
   Succeed();
   EXPECT_FALSE(net->driver_ok());

@@ -289,5 +289,34 @@ TEST_F(NetDeviceTest, Row17_ABrokenDeviceEndsIt) {
   EXPECT_TRUE(absl::IsAborted(net->Serve(Now())));
 }
 
+// Of 64 entries Linux has but 32 filled at times, with 48 KiB.
+TEST_F(NetDeviceTest, ThePortIsNotAskedForWhatTheRingCannotHold) {
+  static_assert(kSize == 64);
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  EXPECT_EQ(net->guest_offloads(), kGuestOffloads) << "the driver accepts it";
+  EXPECT_EQ(net->port_offloads(), Bit(kFeatureGuestCsum));
+}
+
+TEST_F(NetDeviceTest, Row7_AQueueLargerThanOfferedIsRefusedAndNothingElse) {
+  max_queue_size = kSize;
+  NewNet();
+  NewTap();
+  tests::DriverQueue large{
+      device, memory, {.index = kTx, .size = 2 * kSize, .base = kBase}};
+  ASSERT_TRUE(Activate());
+  large.Chain().Readable(Bytes(72, 0)).Offer();
+  large.Kick();
+  EXPECT_TRUE(Receives());
+  EXPECT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  EXPECT_EQ(large.used_idx(), kBase);
+  EXPECT_EQ(Command(VqSet(kTx, {1, 1})), Bytes{1}) << "it is not enabled";
+  // It is looked at no more until it is set up anew.
+  while (net->deadline()) ASSERT_TRUE(net->Serve(*net->deadline()).ok());
+  ResetAndRestart();
+  ASSERT_TRUE(Activate());
+  EXPECT_TRUE(Transmits());
+}
+
 }  // namespace
 }  // namespace net

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <numeric>
 #include <optional>
 #include <random>
 #include <tuple>
@@ -41,11 +40,6 @@ Time Delay(Params params) {
 // computed from that, each time anew.
 class Oracle {
  public:
-  struct Packet {
-    Time at;
-    uint32_t descriptors;
-  };
-
   Oracle(uint32_t ring, uint32_t early, bool event_idx)
       : ring_(ring), early_(early), event_idx_(event_idx) {}
 
@@ -62,9 +56,10 @@ class Oracle {
     entries_ += uint64_t{packets} * chains;
     if (packets == 0) return;
     const bool late = !waiting_.empty() && now >= *deadline();
-    waiting_.insert(waiting_.end(), packets, {now, chains * descriptors});
+    waiting_.insert(waiting_.end(), packets, now);
+    unnotified_ += uint64_t{packets} * chains * descriptors;
     if (Due(now)) Flush(late ? FlushCause::kTime : FlushCause::kPackets);
-    if (Descriptors() >= early_) FlushEarly(FlushCause::kDescriptors);
+    if (unnotified_ >= early_) FlushEarly(FlushCause::kDescriptors);
   }
   void Look(Time now) {
     if (Due(now)) Flush(FlushCause::kTime);
@@ -77,7 +72,7 @@ class Oracle {
 
   std::optional<Time> deadline() const {
     if (waiting_.empty()) return std::nullopt;
-    return waiting_.front().at + Delay(params_);
+    return waiting_.front() + Delay(params_);
   }
   uint64_t early_flushes() const { return early_flushes_; }
   uint64_t flushes() const { return flushes_; }
@@ -90,18 +85,16 @@ class Oracle {
     return !Coalesces(params_) || waiting_.size() >= params_.max_packets ||
            waiting_.size() >= ring_ || now >= *deadline();
   }
-  uint32_t Descriptors() const {
-    return std::accumulate(
-        waiting_.begin(), waiting_.end(), 0U,
-        [](uint32_t sum, const Packet& p) { return sum + p.descriptors; });
-  }
   bool Wanted() const {
     if (flushes_ == 0) return true;  // what it knew before is not known
     if (!wish_ || !event_idx_) return wish_.has_value();
     return looked_at_ <= *wish_ && *wish_ < entries_;
   }
   void Flush(FlushCause cause) {
-    if (Wanted()) ++notifications_;
+    if (Wanted()) {
+      ++notifications_;
+      unnotified_ = 0;
+    }
     ++causes_[static_cast<size_t>(cause)];
     ++flushes_;
     looked_at_ = entries_;
@@ -112,7 +105,8 @@ class Oracle {
   const uint32_t early_;
   const bool event_idx_;
   Params params_;
-  std::vector<Packet> waiting_;
+  std::vector<Time> waiting_;
+  uint64_t unnotified_ = 0;  // descriptors since the last notification
   std::optional<uint64_t> wish_;
   uint64_t entries_ = 0;    // used so far
   uint64_t looked_at_ = 0;  // those at the last flush

@@ -56,6 +56,23 @@ TEST_P(NotifiedQueueTest, AConditionMetWhileSuppressedIsOverAndCountsAnew) {
   EXPECT_EQ(notified(), 1U);
 }
 
+// It may stop at any time, and then waits for a notification.
+TEST_P(NotifiedQueueTest, ADriverShortOfDescriptorsIsAskedAtEachPublish) {
+  Set(100, 1000);
+  bed.WantNone();
+  bed.Complete(kSize, now);
+  for (uint32_t i = 0; i < 3; ++i) bed.Complete(1, now);
+  EXPECT_EQ(notified(), 0U);
+  bed.Want();
+  bed.Complete(1, now);
+  EXPECT_EQ(notified(), 1U);
+  bed.Want();
+  bed.Complete(kSize - 1, now);
+  EXPECT_EQ(notified(), 1U) << "counted anew";
+  bed.Complete(1, now);
+  EXPECT_EQ(notified(), 2U);
+}
+
 TEST_P(NotifiedQueueTest, ADelayOverWhileSuppressedIsNotMadeUpFor) {
   Set(100, 50);
   bed.Complete(1, now);
@@ -125,6 +142,7 @@ TEST_P(NotifiedQueueTest, EachFlushIsCountedByItsCause) {
   bed.Complete(1, now);
   expect(kPackets);
   Set(kSize, 50);
+  bed.Want();
   bed.Complete(kSize / 2, now, 1, 2);
   expect(kDescriptors);
   for (const FlushCause cause : {kStarved, kStop, kSuspend}) {

@@ -30,7 +30,7 @@ class FilterPairTest : public QueuePairTest {
     return taken;
   }
 
-  RxFilter filter = RxFilter::For(kFilterFeatures, kMine);
+  RxFilter filter = RxFilter::For(kFilterFeatures | Bit(kFeatureMac), kMine);
 };
 INSTANTIATE_TEST_SUITE_P(Rings, FilterPairTest, kEveryPair, PairName);
 

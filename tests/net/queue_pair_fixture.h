@@ -118,6 +118,16 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
     StartQueue(Direction::kTx, params);
   }
 
+  // Both queues begin anew, for a driver with `more` features.
+  void RestartWith(uint64_t more) {
+    pair.Stop();
+    rx.Restart(GetParam().base);
+    tx.Restart(GetParam().base);
+    features |= more;
+    StartQueue(Direction::kRx);
+    StartQueue(Direction::kTx);
+  }
+
   // Steps until the pair wants to wait; fails if it never does.
   Wait Step(Ready ready = {.port_readable = true,
                            .port_writable = true,

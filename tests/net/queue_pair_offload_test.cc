@@ -44,7 +44,7 @@ TEST_P(OffloadPairTest, ASegmentedPacketMayExceedTheMtu) {
 }
 
 TEST_P(OffloadPairTest, Row76_AFrameThatIsNotSegmentedMayNot) {
-  StartWith(kHostOffloads);
+  StartWith(kHostOffloads | Bit(kFeatureMtu));
   VirtioNetHeader header = kTcp4;
   header.gso_type = kHeaderGsoNone;
   OfferTx(Packet(Frame(kMtu + kFrameOverhead + 1), header));

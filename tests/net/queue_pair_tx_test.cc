@@ -140,6 +140,7 @@ TEST_P(TxTest, Row75_AFrameWithoutAWholeEthernetHeaderIsDropped) {
 }
 
 TEST_P(TxTest, Row76_AFrameBeyondTheMtuIsDropped) {
+  RestartWith(Bit(kFeatureMtu));
   for (const size_t bytes :
        {size_t{kMtu} + kFrameOverhead + 1, size_t{65536}}) {
     OfferTx(Packet(Frame(bytes)));

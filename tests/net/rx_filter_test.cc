@@ -17,7 +17,7 @@
 namespace net {
 namespace {
 
-constexpr uint64_t kAll = kFilterFeatures;
+constexpr uint64_t kAll = kFilterFeatures | Bit(kFeatureMac);
 constexpr MacAddress kMine = {2, 0, 0, 0, 0, 1};
 constexpr MacAddress kOther = {2, 0, 0, 0, 0, 2};
 constexpr MacAddress kGroup = {0x33, 0x33, 0, 0, 0, 1};
@@ -68,6 +68,27 @@ TEST(RxFilterTest, OneThatCanBeginsWithItsOwnAndBroadcasts) {
   EXPECT_EQ(Through(filter), "mb");
   EXPECT_FALSE(filter.AcceptsAll());
   EXPECT_EQ(Through(RxFilter::For(kAll, {})), "mob") << "who is not known";
+}
+
+TEST(RxFilterTest, WhoWasToldNoAddressGetsEachUntilItSaysWhichItHas) {
+  RxFilter filter = RxFilter::For(kFilterFeatures, kMine);
+  EXPECT_EQ(Through(filter), "mob");
+  EXPECT_FALSE(filter.AcceptsAll());
+  EXPECT_FALSE(filter.Is(RxMode::kAllUni)) << "it has not asked for that";
+  filter.Set(RxMode::kAllUni, true);
+  filter.Set(RxMode::kAllUni, false);
+  EXPECT_EQ(Through(filter), "mob");
+  filter.Set(RxMode::kAllMulti, true);
+  EXPECT_FALSE(filter.AcceptsAll()) << "no VLAN";
+  filter.vlans.fill(0xff);
+  EXPECT_TRUE(filter.AcceptsAll());
+  filter.Set(RxMode::kNoUni, true);
+  EXPECT_FALSE(filter.AcceptsAll());
+  EXPECT_EQ(Through(filter), "gGb");
+  filter.Set(RxMode::kNoUni, false);
+  filter.mac = kOther;
+  EXPECT_FALSE(filter.AcceptsAll());
+  EXPECT_EQ(Through(filter), "ogGb");
 }
 
 TEST(RxFilterTest, EachModeDoesWhatItSays) {
