@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "simulate/arrivals.h"
 
-#include <errno.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <fstream>
-#include <optional>
 #include <random>
 
 #include "base/parse_number.h"
-#include "base/status_text.h"
 
 namespace simulate {
 namespace {
@@ -30,26 +25,6 @@ absl::Status Invalid(std::string_view rule, std::string_view why) {
 
 Time AtNs(double nanoseconds) {
   return Time(static_cast<Time::rep>(nanoseconds));
-}
-
-// --- The pcap file format ----------------------------------------------------
-
-constexpr uint32_t kMagicUsecs = 0xa1b2c3d4;
-constexpr uint32_t kMagicNsecs = 0xa1b23c4d;
-constexpr uint32_t kMagicPcapng = 0x0a0d0d0a;
-constexpr size_t kFileHeaderWords = 6;
-constexpr size_t kPacketHeaderWords = 4;
-constexpr uint32_t kMaxCaptured = 1U << 26;
-
-template <size_t kWords>
-bool Read(std::istream& from, std::array<uint32_t, kWords>& words) {
-  from.read(reinterpret_cast<char*>(words.data()), sizeof(words));
-  return from.gcount() == sizeof(words);
-}
-
-uint32_t Swapped(uint32_t word) {
-  return word >> 24 | (word >> 8 & 0xff00) | (word << 8 & 0xff0000) |
-         word << 24;
 }
 
 }  // namespace
@@ -100,65 +75,6 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
     }
   }
   return arrivals;
-}
-
-absl::StatusOr<Arrivals> ParsePcap(std::istream& capture) {
-  std::array<uint32_t, kFileHeaderWords> file_header;
-  if (!Read(capture, file_header)) {
-    return absl::InvalidArgumentError("no pcap capture: it is too short");
-  }
-  const uint32_t magic = file_header[0];
-  const bool swapped =
-      magic == Swapped(kMagicUsecs) || magic == Swapped(kMagicNsecs);
-  const uint32_t plain = swapped ? Swapped(magic) : magic;
-  if (magic == kMagicPcapng) {
-    return absl::InvalidArgumentError(
-        "a pcapng capture: convert it with `editcap -F pcap IN OUT`");
-  }
-  if (plain != kMagicUsecs && plain != kMagicNsecs) {
-    return absl::InvalidArgumentError(
-        fmt::format("no pcap capture: it begins with {:#010x}", magic));
-  }
-  const uint64_t fraction = plain == kMagicNsecs ? 1 : 1000;
-  Arrivals arrivals;
-  std::optional<Time> first;
-  std::array<uint32_t, kPacketHeaderWords> header;
-  while (Read(capture, header)) {
-    if (swapped) {
-      std::transform(header.begin(), header.end(), header.begin(), Swapped);
-    }
-    const auto [seconds, rest, captured, size] = header;
-    if (captured > kMaxCaptured) {
-      return absl::InvalidArgumentError(fmt::format(
-          "damaged: packet {} has {} bytes", arrivals.size() + 1, captured));
-    }
-    capture.ignore(captured);
-    if (capture.gcount() != captured) break;
-    if (arrivals.size() == kMaxPackets) {
-      return absl::InvalidArgumentError(
-          fmt::format("more than {} packets", kMaxPackets));
-    }
-    const Time time = std::chrono::seconds(seconds) +
-                      std::chrono::nanoseconds(rest * fraction);
-    if (!first) first = time;
-    const Time since = time - *first;
-    arrivals.push_back(arrivals.empty() ? Time::zero()
-                                        : std::max(since, arrivals.back()));
-  }
-  if (arrivals.empty()) {
-    return absl::InvalidArgumentError("a pcap capture without a packet");
-  }
-  return arrivals;
-}
-
-absl::StatusOr<Arrivals> ReadPcap(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::ErrnoToStatus(errno, "open " + path);
-  absl::StatusOr<Arrivals> arrivals = ParsePcap(file);
-  if (arrivals.ok()) return arrivals;
-  return absl::Status(
-      arrivals.status().code(),
-      fmt::format("{}: {}", path, base::Text(arrivals.status())));
 }
 
 }  // namespace simulate

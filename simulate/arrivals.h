@@ -3,8 +3,6 @@
 #define VDUSE_NET_SIMULATE_ARRIVALS_H_
 
 #include <cstdint>
-#include <istream>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,16 +25,6 @@ inline constexpr uint64_t kMaxPackets = 50'000'000;
 //   InvalidArgument: says what is wrong with the text.
 absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
                                   uint64_t seed);
-
-// Of a capture in the classic pcap format, of either byte order, in micro- or
-// nanoseconds. Its content is not to be trusted; only times are looked at. A
-// packet that is older than the one before it comes with that one. What is cut
-// short in the last packet is left out.
-//   InvalidArgument: it is no such capture, or has no packet.
-absl::StatusOr<Arrivals> ParsePcap(std::istream& capture);
-
-// The same, of a file.
-absl::StatusOr<Arrivals> ReadPcap(const std::string& path);
 
 }  // namespace simulate
 

@@ -8,6 +8,9 @@ namespace {
 
 using coalesce::Coalescer;
 
+// The device's side is a real coalescer. The driver's is NAPI as Linux has it:
+// a notification makes it poll, with notifications off, until it finds no more
+// packets; then it turns them on and looks once more.
 class Simulation {
  public:
   Simulation(const Arrivals& arrivals, const Surroundings& surroundings,
@@ -20,17 +23,19 @@ class Simulation {
   void Run(const coalesce::Setting& setting) {
     (void)coalescer_.Set(setting, Time::zero());
     for (size_t i = 0; i < arrivals_.size();) {
-      FireUntil(arrivals_[i]);
+      const Time now = arrivals_[i];
+      FireUntil(now);
+      PollUntil(now);
       // What comes at the same moment is completed together.
       const size_t begin = i;
-      while (i < arrivals_.size() && arrivals_[i] == arrivals_[begin]) ++i;
+      while (i < arrivals_.size() && arrivals_[i] == now) ++i;
       came_ = i;
-      if (coalescer_.OnCompleted(static_cast<uint32_t>(i - begin),
-                                 arrivals_[begin])) {
-        Flush(arrivals_[begin]);
+      if (coalescer_.OnCompleted(static_cast<uint32_t>(i - begin), now)) {
+        Flush(now);
       }
     }
     FireUntil(Time::max());
+    PollUntil(Time::max());
     outcome_.packets = arrivals_.size();
     outcome_.elapsed = std::max(last_, arrivals_.back());
   }
@@ -40,35 +45,55 @@ class Simulation {
     while (coalescer_.deadline()) {
       const Time at = *coalescer_.deadline() + surroundings_.timer_lateness;
       if (at > limit) return;
+      PollUntil(at);
       if (coalescer_.OnTimer(at)) Flush(at);
     }
   }
 
+  // What the driver does before `limit`: a packet that comes at the moment of
+  // its last look is still found by that.
+  void PollUntil(Time limit) {
+    while (polling_ && polled_until_ < limit) {
+      if (taken_ == came_) {
+        polling_ = false;
+        return;
+      }
+      Take(1, polled_until_);
+    }
+  }
+
+  // A notification is due. The driver does not want it while it polls, nor if
+  // it has polled all packets already.
   void Flush(Time now) {
-    const bool polling = now < polling_until_;
-    if (polling) {
+    last_ = std::max(last_, now);
+    if (polling_ || taken_ == came_) {
       ++outcome_.suppressed;
-    } else {
-      ++outcome_.notifications;
-      coalescer_.OnNotified(now);
+      return;
     }
-    const Time seen = std::max(now, polling_until_);
-    const auto packets = static_cast<int64_t>(came_ - seen_);
-    polling_until_ = seen + packets * surroundings_.poll_per_packet;
-    for (; seen_ < came_; ++seen_) {
+    ++outcome_.notifications;
+    coalescer_.OnNotified(now);
+    polling_ = surroundings_.poll_per_packet > Time::zero();
+    Take(came_ - taken_, now);
+  }
+
+  void Take(size_t packets, Time now) {
+    last_ = std::max(last_, now);
+    polled_until_ =
+        now + static_cast<int64_t>(packets) * surroundings_.poll_per_packet;
+    for (const size_t end = taken_ + packets; taken_ < end; ++taken_) {
       outcome_.delay_ns.Record(
-          static_cast<uint64_t>((seen - arrivals_[seen_]).count()));
+          static_cast<uint64_t>((now - arrivals_[taken_]).count()));
     }
-    last_ = now;
   }
 
   const Arrivals& arrivals_;
   const Surroundings& surroundings_;
   Outcome& outcome_;
   Coalescer coalescer_;
-  size_t came_ = 0;  // of the packets
-  size_t seen_ = 0;  // by the driver
-  Time polling_until_{};
+  size_t came_ = 0;   // of the packets
+  size_t taken_ = 0;  // by the driver
+  bool polling_ = false;
+  Time polled_until_{};  // when it is done with what it has taken
   Time last_{};
 };
 

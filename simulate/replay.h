@@ -14,18 +14,19 @@ namespace simulate {
 struct Surroundings {
   uint32_t queue_size = 256;
   Time timer_lateness{};  // of every timer
-  // The driver polls for so long per packet after a notification, and wants
-  // none meanwhile. 0: it wants each.
+  // The driver takes so long per packet. It polls after a notification until
+  // there are no more packets, also those that have come meanwhile, and wants
+  // no notification before. 0: it wants each.
   Time poll_per_packet{};
 };
 
 // What came of a replay. `delay_ns` has every packet: from its arrival until
-// its driver is notified of it, or sees it without, as it polls.
+// its driver is notified of it, or takes it without, as it polls.
 struct Outcome {
   uint64_t packets = 0;
   Time elapsed{};  // from the first packet to the last that happens
   uint64_t notifications = 0;
-  uint64_t suppressed = 0;  // due, but the driver was polling
+  uint64_t suppressed = 0;  // due, but the driver polls or has polled
   coalesce::Histogram delay_ns;
 
   double per_second() const;

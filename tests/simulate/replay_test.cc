@@ -82,6 +82,40 @@ TEST_F(ReplayTest, ADriverThatPollsWantsNothingMeanwhile) {
   EXPECT_EQ(outcome.delay_ns.max(), 10'000U) << "the third is seen at 30 us";
 }
 
+TEST_F(ReplayTest, ADriverThatPollsTakesWhatComesMeanwhile) {
+  // Of two packets each 100 us, the second comes while the driver still polls
+  // because of the first, and is due only afterwards.
+  surroundings_.poll_per_packet = microseconds(5);
+  Arrivals arrivals;
+  for (int i = 0; i < 1000; ++i) {
+    arrivals.push_back(microseconds(100 * i));
+    arrivals.push_back(microseconds(100 * i + 22));
+  }
+  const Outcome& outcome = Run(arrivals, "20/64");
+  EXPECT_EQ(outcome.notifications, 1000U);
+  EXPECT_EQ(outcome.suppressed, 1000U);
+  EXPECT_EQ(outcome.delay_ns.max(), 20'000U);
+  EXPECT_DOUBLE_EQ(outcome.mean_delay_usecs(), (20 + 3) / 2.0);
+}
+
+TEST_F(ReplayTest, ADriverThatHasPolledAllIsNotifiedAgain) {
+  surroundings_.poll_per_packet = microseconds(5);
+  // The last look is at 5 us, and finds what comes just then.
+  EXPECT_EQ(Run({Time(0), microseconds(5)}, "off").notifications, 1U);
+  EXPECT_EQ(Run({Time(0), nanoseconds(5001)}, "off").notifications, 2U);
+  // One was polled and one was not: the notification is for the second.
+  const Arrivals arrivals = {Time(0), microseconds(3), microseconds(12)};
+  EXPECT_EQ(Run(arrivals, "50/1").notifications, 2U);
+  EXPECT_EQ(outcome_->delay_ns.max(), 2000U);
+}
+
+TEST_F(ReplayTest, ABusyDriverIsNotifiedOnce) {
+  surroundings_.poll_per_packet = microseconds(15);
+  const Outcome& outcome = Run("steady:100000", 1000, "off");
+  EXPECT_EQ(outcome.notifications, 1U);
+  EXPECT_EQ(outcome.elapsed, microseconds(15 * 999));
+}
+
 TEST_F(ReplayTest, TheLastPacketsAreNotForgotten) {
   const Outcome& outcome = Run(Arrivals{Time(0)}, "500/64");
   EXPECT_EQ(outcome.notifications, 1U);

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simulate/timeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace simulate {
+namespace {
+
+double Seconds(Time time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+// Whether a clock that is only read goes from `from` to `to`.
+bool Follows(Time from, Time to) { return to >= from - Timeline::kReordering; }
+
+}  // namespace
+
+Timeline MakeTimeline(std::vector<Time> stamps) {
+  Timeline timeline;
+  Time last = Time::zero();  // the last arrival
+  Time clock{};              // the newest time of the clock as it is set now
+  for (size_t i = 0; i < stamps.size(); ++i) {
+    const Time stamp = stamps[i];
+    const Time* const next = i + 1 < stamps.size() ? &stamps[i + 1] : nullptr;
+    Time gap{};
+    if (i == 0) {
+      clock = stamp;
+    } else if (next != nullptr && Follows(clock, *next) &&
+               (!Follows(clock, stamp) || !Follows(stamp, *next))) {
+      ++timeline.outliers;
+    } else if (!Follows(clock, stamp)) {
+      ++timeline.steps;
+      timeline.largest_step = std::max(timeline.largest_step, clock - stamp);
+      clock = stamp;
+    } else if (stamp < clock) {
+      ++timeline.reordered;
+    } else {
+      gap = stamp - clock;
+      clock = stamp;
+    }
+    timeline.longest_pause = std::max(timeline.longest_pause, gap);
+    last = gap < kMaxStamp - last ? last + gap : kMaxStamp;
+    stamps[i] = last;
+  }
+  timeline.arrivals = std::move(stamps);
+  return timeline;
+}
+
+std::vector<std::string> Timeline::Warnings() const {
+  std::vector<std::string> warnings;
+  if (steps > 0) {
+    warnings.push_back(fmt::format(
+        "the capture's clock steps back {} time(s), by up to {:.6f} s: the "
+        "packets behind a step follow at once those before it",
+        steps, Seconds(largest_step)));
+  }
+  if (outliers > 0) {
+    warnings.push_back(fmt::format(
+        "{} packet(s) have a time that does not fit between those of their "
+        "neighbours: each is taken to come with the packet before it",
+        outliers));
+  }
+  if (reordered > 0) {
+    warnings.push_back(fmt::format(
+        "{} packet(s) are up to 1 ms older than one before them: each is taken "
+        "to come with the packet before it",
+        reordered));
+  }
+  constexpr size_t kFew = 10;
+  const Time elapsed = arrivals.empty() ? Time::zero() : arrivals.back();
+  if (arrivals.size() > kFew && longest_pause > std::chrono::seconds(1) &&
+      longest_pause > elapsed - longest_pause) {
+    warnings.push_back(fmt::format(
+        "{:.6f} s of the capture's {:.6f} s are one pause: notifications per "
+        "second are far fewer than in the rest",
+        Seconds(longest_pause), Seconds(elapsed)));
+  }
+  return warnings;
+}
+
+}  // namespace simulate
