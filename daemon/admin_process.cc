@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -11,14 +12,14 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <climits>
 #include <cstring>
-#include <thread>
 #include <utility>
 
+#include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/link_watch.h"
+#include "daemon/tap_opener.h"
 #include "net/config_space.h"
 #include "vduse/vdpa_bus.h"
 
@@ -27,14 +28,13 @@ namespace {
 
 using Kind = AdminProcess::Kind;
 
-constexpr std::chrono::milliseconds kBusyPause(10);
-constexpr int kBusyTries = 200;
-
 struct Request {
   Kind kind;
   // kOpenTap: the MTU, 0: leave it; kSetTap: offloads; kCloseTap: remove it
   uint32_t value;
-  uint32_t queues;  // kOpenTap, kSetTap
+  uint32_t queues;                     // kOpenTap, kSetTap
+  uint32_t may_create;                 // kOpenTap
+  AdminProcess::TapIdentity identity;  // kOpenTap
   char name[256];
 };
 
@@ -44,6 +44,10 @@ struct Answer {
   uint32_t tap_created;
   uint32_t tap_knows_uso;
   uint32_t link_up;
+  uint32_t device_id;
+  LinkSpeed speed;
+  AdminProcess::TapIdentity identity;
+  char tap_name[IFNAMSIZ];
   char text[512];
 };
 
@@ -77,8 +81,10 @@ void SendAnswer(int socket, const Answer& answer, const std::vector<int>& fds) {
   sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-// Closes all descriptors but these and the standard ones.
+// Closes all descriptors but these and the standard ones. None of `fds` is a
+// standard one or -1.
 void KeepOnly(std::vector<int> fds) {
+  std::erase_if(fds, [](int fd) { return fd <= STDERR_FILENO; });
   fds.push_back(INT_MAX);
   std::sort(fds.begin(), fds.end());
   int first = STDERR_FILENO + 1;
@@ -99,12 +105,9 @@ class Admin {
   // Goes on with a TAP that is open already.
   void TakeTap(std::vector<net::Tap> tap, const std::string& name) {
     tap_ = std::move(tap);
-    absl::StatusOr<LinkWatch> link = LinkWatch::Open(name);
+    const absl::Status status = FollowTap(name);
     // It may be gone by now; then so is its link.
-    if (link.ok()) {
-      link_.emplace(std::move(*link));
-      link_up_ = link_->up();
-    }
+    if (absl::IsNotFound(status)) OnTapGone(name);
     Reply(Kind::kLink, absl::OkStatus());
   }
 
@@ -115,17 +118,20 @@ class Admin {
           pollfd{
               .fd = link_ ? link_->fd() : -1, .events = POLLIN, .revents = 0}};
       if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
-      if (fds[1].revents != 0) {
-        const std::optional<bool> up = link_->Poll();
-        if (up && *up != link_up_) {
-          link_up_ = *up;
-          Reply(Kind::kLink, absl::OkStatus());
-        }
-      }
+      if (fds[1].revents != 0) OnLinkEvents();
       if (fds[0].revents != 0) {
         Request request = {};
-        const ssize_t n = recv(socket_.get(), &request, sizeof(request), 0);
+        ssize_t n = 0;
+        do {
+          n = recv(socket_.get(), &request, sizeof(request), 0);
+          // The latter is said once by a parent that ended without reading an
+          // answer, before what it had asked for.
+        } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
         if (n != static_cast<ssize_t>(sizeof(request))) return;
+        if (request.kind == Kind::kAbandon) {
+          CloseTap(!tap_.empty() && tap_.front().created()).IgnoreError();
+          return;
+        }
         Handle(request);
       }
     }
@@ -136,7 +142,7 @@ class Admin {
     const std::string name = request.name;
     switch (request.kind) {
       case Kind::kOpenTap:
-        OpenTap(name, request.value, request.queues);
+        OpenTap(name, request);
         return;
       case Kind::kSetTap:
         Reply(request.kind, SetTap(request.value, request.queues));
@@ -147,12 +153,28 @@ class Admin {
       case Kind::kDetach:
         Reply(request.kind, vduse::DetachFromBus(name));
         return;
+      case Kind::kIdentify:
+        Reply(request.kind, Identify(name));
+        return;
       case Kind::kCloseTap:
         Reply(request.kind, CloseTap(request.value != 0));
         return;
+      case Kind::kDropOldTap:
+        old_tap_.clear();
+        return;
+      case Kind::kAbandon:
       case Kind::kLink:
+      case Kind::kTapGone:
+      case Kind::kTapAppeared:
         return;
     }
+  }
+
+  absl::Status Identify(const std::string& name) {
+    const auto devices = vduse::ListBus(name);
+    if (!devices.ok()) return devices.status();
+    device_id_ = devices->front().device_id;
+    return absl::OkStatus();
   }
 
   absl::Status SetTap(unsigned offloads, uint32_t queues) {
@@ -164,36 +186,94 @@ class Admin {
     return status;
   }
 
+  // Whether the next request is for an end, which is more urgent than what is
+  // under way; or the parent has gone.
+  bool EndAsked() const {
+    Request next = {};
+    const ssize_t n =
+        recv(socket_.get(), &next, sizeof(next), MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0) return errno != EAGAIN && errno != EINTR;
+    return n != static_cast<ssize_t>(sizeof(next)) ||
+           next.kind == Kind::kDetach || next.kind == Kind::kAbandon;
+  }
+
   absl::Status CloseTap(bool remove) {
     absl::Status status;
     if (remove && !tap_.empty()) status = tap_.front().Remove();
     tap_.clear();
+    old_tap_.clear();
     return status;
   }
 
-  void OpenTap(const std::string& name, uint32_t mtu, uint32_t queues) {
-    tap_.clear();
-    absl::StatusOr<std::vector<net::Tap>> tap = net::Tap::Open(name, queues);
-    // The copy of a killed process's child may be about to close.
-    for (int i = 0; i < kBusyTries && absl::IsFailedPrecondition(tap.status());
-         ++i) {
-      std::this_thread::sleep_for(kBusyPause);
-      tap = net::Tap::Open(name, queues);
+  absl::Status OpenWatch() {
+    if (link_) return absl::OkStatus();
+    absl::StatusOr<LinkWatch> link = LinkWatch::Open();
+    if (link.ok()) link_.emplace(std::move(*link));
+    return link.status();
+  }
+
+  // What becomes of the interface of `tap_` from now on.
+  absl::Status FollowTap(const std::string& name) {
+    if (absl::Status status = OpenWatch(); !status.ok()) return status;
+    return link_->Follow(tap_.front().fd(), name);
+  }
+
+  void OnLinkEvents() {
+    switch (link_->Poll()) {
+      case LinkWatch::Change::kNone:
+        return;
+      case LinkWatch::Change::kLink:
+        Reply(Kind::kLink, absl::OkStatus());
+        return;
+      case LinkWatch::Change::kGone:
+        Reply(Kind::kTapGone, absl::OkStatus());
+        LookForTap();
+        return;
+      case LinkWatch::Change::kAppeared:
+        Reply(Kind::kTapAppeared, absl::OkStatus());
+        return;
     }
+  }
+
+  void OnTapGone(const std::string& name) {
+    if (link_) link_->WaitFor(name);
+    Reply(Kind::kTapGone, absl::OkStatus());
+    if (link_) LookForTap();
+  }
+
+  // It may have been made again before its end was noticed.
+  void LookForTap() {
+    if (link_->Poll() == LinkWatch::Change::kAppeared) {
+      Reply(Kind::kTapAppeared, absl::OkStatus());
+    }
+  }
+
+  void OpenTap(const std::string& name, const Request& request) {
+    for (net::Tap& queue : tap_) old_tap_.push_back(std::move(queue));
+    tap_.clear();
+    auto tap = OpenTapQueues(
+        {.name = name,
+         .mtu = {},
+         .queues = request.queues,
+         .if_absent = request.may_create != 0 ? net::Tap::IfAbsent::kCreate
+                                              : net::Tap::IfAbsent::kFail,
+         .identity = request.identity},
+        [this] { return EndAsked(); });
     if (!tap.ok()) {
       Reply(Kind::kOpenTap, tap.status());
+      if (absl::IsNotFound(tap.status()) && OpenWatch().ok()) {
+        link_->WaitFor(name);
+        LookForTap();
+      }
       return;
     }
     tap_ = std::move(*tap);
-    absl::StatusOr<LinkWatch> link = LinkWatch::Open(name);
-    if (!link.ok()) {
-      Reply(Kind::kOpenTap, link.status());
-      return;
+    absl::Status status = FollowTap(name);
+    // Of one that was known before nothing is changed.
+    if (status.ok() && request.value != 0 &&
+        link_->index() != static_cast<int>(request.identity.index)) {
+      status = link_->SetMtu(request.value);
     }
-    link_.emplace(std::move(*link));
-    link_up_ = link_->up();
-    absl::Status status;
-    if (mtu != 0) status = link_->SetMtu(mtu);
     std::vector<int> fds;
     if (status.ok()) {
       for (const net::Tap& queue : tap_) fds.push_back(queue.fd());
@@ -209,15 +289,23 @@ class Admin {
     const net::Tap* tap = tap_.empty() ? nullptr : &tap_.front();
     answer.tap_created = tap != nullptr && tap->created() ? 1 : 0;
     answer.tap_knows_uso = tap != nullptr && tap->knows_uso() ? 1 : 0;
-    answer.link_up = link_up_ ? 1 : 0;
+    answer.link_up = link_ && link_->up() ? 1 : 0;
+    answer.device_id = device_id_;
+    if (kind == Kind::kOpenTap && link_) answer.speed = link_->Speed();
+    if (link_) {
+      answer.identity = {.index = static_cast<uint32_t>(link_->index()),
+                         .name_space = link_->namespace_inode()};
+      CopyText(answer.tap_name, link_->name());
+    }
     CopyText(answer.text, base::Text(status));
     SendAnswer(socket_.get(), answer, fds);
   }
 
   base::UniqueFd socket_;
-  std::vector<net::Tap> tap_;  // its queues
+  std::vector<net::Tap> tap_;      // its queues
+  std::vector<net::Tap> old_tap_;  // of a deleted one, while others have copies
   std::optional<LinkWatch> link_;
-  bool link_up_ = false;
+  uint32_t device_id_ = 0;
 };
 
 }  // namespace
@@ -234,9 +322,10 @@ absl::StatusOr<AdminProcess> AdminProcess::Start(
   if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
   if (pid > 0) return AdminProcess(std::move(ours));
 
-  std::vector<int> keep = {theirs.get()};
+  std::vector<int> keep = {theirs.get(), base::LogFd()};
   std::vector<net::Tap> queues;
   for (const base::UniqueFd& queue : tap) {
+    if (!queue) continue;
     keep.push_back(queue.get());
     queues.emplace_back(base::UniqueFd(queue.get()));
   }
@@ -253,9 +342,17 @@ absl::StatusOr<AdminProcess> AdminProcess::Start(
   _exit(0);
 }
 
-void AdminProcess::OpenTap(const std::string& name, std::optional<uint16_t> mtu,
-                           uint32_t queues) {
-  Send(Kind::kOpenTap, name, mtu.value_or(0), queues);
+void AdminProcess::OpenTap(const TapRequest& tap) {
+  Request request = {};
+  request.kind = Kind::kOpenTap;
+  request.value = tap.mtu.value_or(0);
+  request.queues = tap.queues;
+  request.may_create = tap.if_absent == net::Tap::IfAbsent::kCreate ? 1 : 0;
+  request.identity = tap.identity;
+  CopyText(request.name, tap.name);
+  // If the child is gone, Next() says so.
+  [[maybe_unused]] const ssize_t n =
+      send(socket_.get(), &request, sizeof(request), MSG_NOSIGNAL);
 }
 
 void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value,
@@ -293,7 +390,15 @@ absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
               .tap = {},
               .tap_created = answer.tap_created != 0,
               .tap_knows_uso = answer.tap_knows_uso != 0,
-              .link_up = answer.link_up != 0};
+              .tap_speed = answer.speed,
+              .tap_identity = answer.identity,
+              .tap_name = answer.tap_name,
+              .link_up = answer.link_up != 0,
+              .device_id = answer.device_id};
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    event.status = absl::ResourceExhaustedError(
+        "too many open files to take the TAP's queues");
+  }
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);

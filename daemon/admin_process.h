@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "daemon/link_watch.h"
 #include "net/tap.h"
 
 namespace program {
@@ -35,18 +36,46 @@ class AdminProcess {
     kSetTap,
     kAttach,
     kDetach,
+    kIdentify,
     kCloseTap,
-    kLink
+    kAbandon,
+    kDropOldTap,
+    kLink,
+    kTapGone,
+    kTapAppeared,
   };
 
-  // An answer to a request, or, unasked, a change of the TAP's link.
+  // Which interface it is: its index in a network namespace, of which this is
+  // the inode. 0: not known.
+  struct TapIdentity {
+    uint32_t index = 0;
+    uint64_t name_space = 0;
+    bool operator==(const TapIdentity&) const = default;
+  };
+
+  // An answer to a request, or, unasked, what became of the TAP: its link has
+  // changed; it was deleted; there is one of its name again.
   struct Event {
     Kind kind{};
     absl::Status status;         // of what was asked for
     std::vector<net::Tap> tap;   // kOpenTap: its queues
     bool tap_created = false;    // kOpenTap
     bool tap_knows_uso = false;  // kOpenTap
+    LinkSpeed tap_speed;         // kOpenTap
+    TapIdentity tap_identity;    // kOpenTap, kLink
+    std::string tap_name;        // the same: what it is called now
     bool link_up = false;        // kOpenTap, kLink
+    uint32_t device_id = 0;      // kIdentify: virtio's type
+  };
+
+  struct TapRequest {
+    std::string name;
+    std::optional<uint16_t> mtu;  // left as it is if absent
+    uint32_t queues = 1;
+    net::Tap::IfAbsent if_absent = net::Tap::IfAbsent::kCreate;
+    // The interface it was, if it still is: whatever it is called, and wherever
+    // it is.
+    TapIdentity identity;
   };
 
   // Forks. The child keeps no descriptor of the parent's but those in `tap`:
@@ -59,17 +88,27 @@ class AdminProcess {
   AdminProcess& operator=(AdminProcess&&) = default;
 
   // Each asks; the answer is an event. One request of a kind at a time.
-  void OpenTap(const std::string& name, std::optional<uint16_t> mtu,
-               uint32_t queues);
+  void OpenTap(const TapRequest& tap);
+  // A new one is in use: closes the child's copy of the one before, which it
+  // keeps until then, since closing the last one takes the rtnl lock. There is
+  // no answer.
+  void DropOldTap() { Send(Kind::kDropOldTap, "", 0); }
   // What the TAP may hand out, and over how many of its queues.
   void SetTap(unsigned offloads, uint32_t queues) {
     Send(Kind::kSetTap, "", offloads, queues);
   }
   void Attach(const std::string& name) { Send(Kind::kAttach, name, 0); }
   void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
+  // Asks the vDPA bus for the type of an attached device.
+  void Identify(const std::string& name) { Send(Kind::kIdentify, name, 0); }
   // Closes the child's copy of the TAP; with `remove` the interface goes with
   // the last one.
   void CloseTap(bool remove) { Send(Kind::kCloseTap, "", remove ? 1 : 0); }
+
+  // For a parent that ends and does not wait, when opening the TAP may still
+  // be under way: the child removes the interface if it has made it, closes it
+  // and ends. No event.
+  void Abandon() { Send(Kind::kAbandon, "", 0); }
 
   // Readable when an event waits.
   int fd() const { return socket_.get(); }

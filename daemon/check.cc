@@ -1,92 +1,145 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/check.h"
 
+#include <errno.h>
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
+#include "base/output.h"
 #include "base/status_text.h"
 #include "daemon/device_setup.h"
+#include "daemon/privileges.h"
 #include "vduse/kernel_device.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {
 namespace {
 
+using nlohmann::json;
+
 enum class Verdict { kOk, kMissing, kNote };
 
-void Line(Verdict verdict, const std::string& what, const std::string& text) {
-  const char* mark = verdict == Verdict::kOk        ? "ok"
-                     : verdict == Verdict::kMissing ? "MISSING"
-                                                    : "note";
-  fmt::print("{:<8} {:<16} {}\n", mark, what, text);
-}
+// What was looked at, line by line.
+class Findings {
+ public:
+  void Add(Verdict verdict, const std::string& what, const std::string& text) {
+    const char* mark = verdict == Verdict::kOk        ? "ok"
+                       : verdict == Verdict::kMissing ? "MISSING"
+                                                      : "note";
+    possible_ = possible_ && verdict != Verdict::kMissing;
+    text_ += fmt::format("{:<8} {:<16} {}\n", mark, what, text);
+    list_.push_back({{"verdict", mark}, {"what", what}, {"text", text}});
+  }
+  bool possible() const { return possible_; }
+
+  ExitCode Print(ExitCode code, bool as_json) const {
+    if (as_json) {
+      const json all = {{"exit_code", static_cast<int>(code)},
+                        {"checks", list_}};
+      base::Print("{}\n",
+                  all.dump(2, ' ', false, json::error_handler_t::replace));
+    } else {
+      base::Write(text_);
+    }
+    return code;
+  }
+
+ private:
+  bool possible_ = true;
+  std::string text_;
+  json list_ = json::array();
+};
 
 bool DriverLoaded(const std::string& driver) {
   return access(("/sys/bus/vdpa/drivers/" + driver).c_str(), F_OK) == 0;
 }
 
-void CheckConsumer(const std::string& driver, const std::string& module,
-                   const std::string& purpose) {
+void CheckConsumer(const std::string& driver, const std::string& purpose,
+                   Findings& findings) {
   if (DriverLoaded(driver)) {
-    Line(Verdict::kOk, driver, purpose);
+    findings.Add(Verdict::kOk, driver, purpose);
   } else {
-    Line(Verdict::kNote, driver,
-         fmt::format("not loaded: modprobe {} for {}", module, purpose));
+    findings.Add(
+        Verdict::kNote, driver,
+        fmt::format("not loaded: modprobe {} for {}", driver, purpose));
   }
+}
+
+void CheckTun(Findings& findings) {
+  constexpr char kPath[] = "/dev/net/tun";
+  if (access(kPath, R_OK | W_OK) == 0) {
+    findings.Add(Verdict::kOk, "tun", kPath);
+  } else if (errno == EACCES) {
+    findings.Add(Verdict::kMissing, "tun",
+                 fmt::format("{}: permission denied: run as root", kPath));
+  } else {
+    findings.Add(Verdict::kMissing, "tun",
+                 fmt::format("{}: {}: modprobe tun", kPath,
+                             std::generic_category().message(errno)));
+  }
+}
+
+void CheckBus(Findings& findings) {
+  const absl::StatusOr<bool> bus = vduse::HasVduseManagementDevice();
+  if (bus.ok() && *bus) {
+    findings.Add(Verdict::kOk, "vdpa",
+                 "the bus has the management device vduse");
+  } else {
+    findings.Add(Verdict::kMissing, "vdpa",
+                 bus.ok()
+                     ? "the bus has no management device vduse: modprobe vduse"
+                     : base::Text(bus.status()));
+  }
+}
+
+// Makes a device, and removes it.
+ExitCode CheckDevice(Findings& findings) {
+  absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
+  if (!control.ok()) {
+    findings.Add(Verdict::kMissing, "vduse",
+                 base::Text(ExplainPermission(control.status())));
+    return kExitHost;
+  }
+  findings.Add(Verdict::kOk, "vduse",
+               fmt::format("API version {}, kernel features {:#x}",
+                           control->api_version(), control->kernel_features()));
+  const absl::StatusOr<bool> allowed = ControlQueueAllowed(*control);
+  if (!allowed.ok()) {
+    findings.Add(Verdict::kMissing, "device",
+                 base::Text(ExplainPermission(allowed.status())));
+    return kExitHost;
+  }
+  if (!findings.possible()) return kExitHost;
+  if (!*allowed) {
+    findings.Add(Verdict::kNote, "control queue", kNoControlQueueText);
+    return kExitNoControlQueue;
+  }
+  findings.Add(Verdict::kOk, "control queue",
+               "the consumer's `ethtool -C` reaches the device");
+  return kExitOk;
 }
 
 }  // namespace
 
-ExitCode Check() {
-  bool possible = true;
+ExitCode Check(bool as_json) {
+  Findings findings;
   utsname kernel = {};
   uname(&kernel);
-  Line(Verdict::kOk, "kernel", kernel.release);
-
-  if (access("/dev/net/tun", R_OK | W_OK) == 0) {
-    Line(Verdict::kOk, "tun", "/dev/net/tun");
-  } else {
-    Line(Verdict::kMissing, "tun", "no access to /dev/net/tun: modprobe tun");
-    possible = false;
-  }
-  const absl::StatusOr<bool> bus = vduse::HasVduseManagementDevice();
-  if (bus.ok() && *bus) {
-    Line(Verdict::kOk, "vdpa", "the bus has the management device vduse");
-  } else {
-    Line(Verdict::kMissing, "vdpa",
-         bus.ok() ? "the bus has no management device vduse: modprobe vduse"
-                  : base::Text(bus.status()));
-    possible = false;
-  }
-  CheckConsumer("virtio_vdpa", "virtio_vdpa", "a netdev on this host");
-  CheckConsumer("vhost_vdpa", "vhost_vdpa", "QEMU and other VMMs");
-
-  absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
-  if (!control.ok()) {
-    Line(Verdict::kMissing, "vduse", base::Text(control.status()));
-    return kExitHost;
-  }
-  Line(Verdict::kOk, "vduse",
-       fmt::format("API version {}, kernel features {:#x}",
-                   control->api_version(), control->kernel_features()));
-  const absl::StatusOr<bool> allowed = ControlQueueAllowed(*control);
-  if (!allowed.ok()) {
-    Line(Verdict::kMissing, "device",
-         base::Text(allowed.status()) + " (needs CAP_NET_ADMIN)");
-    return kExitHost;
-  }
-  if (!possible) return kExitHost;
-  if (!*allowed) {
-    Line(Verdict::kNote, "control queue", kNoControlQueueText);
-    return kExitNoControlQueue;
-  }
-  Line(Verdict::kOk, "control queue",
-       "the consumer's `ethtool -C` reaches the device");
-  return kExitOk;
+  findings.Add(Verdict::kOk, "kernel", kernel.release);
+  const absl::Status privileges = CheckPrivileges();
+  findings.Add(privileges.ok() ? Verdict::kOk : Verdict::kMissing, "privileges",
+               privileges.ok() ? "CAP_NET_ADMIN" : base::Text(privileges));
+  CheckTun(findings);
+  CheckBus(findings);
+  CheckConsumer("virtio_vdpa", "a netdev on this host", findings);
+  CheckConsumer("vhost_vdpa", "QEMU and other VMMs", findings);
+  const ExitCode code = CheckDevice(findings);
+  return findings.Print(code, as_json);
 }
 
 }  // namespace program

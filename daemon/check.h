@@ -7,8 +7,8 @@
 namespace program {
 
 // `vduse-net check`: says on stdout whether this host can run a device, in
-// which mode, and what to do about what is missing.
-ExitCode Check();
+// which mode, and what to do about what is missing; as JSON if `as_json`.
+ExitCode Check(bool as_json);
 
 }  // namespace program
 

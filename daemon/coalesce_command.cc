@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/coalesce_command.h"
 
+#include <errno.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,9 +13,11 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "base/parse_number.h"
 #include "base/status_text.h"
 #include "daemon/device_client.h"
+#include "daemon/privileges.h"
 
 namespace program {
 namespace {
@@ -23,7 +26,8 @@ using coalesce::Goal;
 using nlohmann::json;
 
 constexpr char kUsage[] =
-    "[dev] NAME [rx-usecs N] [rx-frames N] [tx-usecs N] [tx-frames N] "
+    "vduse-net coalesce set [dev] NAME [rx-usecs N] [rx-frames N] [tx-usecs N] "
+    "[tx-frames N] "
     "[adaptive-rx on|off] [adaptive-tx on|off] [target-latency-usecs N | "
     "max-irq-rate N]";
 
@@ -66,6 +70,12 @@ Word WordOf(std::string_view word, CoalesceChange& change) {
     if (word.starts_with("tx-")) return {.change = &change.tx, .what = what};
   }
   return {.change = nullptr, .what = word};
+}
+
+bool IsKnown(std::string_view name) {
+  CoalesceChange none;
+  return WordOf(name, none).change != nullptr ||
+         name == "target-latency-usecs" || name == "max-irq-rate";
 }
 
 // One word and its value.
@@ -161,13 +171,19 @@ void AddQueue(const json& queue, std::string& text) {
   }
 }
 
-// Names of the devices that have a socket in a directory, in order.
-std::vector<std::string> DevicesIn(const std::string& state_dir) {
+// Names of the devices that have a socket in a directory, in order. Where
+// there is no such directory, there is none.
+absl::StatusOr<std::vector<std::string>> DevicesIn(
+    const std::string& state_dir) {
   std::vector<std::string> names;
   std::error_code error;
   for (std::filesystem::directory_iterator it(state_dir, error), end;
        !error && it != end; it.increment(error)) {
     if (it->path().extension() == ".sock") names.push_back(it->path().stem());
+  }
+  if (error && error.value() != ENOENT) {
+    return ExplainPermission(
+        absl::ErrnoToStatus(error.value(), "cannot read " + state_dir));
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -179,8 +195,15 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
     const std::vector<std::string>& words) {
   CoalesceChange change;
   size_t at = 0;
-  if (at < words.size() && words[at] == "dev") ++at;
-  if (at == words.size()) return Invalid("a device is wanted: {}", kUsage);
+  const bool said_dev = at < words.size() && words[at] == "dev";
+  if (said_dev) ++at;
+  if (at == words.size()) {
+    return Invalid("the device's name is missing: {}", kUsage);
+  }
+  if (!said_dev && IsKnown(words[at])) {
+    return Invalid("the device's name is missing before '{}': {}", words[at],
+                   kUsage);
+  }
   change.device = words[at++];
   if (at == words.size()) {
     return Invalid("nothing to set for '{}': {}", change.device, kUsage);
@@ -222,8 +245,13 @@ absl::Status ShowCoalescing(const std::string& state_dir,
   json all = json::array();
   std::string text;
   absl::Status status;
-  for (const std::string& device :
-       name.empty() ? DevicesIn(state_dir) : std::vector<std::string>{name}) {
+  std::vector<std::string> devices = {name};
+  if (name.empty()) {
+    absl::StatusOr<std::vector<std::string>> found = DevicesIn(state_dir);
+    if (!found.ok()) return found.status();
+    devices = std::move(*found);
+  }
+  for (const std::string& device : devices) {
     absl::StatusOr<json> answer =
         AskDevice(state_dir, device, "GetCoalescing", json::object());
     if (!answer.ok()) {
@@ -240,11 +268,39 @@ absl::Status ShowCoalescing(const std::string& state_dir,
     all.push_back(std::move(*answer));
   }
   if (as_json) {
-    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+    base::Print("{}\n",
+                all.dump(2, ' ', false, json::error_handler_t::replace));
   } else {
-    fmt::print("{}", text);
+    base::Write(text);
   }
   return status;
+}
+
+std::vector<std::string> WithoutEffect(const CoalesceChange& change,
+                                       const json& now) {
+  std::vector<std::string> warnings;
+  const struct {
+    const char* name;
+    const SettingChange& change;
+  } sides[] = {{"rx", change.rx}, {"tx", change.tx}};
+  for (const auto& [name, wanted] : sides) {
+    if (!wanted.usecs && !wanted.frames) continue;
+    const json& setting = ObjectIn(now, name);
+    const auto adaptive = setting.find("adaptive");
+    const uint64_t usecs = NumberIn(setting, "usecs");
+    const uint64_t frames = NumberIn(setting, "frames");
+    if (adaptive != setting.end() && *adaptive == true) {
+      warnings.push_back(fmt::format(
+          "{0}-usecs and {0}-frames have no effect until adaptive-{0} is off",
+          name));
+    } else if ((usecs == 0) != (frames == 0)) {
+      warnings.push_back(fmt::format(
+          "{0}-usecs {1} {0}-frames {2} has no effect: coalescing takes both "
+          "numbers",
+          name, usecs, frames));
+    }
+  }
+  return warnings;
 }
 
 absl::Status ChangeCoalescing(const std::string& state_dir,
@@ -261,6 +317,12 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
               "kept, and not in force yet: the driver has asked for parameters "
               "of its own on queues {}",
               kept->dump());
+  }
+  const absl::StatusOr<json> now =
+      AskDevice(state_dir, change.device, "GetCoalescing", json::object());
+  if (!now.ok()) return absl::OkStatus();  // it was set
+  for (const std::string& warning : WithoutEffect(change, *now)) {
+    base::Log(base::Severity::kWarning, "{}", warning);
   }
   return absl::OkStatus();
 }

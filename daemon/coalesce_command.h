@@ -36,7 +36,13 @@ std::string FormatCoalescing(const nlohmann::json& answer);
 absl::Status ShowCoalescing(const std::string& state_dir,
                             const std::string& name, bool as_json);
 
-// Says if the driver's own requests keep it from having an effect now.
+// What of a change has no effect by the setting that is in force `now`, as
+// GetCoalescing answers it: one of two numbers, or numbers beside adaptive.
+std::vector<std::string> WithoutEffect(const CoalesceChange& change,
+                                       const nlohmann::json& now);
+
+// Says if the driver's own requests keep it from having an effect now, and
+// what WithoutEffect() says.
 absl::Status ChangeCoalescing(const std::string& state_dir,
                               const CoalesceChange& change);
 

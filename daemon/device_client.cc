@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "base/status_text.h"
+#include "daemon/device_name.h"
 #include "daemon/device_service.h"
+#include "daemon/privileges.h"
 #include "daemon/varlink.h"
 
 namespace program {
@@ -14,6 +16,7 @@ using nlohmann::json;
 absl::StatusOr<json> AskDevice(const std::string& state_dir,
                                const std::string& name, std::string_view method,
                                const json& parameters) {
+  if (absl::Status good = CheckDeviceName(name); !good.ok()) return good;
   absl::StatusOr<json> answer =
       VarlinkCall(DeviceSocket(state_dir, name),
                   fmt::format("{}.{}", kDeviceInterface, method), parameters);
@@ -22,6 +25,9 @@ absl::StatusOr<json> AskDevice(const std::string& state_dir,
         "nobody serves a device '{}' here ({}): see `vduse-net show`, and give "
         "--state-dir as its process was started",
         name, base::Text(answer.status())));
+  }
+  if (absl::IsPermissionDenied(answer.status())) {
+    return ExplainPermission(answer.status());
   }
   return answer;
 }

@@ -12,6 +12,7 @@
 namespace program {
 
 // Calls a method of a served device, see device_service.h.
+//   InvalidArgument: no device can have that name.
 //   NotFound: there is no such device with this directory.
 //   else: see VarlinkCall().
 absl::StatusOr<nlohmann::json> AskDevice(const std::string& state_dir,

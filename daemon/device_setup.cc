@@ -6,11 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 #include <utility>
 
+#include "base/status_text.h"
+#include "daemon/bounce_memory.h"
 #include "daemon/migration_state.h"
+#include "daemon/text_file.h"
 #include "net/features.h"
 
 namespace program {
@@ -56,17 +57,21 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
   wanted.config.mac = options.mac ? *options.mac : RandomMac();
   wanted.config.mtu = options.mtu.value_or(kDefaultMtu);
   wanted.config.status = 0;
-  wanted.config.speed = options.speed;
+  wanted.config.speed = options.speed.value_or(net::kDefaultSpeed);
   wanted.without = options.without;
   if (!options.profile.empty()) {
-    wanted.features = net::FindProfile(options.profile)->features;
+    wanted.features = net::Without(net::FindProfile(options.profile)->features,
+                                   options.without);
   }
   if (options.restore.empty()) return wanted;
 
   const absl::StatusOr<std::string> text = ReadFile(options.restore);
   if (!text.ok()) return text.status();
   const absl::StatusOr<MigrationState> state = ParseMigrationState(*text);
-  if (!state.ok()) return state.status();
+  if (!state.ok()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "--restore {}: {}", options.restore, base::Text(state.status())));
+  }
   const auto differs = [&](const char* option, const std::string& is,
                            const std::string& was) {
     return absl::InvalidArgumentError(
@@ -136,6 +141,13 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                        ? net::kCtrlGroup
                                        : net::kDataGroup);
   }
+  if (status.ok()) {
+    status = ProvideBounceMemory("/sys/class/vduse/" + wanted.name,
+                                 {.queue_pairs = PairsWith(wanted, features),
+                                  .queue_size = wanted.queue_size,
+                                  .features = features,
+                                  .mtu = wanted.config.mtu});
+  }
   if (!status.ok()) {
     device = absl::UnknownError("");  // closes it, or it cannot be destroyed
     status.Update(control.Destroy(wanted.name));
@@ -146,14 +158,19 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                        .queue_pairs = PairsWith(wanted, features)};
 }
 
+bool DeviceExists(const std::string& name) {
+  return access(("/dev/vduse/" + name).c_str(), F_OK) == 0;
+}
+
 absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(
-    const std::string& name) {
+    const std::string& name,
+    const std::function<bool(std::chrono::milliseconds)>& pause) {
   for (int tries = 1;; ++tries) {
     auto device = vduse::KernelDevice::Open(name);
     if (!absl::IsFailedPrecondition(device.status()) || tries == kAdoptTries) {
       return device;
     }
-    std::this_thread::sleep_for(kAdoptPause);
+    if (!pause(kAdoptPause)) return absl::CancelledError("ended by a signal");
   }
 }
 

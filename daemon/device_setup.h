@@ -2,7 +2,9 @@
 #ifndef VDUSE_NET_DAEMON_DEVICE_SETUP_H_
 #define VDUSE_NET_DAEMON_DEVICE_SETUP_H_
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,10 +50,14 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options);
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted);
 
+bool DeviceExists(const std::string& name);
+
 // Opens a device that exists, waiting a little for a process that is just
 // dying. NotFound where there is none.
+//   Cancelled: `pause`, which is to wait for so long, was false.
 absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(
-    const std::string& name);
+    const std::string& name,
+    const std::function<bool(std::chrono::milliseconds)>& pause);
 
 // Whether the kernel lets a network device have a control queue. Tries it,
 // with a device that is gone again when this returns.

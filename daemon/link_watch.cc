@@ -3,16 +3,17 @@
 
 #include <errno.h>
 #include <fmt/format.h>
-#include <linux/rtnetlink.h>
+#include <linux/ethtool.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
-#include <netlink/msg.h>
-#include <netlink/netlink.h>
-#include <netlink/socket.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cstring>
-#include <string_view>
+#include <tuple>
+#include <utility>
 
 #include "base/status_text.h"
 #include "base/unique_fd.h"
@@ -20,105 +21,145 @@
 namespace program {
 namespace {
 
-bool IsUp(unsigned flags) {
-  return (flags & IFF_UP) != 0 && (flags & IFF_RUNNING) != 0;
-}
+// An interface may be renamed or moved while it is being looked for.
+constexpr int kLocateTries = 5;
 
-// What one round of messages said.
-struct Seen {
-  int index;
-  std::optional<bool> up;
-};
-
-int OnMessage(nl_msg* message, void* arg) {
-  auto* seen = static_cast<Seen*>(arg);
-  const nlmsghdr* header = nlmsg_hdr(message);
-  if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK) {
-    return NL_OK;
-  }
-  if (nlmsg_datalen(header) < static_cast<int>(sizeof(ifinfomsg))) return NL_OK;
-  const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header));
-  if (info->ifi_index != seen->index) return NL_OK;
-  seen->up = header->nlmsg_type == RTM_NEWLINK && IsUp(info->ifi_flags);
-  return NL_OK;
-}
-
-// `what` is asked for or set, for the error.
-absl::StatusOr<ifreq> InterfaceIoctl(const std::string& name,
-                                     std::string_view what,
-                                     unsigned long request, ifreq argument) {
-  const base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return absl::ErrnoToStatus(errno, "socket");
-  std::strncpy(argument.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  if (ioctl(fd.get(), request, &argument) != 0) {
-    return absl::ErrnoToStatus(errno,
-                               fmt::format("{} of interface '{}'", what, name));
-  }
-  return argument;
+absl::Status Gone() {
+  return absl::NotFoundError("the TAP interface was deleted");
 }
 
 }  // namespace
 
-void LinkWatch::Deleter::operator()(nl_sock* socket) const {
-  nl_socket_free(socket);
+absl::StatusOr<LinkWatch> LinkWatch::Open() {
+  struct stat own = {};
+  if (stat("/proc/thread-self/ns/net", &own) != 0) {
+    return absl::ErrnoToStatus(errno, "/proc/thread-self/ns/net");
+  }
+  // Events first: what comes between the two is not missed.
+  absl::StatusOr<LinkEvents> events = LinkEvents::Open();
+  if (!events.ok()) return events.status();
+  absl::StatusOr<RtnlSocket> requests = RtnlSocket::Open();
+  if (!requests.ok()) return requests.status();
+  return LinkWatch(std::move(*requests), std::move(*events), own.st_ino);
 }
 
-absl::StatusOr<LinkWatch> LinkWatch::Open(const std::string& interface_name) {
-  LinkWatch watch;
-  watch.name_ = interface_name;
-  watch.index_ = static_cast<int>(if_nametoindex(interface_name.c_str()));
-  watch.socket_.reset(nl_socket_alloc());
-  if (!watch.socket_) return absl::ResourceExhaustedError("nl_socket_alloc");
-  nl_socket_disable_seq_check(watch.socket_.get());
-  int rc = nl_connect(watch.socket_.get(), NETLINK_ROUTE);
-  if (rc == 0) {
-    rc = nl_socket_add_memberships(watch.socket_.get(), RTNLGRP_LINK, 0);
-  }
-  if (rc == 0) rc = nl_socket_set_nonblocking(watch.socket_.get());
-  if (rc < 0) {
-    return absl::UnavailableError(
-        fmt::format("rtnetlink: {}", nl_geterror(rc)));
-  }
-  absl::StatusOr<bool> up = watch.Query();
-  if (!up.ok()) return up.status();
-  watch.up_ = *up;
-  return watch;
+absl::Status LinkWatch::Follow(int tap, const std::string& name) {
+  tap_ = tap;
+  wanted_ = name;
+  return Locate();
 }
 
-int LinkWatch::fd() const { return nl_socket_get_fd(socket_.get()); }
-
-std::optional<bool> LinkWatch::Poll() {
-  Seen seen{.index = index_, .up = std::nullopt};
-  nl_socket_modify_cb(socket_.get(), NL_CB_VALID, NL_CB_CUSTOM, OnMessage,
-                      &seen);
-  const int rc = nl_recvmsgs_default(socket_.get());
-  if (rc < 0 && !seen.up) {
-    // Messages were lost: ask.
-    const absl::StatusOr<bool> up = Query();
-    seen.up = up.ok() && *up;
-  }
-  if (seen.up) up_ = *seen.up;
-  return seen.up;
+void LinkWatch::WaitFor(const std::string& name) {
+  tap_ = -1;
+  wanted_ = name;
+  look_ = true;
+  index_ = 0;
+  inode_ = 0;
+  up_ = false;
 }
 
-absl::StatusOr<bool> LinkWatch::Query() const {
-  const absl::StatusOr<ifreq> answer =
-      InterfaceIoctl(name_, "flags", SIOCGIFFLAGS, ifreq{});
-  if (!answer.ok()) return answer.status();
-  return IsUp(static_cast<unsigned>(answer->ifr_flags));
+// Asks the TAP's descriptor which interface that is and where. NotFound: it
+// was deleted.
+absl::Status LinkWatch::Locate() {
+  absl::Status status = Gone();
+  for (int i = 0; i < kLocateTries && absl::IsNotFound(status); ++i) {
+    ifreq request = {};
+    if (ioctl(tap_, TUNGETIFF, &request) != 0) return Gone();
+    const base::UniqueFd space(ioctl(tap_, TUNGETDEVNETNS));
+    struct stat info = {};
+    NamespaceId id;
+    // Linux before 5.2 does not tell; then it is taken to be here.
+    if (!space || fstat(space.get(), &info) != 0) info.st_ino = own_;
+    if (info.st_ino != own_) {
+      const absl::StatusOr<int> number = requests_.IdOf(space.get());
+      if (!number.ok()) return number.status();
+      id = *number;
+    }
+    const absl::StatusOr<Link> link = requests_.Find(request.ifr_name, id);
+    status = link.status();
+    if (!link.ok()) continue;
+    name_ = link->name;
+    index_ = link->index;
+    inode_ = info.st_ino;
+    id_ = id;
+    up_ = link->up;
+  }
+  return status;
+}
+
+// Takes up what an event says of the interface. True: where that is now has to
+// be asked for.
+bool LinkWatch::MustAsk(const LinkEvent& event) {
+  using Kind = LinkEvent::Kind;
+  if (event.kind == Kind::kLost) return true;
+  if (event.of != id_) return false;
+  if (event.kind == Kind::kNamespaceGone) return id_.has_value();
+  if (event.link.index != index_) return false;
+  if (event.kind == Kind::kGone) return true;
+  up_ = event.link.up;
+  name_ = event.link.name;
+  return false;
+}
+
+LinkWatch::Change LinkWatch::Poll() {
+  const std::vector<LinkEvent> events = events_.Read();
+  if (tap_ < 0) return LookForName(events);
+  const auto before = std::tuple(up_, name_, index_, inode_);
+  bool ask = false;
+  for (const LinkEvent& event : events) {
+    if (MustAsk(event)) ask = true;
+  }
+  if (ask && absl::IsNotFound(Locate())) {
+    WaitFor(wanted_);
+    return Change::kGone;
+  }
+  const bool same = before == std::tuple(up_, name_, index_, inode_);
+  return same ? Change::kNone : Change::kLink;
+}
+
+LinkWatch::Change LinkWatch::LookForName(const std::vector<LinkEvent>& events) {
+  bool look = std::exchange(look_, false);
+  for (const LinkEvent& event : events) {
+    if (event.kind == LinkEvent::Kind::kLost ||
+        (event.kind == LinkEvent::Kind::kChanged && !event.of &&
+         event.link.Has(wanted_))) {
+      look = true;
+    }
+  }
+  if (!look || wanted_.empty()) return Change::kNone;
+  const absl::StatusOr<Link> link = requests_.Find(wanted_);
+  return link.ok() && link->is_tap ? Change::kAppeared : Change::kNone;
 }
 
 absl::Status LinkWatch::SetMtu(uint32_t mtu) {
+  const base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return absl::ErrnoToStatus(errno, "socket");
   ifreq request = {};
+  std::strncpy(request.ifr_name, name_.c_str(), IFNAMSIZ - 1);
   request.ifr_mtu = static_cast<int>(mtu);
-  absl::Status set =
-      InterfaceIoctl(name_, fmt::format("MTU {}", mtu), SIOCSIFMTU, request)
-          .status();
-  if (!absl::IsInvalidArgument(set)) return set;
+  if (ioctl(fd.get(), SIOCSIFMTU, &request) == 0) return absl::OkStatus();
+  absl::Status failed = absl::ErrnoToStatus(
+      errno, fmt::format("MTU {} of interface '{}'", mtu, name_));
+  if (!absl::IsInvalidArgument(failed)) return failed;
   return absl::InvalidArgumentError(fmt::format(
       "{}: choose another --mtu, of what `ip -d link show {}` has between "
       "minmtu and maxmtu",
-      base::Text(set), name_));
+      base::Text(failed), name_));
+}
+
+LinkSpeed LinkWatch::Speed() const {
+  LinkSpeed speed;
+  const base::UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_cmd command = {};
+  command.cmd = ETHTOOL_GSET;
+  ifreq request = {};
+  std::strncpy(request.ifr_name, name_.c_str(), IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&command);
+  if (!fd || ioctl(fd.get(), SIOCETHTOOL, &request) != 0) return speed;
+  const uint32_t mbits = ethtool_cmd_speed(&command);
+  if (mbits > 0 && mbits <= net::kMaxSpeed) speed.mbits = mbits;
+  if (command.duplex == DUPLEX_HALF) speed.duplex = net::kDuplexHalf;
+  return speed;
 }
 
 }  // namespace program

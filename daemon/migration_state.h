@@ -29,10 +29,6 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state);
 //   InvalidArgument: of another version, or damaged; names what is wrong.
 absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text);
 
-// Writes a file for the owner alone, or leaves what was there.
-absl::Status WriteFile(const std::string& path, const std::string& text);
-absl::StatusOr<std::string> ReadFile(const std::string& path);
-
 }  // namespace program
 
 #endif  // VDUSE_NET_DAEMON_MIGRATION_STATE_H_

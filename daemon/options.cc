@@ -19,12 +19,36 @@ bool IsQueueSize(uint64_t size) {
 
 namespace {
 
+// Linux's driver stops a transmit queue with fewer than 19 free descriptors,
+// which is what its largest packet may take (MAX_SKB_FRAGS + 2).
+constexpr uint64_t kLeastFreeToTransmit = 19;
+constexpr uint64_t kMinQueueSize = std::bit_ceil(kLeastFreeToTransmit);
+
 absl::Status BadMac(const std::string& text, const char* why) {
   return absl::InvalidArgumentError(
       fmt::format("MAC address '{}' {}", text, why));
 }
 
 }  // namespace
+
+absl::Status CheckQueueSize(const std::string& text) {
+  uint64_t size = 0;
+  const char* const end = text.data() + text.size();
+  const auto [after, error] = std::from_chars(text.data(), end, size);
+  if (error != std::errc() || after != end || !IsQueueSize(size)) {
+    return absl::InvalidArgumentError(
+        fmt::format("queue size {} is not a power of 2 from {} to {}", text,
+                    kMinQueueSize, vduse::kMaxQueueSize));
+  }
+  if (size < kMinQueueSize) {
+    return absl::InvalidArgumentError(fmt::format(
+        "queue size {} is too small: Linux's driver stops transmitting with "
+        "fewer than {} free descriptors, so with this size for ever; the "
+        "smallest is {}",
+        size, kLeastFreeToTransmit, kMinQueueSize));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::vector<int>> ParseCpus(const std::string& text) {
   cpu_set_t allowed;

@@ -22,17 +22,24 @@ inline constexpr uint32_t kMaxBusyPollUsecs = 10'000;
 inline constexpr uint32_t kMaxTimerPollUsecs = 1000;
 inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 
+// What becomes of the device when its TAP is deleted under it.
+enum class TapLost {
+  kReopen,  // it waits, with its link down, for one of the same name
+  kExit,    // it goes, and the process with it
+};
+
 // The command line of `vduse-net run`.
 struct RunOptions {
   std::string name;
   std::string tap;
-  std::optional<net::MacAddress> mac;   // random if absent
-  std::optional<uint16_t> mtu;          // 1500 if absent
-  std::optional<uint16_t> queue_size;   // kDefaultQueueSize if absent
-  uint32_t speed = net::kSpeedUnknown;  // Mbit/s
-  std::string profile;                  // all that the kernel allows if empty
-  uint64_t without = 0;                 // features not to be offered
-  std::string restore;                  // file of a device's state, or empty
+  TapLost tap_lost = TapLost::kReopen;
+  std::optional<net::MacAddress> mac;  // random if absent
+  std::optional<uint16_t> mtu;         // 1500 if absent
+  std::optional<uint16_t> queue_size;  // kDefaultQueueSize if absent
+  std::optional<uint32_t> speed;       // Mbit/s; the TAP's if absent
+  std::string profile;                 // all that the kernel allows if empty
+  uint64_t without = 0;                // features not to be offered
+  std::string restore;                 // file of a device's state, or empty
   bool attach = false;
   std::optional<uint32_t> queue_pairs;  // 1 if absent
   std::vector<int> cpus;                // for the workers, in turn; or any
@@ -46,6 +53,10 @@ struct RunOptions {
 
 // Whether a device can have virtqueues of up to so many entries.
 bool IsQueueSize(uint64_t size);
+
+// Whether Linux's driver can work with queues of that size, which is what `run`
+// takes.
+absl::Status CheckQueueSize(const std::string& text);
 
 // CPUs like "2,4-6", in that order. The error names what is none, or none of
 // this process.

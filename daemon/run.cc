@@ -7,15 +7,42 @@
 
 #include <utility>
 
+#include "base/log.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
+#include "daemon/device_name.h"
+#include "daemon/device_setup.h"
+#include "daemon/file_limit.h"
+#include "daemon/privileges.h"
 #include "daemon/runner.h"
 #include "daemon/state_file.h"
 #include "vduse/sigbus_guard.h"
 
 namespace program {
+namespace {
+
+// Nobody may end or stop the process by accident: by not reading its log, by
+// a log file that may grow no more, or from a terminal's keyboard.
+void IgnoreSignals() {
+  for (const int signal_number :
+       {SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU}) {
+    signal(signal_number, SIG_IGN);
+  }
+}
+
+}  // namespace
 
 ExitCode Run(const RunOptions& options) {
+  if (const absl::Status name = CheckDeviceName(options.name); !name.ok()) {
+    return Fail(kExitUsage, name);
+  }
+  IgnoreSignals();
+  if (const absl::Status privileges = CheckPrivileges(); !privileges.ok()) {
+    return Fail(kExitFailure, privileges);
+  }
+  if (const absl::Status enough = RaiseFileLimit(kNeededFiles); !enough.ok()) {
+    return Fail(kExitHost, enough);
+  }
   sigset_t set;
   sigemptyset(&set);
   for (const int signal_number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
@@ -31,8 +58,18 @@ ExitCode Run(const RunOptions& options) {
   absl::StatusOr<AdminProcess> admin = AdminProcess::Start();
   if (!admin.ok()) return Fail(kExitFailure, admin.status());
   absl::StatusOr<StateFile> state =
-      StateFile::Open(options.state_dir, options.name);
-  if (!state.ok()) return Fail(kExitFailure, state.status());
+      StateFile::Open(options.state_dir, options.name,
+                      DeviceExists(options.name) ? StateFile::IfFull::kGoOn
+                                                 : StateFile::IfFull::kFail);
+  if (!state.ok()) {
+    return Fail(kExitFailure, ExplainPermission(state.status()));
+  }
+  if (!state->kept()) {
+    base::Log(base::Severity::kWarning,
+              "no space for the state in {}: it is lost if this process is "
+              "killed",
+              options.state_dir);
+  }
   vduse::SigbusGuard::Install();
   Runner runner(options, std::move(*admin), std::move(*state),
                 std::move(signals));

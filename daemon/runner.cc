@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A device in service. How it comes and goes: runner_setup.cc.
+// A device in service. How it comes and goes: runner_setup.cc; its TAP:
+// runner_tap.cc.
 #include "daemon/runner.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include "daemon/device_service.h"
 #include "daemon/migration_state.h"
 #include "daemon/sd_notify.h"
-#include "net/offload.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {
@@ -28,7 +28,6 @@ namespace {
 using base::Log;
 using base::Severity;
 
-constexpr net::Time kTapRetry = std::chrono::seconds(1);
 // Between two starts of the administration process.
 constexpr net::Time kAdminPause = std::chrono::seconds(1);
 // How long a detach takes before it is worth a word.
@@ -84,61 +83,15 @@ void Runner::ListenToOperator() {
   }
 }
 
-void Runner::OpenTap() {
-  admin_.OpenTap(options_.tap, options_.mtu, saved_.queue_pairs);
-}
-
-void Runner::OnTap(AdminProcess::Event event) {
-  // It may have been made before something failed.
-  if (event.tap_created && !saved_.tap_created) {
-    saved_.tap_created = true;
-    Save();
-  }
-  if (!event.status.ok() || event.tap.empty()) {
-    Log(Severity::kError, "{}", base::Text(event.status));
-    if (adopted_) {
-      // A driver is using the device: it is served, with its link down.
-      if (phase_ != Phase::kDetaching) tap_retry_at_ = net::Now() + kTapRetry;
-      return;
-    }
-    exit_code_ = kExitFailure;
-    BeginDetach();
+void Runner::CheckReady() {
+  const bool can_wait = adopted_ && !tap_wait_until_;
+  if (phase_ != Phase::kStarting || !attached_ || !(tap_ready_ || can_wait)) {
     return;
   }
-  tap_copies_.clear();
-  for (const net::Tap& queue : event.tap) {
-    tap_copies_.emplace_back(fcntl(queue.fd(), F_DUPFD_CLOEXEC, 0));
-  }
-  // Without a control queue there is one pair, whatever was asked for.
-  while (event.tap.size() > saved_.queue_pairs) event.tap.pop_back();
-  const absl::Status set = net_->SetTap(std::move(event.tap));
-  if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
-  net_->SetLink(event.link_up);
-  tap_ready_ = true;
-  tap_settings_ = TapSettings{
-      .offloads = 0, .queues = static_cast<uint32_t>(tap_copies_.size())};
-  CheckReady();
-}
-
-// The driver says what packets may be left to it and how many queues it uses,
-// and was answered; to tell the TAP takes the rtnl lock. One request at a time,
-// and the latest counts: a driver may change its mind in a loop.
-void Runner::FollowDriver() {
-  if (!tap_ready_ || tap_asked_ || admin_restart_at_) return;
-  const TapSettings wanted = {
-      .offloads = net::TunOffloads(net_->guest_offloads()),
-      .queues = net_->active_pairs()};
-  if (tap_settings_ == wanted) return;
-  admin_.SetTap(wanted.offloads, wanted.queues);
-  tap_settings_ = wanted;
-  tap_asked_ = true;
-}
-
-void Runner::CheckReady() {
-  if (phase_ != Phase::kStarting || !tap_ready_ || !attached_) return;
   phase_ = Phase::kReady;
   const std::string text =
-      fmt::format("ready: '{}' on '{}', {}", options_.name, options_.tap,
+      fmt::format("ready: '{}' on '{}'{}, {}", options_.name, options_.tap,
+                  tap_ready_ ? "" : ", which is not open yet: the link is down",
                   net_->has_control_queue() ? "with control queue"
                                             : "without control queue");
   Log(Severity::kInfo, "{}", text);
@@ -151,13 +104,10 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
       OnTap(std::move(event));
       return;
     case AdminProcess::Kind::kSetTap:
-      tap_asked_ = false;
-      if (!event.status.ok()) {
-        Log(Severity::kError, "{}", base::Text(event.status));
-      }
+      OnTapSet(event.status);
       return;
     case AdminProcess::Kind::kLink:
-      net_->SetLink(event.link_up);
+      OnTapLink(event);
       return;
     case AdminProcess::Kind::kAttach:
       if (!event.status.ok() && !absl::IsAlreadyExists(event.status)) {
@@ -177,7 +127,16 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
       }
       phase_ = Phase::kDone;
       return;
+    case AdminProcess::Kind::kTapGone:
+      OnTapGone();
+      return;
+    case AdminProcess::Kind::kTapAppeared:
+      OnTapAppeared();
+      return;
+    case AdminProcess::Kind::kIdentify:
     case AdminProcess::Kind::kCloseTap:
+    case AdminProcess::Kind::kAbandon:
+    case AdminProcess::Kind::kDropOldTap:
       return;
   }
 }
@@ -194,22 +153,32 @@ void Runner::RestartAdmin() {
     return;
   }
   admin_ = std::move(*admin);
-  tap_asked_ = false;
-  tap_settings_.reset();
+  tap_settings_.Start(std::nullopt);
   if (phase_ == Phase::kDetaching) {
     admin_.Detach(options_.name);
     return;
   }
+  tap_opening_ = false;
   if (!tap_ready_) OpenTap();
   if (!attached_) admin_.Attach(options_.name);
 }
 
-void Runner::OnSignal() {
+std::optional<int> Runner::TakeSignal() {
   signalfd_siginfo info = {};
-  if (read(signals_.get(), &info, sizeof(info)) < 0) return;
-  if (info.ssi_signo == SIGUSR1) {
+  if (read(signals_.get(), &info, sizeof(info)) < 0) return std::nullopt;
+  return static_cast<int>(info.ssi_signo);
+}
+
+void Runner::OnSignal() {
+  const std::optional<int> taken = TakeSignal();
+  if (!taken) return;
+  if (*taken == SIGUSR1) {
     for (const std::string& line : net_->Summary()) {
       Log(Severity::kInfo, "{}", line);
+    }
+    if (!tap_settings_.why().empty()) {
+      Log(Severity::kInfo, "the TAP refuses what the driver asked for: {}",
+          tap_settings_.why());
     }
     return;
   }
@@ -260,11 +229,7 @@ ExitCode Runner::Serve() {
         BeginDetach();
       }
     }
-    FollowDriver();
-    if (tap_retry_at_ && net::Now() >= *tap_retry_at_) {
-      tap_retry_at_.reset();
-      OpenTap();
-    }
+    ServeTap();
     if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
     if (detach_notice_at_ && net::Now() >= *detach_notice_at_) {
       SayWhatDetachWaitsFor();
@@ -281,7 +246,7 @@ ExitCode Runner::Serve() {
         net::Earlier(admin_restart_at_, detach_notice_at_);
     if (!device_broken_) {
       deadline =
-          net::Earlier(deadline, net::Earlier(net_->deadline(), tap_retry_at_));
+          net::Earlier(deadline, net::Earlier(net_->deadline(), TapDeadline()));
     }
     if (deadline) {
       const net::Time rest =

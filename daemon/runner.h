@@ -2,6 +2,7 @@
 #ifndef VDUSE_NET_DAEMON_RUNNER_H_
 #define VDUSE_NET_DAEMON_RUNNER_H_
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "daemon/exit_codes.h"
 #include "daemon/options.h"
 #include "daemon/state_file.h"
+#include "daemon/tap_settings.h"
 #include "daemon/varlink.h"
 #include "net/net_device.h"
 #include "vduse/kernel_device.h"
@@ -43,20 +45,37 @@ class Runner {
 
   // Its beginning and its end: runner_setup.cc.
   std::optional<ExitCode> Open();
-  void Adopt(std::unique_ptr<vduse::KernelDevice> device);
+  std::optional<ExitCode> Adopt(std::unique_ptr<vduse::KernelDevice> device);
   std::optional<ExitCode> Create();
   std::optional<ExitCode> BuildDevice();
-  void RenewState();
   ExitCode Dismantle(ExitCode code);
   ExitCode CloseTap(ExitCode code);
+  ExitCode Abandon();
 
-  ExitCode Serve();
-  void FollowDriver();
-  void RestartAdmin();
-  void OnAdminEvent(AdminProcess::Event event);
+  // Its TAP: runner_tap.cc.
   void OpenTap();
   void OnTap(AdminProcess::Event event);
+  void KeepCopies(const std::vector<net::Tap>& tap);
+  void OnNoTap(const absl::Status& status);
+  void OnTapGone();
+  AdminProcess::TapIdentity KnownTap() const;
+  void OnIdentity(const AdminProcess::Event& event);
+  void OnTapAppeared();
+  void OnTapSet(const absl::Status& status);
+  void OnTapLink(const AdminProcess::Event& event);
+  void GoOnWithoutTap();
+  void FollowDriver();
+  void ServeTap();
+  std::optional<net::Time> TapDeadline() const;
+
+  ExitCode Serve();
+  void RestartAdmin();
+  void OnAdminEvent(AdminProcess::Event event);
   void OnSignal();
+  std::optional<int> TakeSignal();
+  bool SleepUnlessEnded(std::chrono::milliseconds length);
+  absl::StatusOr<AdminProcess::Event> WaitForAdmin(int timeout_ms = -1);
+  std::optional<uint32_t> AskForType();
   void CheckReady();
   void BeginDetach();
   void SayWhatDetachWaitsFor();
@@ -77,15 +96,13 @@ class Runner {
   std::optional<AdminProcess::Event> early_tap_;
   bool adopted_ = false;
   bool tap_ready_ = false;
+  bool tap_opening_ = false;
+  bool tap_lost_ = false;  // deleted: a new one is not made here
   std::optional<net::Time> tap_retry_at_;
-  // What was last asked for, if it is known.
-  struct TapSettings {
-    unsigned offloads = 0;
-    uint32_t queues = 0;
-    bool operator==(const TapSettings&) const = default;
-  };
-  std::optional<TapSettings> tap_settings_;
-  bool tap_asked_ = false;
+  // By when an adopted device is ready without its TAP.
+  std::optional<net::Time> tap_wait_until_;
+  std::string tap_error_;  // the last, said already
+  TapSettings tap_settings_;
   std::vector<base::UniqueFd> tap_copies_;  // for a new administration process
   std::optional<net::Time> admin_restart_at_;
   std::optional<net::Time> detach_notice_at_;
@@ -94,6 +111,7 @@ class Runner {
   bool attached_ = false;
   bool device_broken_ = false;
   bool leave_device_ = false;
+  bool abandoned_ = false;  // nobody waits for the administration process
   ExitCode exit_code_ = kExitOk;
   Phase phase_ = Phase::kStarting;
 };

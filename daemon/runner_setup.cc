@@ -3,39 +3,87 @@
 // How a device comes: made, or adopted from a process that was killed; and how
 // it goes.
 #include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
 
+#include <array>
+#include <chrono>
 #include <utility>
 
 #include "base/log.h"
 #include "base/status_text.h"
+#include "daemon/adoption.h"
+#include "daemon/adoption_check.h"
 #include "daemon/device_setup.h"
 #include "daemon/runner.h"
 #include "net/features.h"
+#include "vduse/vdpa_bus.h"
 
 namespace program {
+namespace {
+
+constexpr int kIdentifyMsecs = 1000;
+// An adopted device waits so long for its TAP before it is ready without.
+constexpr net::Time kTapPatience = std::chrono::seconds(5);
+
+}  // namespace
+
 using base::Log;
 using base::Severity;
 
 std::optional<ExitCode> Runner::Open() {
-  auto existing = AdoptNetDevice(options_.name);
-  if (absl::IsNotFound(existing.status())) return Create();
+  // Before anything is touched.
+  if (const auto saved = state_.Read(); saved && DeviceExists(options_.name)) {
+    const absl::Status fits = FitsDevice(options_, *saved);
+    if (!fits.ok()) {
+      adopted_ = true;  // by somebody, later: everything stays
+      return Fail(kExitUsage, fits);
+    }
+  }
+  auto existing = AdoptNetDevice(
+      options_.name, [this](auto pause) { return SleepUnlessEnded(pause); });
+  if (absl::IsNotFound(existing.status())) {
+    const std::optional<ExitCode> failed = Create();
+    // Of a device that is no more, if it was there.
+    if (failed) state_.Remove();
+    return failed;
+  }
+  if (absl::IsCancelled(existing.status())) return Abandon();
   if (!existing.ok()) return Fail(kExitFailure, existing.status());
-  Adopt(std::move(*existing));
-  return std::nullopt;
+  return Adopt(std::move(*existing));
 }
 
-// Whoever had the device before may have ended, and removed its state, after
-// this process has opened it.
-void Runner::RenewState() {
-  const absl::Status status = state_.Reopen();
-  if (!status.ok()) Log(Severity::kWarning, "{}", base::Text(status));
+// With a time limit: the bus may be locked by someone who waits for the very
+// device.
+std::optional<uint32_t> Runner::AskForType() {
+  admin_.Identify(options_.name);
+  const auto answer = WaitForAdmin(kIdentifyMsecs);
+  if (!answer.ok() || answer->kind != AdminProcess::Kind::kIdentify ||
+      !answer->status.ok()) {
+    return std::nullopt;
+  }
+  return answer->device_id;
 }
 
-void Runner::Adopt(std::unique_ptr<vduse::KernelDevice> device) {
+std::optional<ExitCode> Runner::Adopt(
+    std::unique_ptr<vduse::KernelDevice> device) {
+  predecessor_ = state_.Read();
+  ExistingDevice existing = {.name = options_.name,
+                             .queue_count = device->queue_count(),
+                             .on_bus = vduse::IsOnBus(options_.name),
+                             .virtio_type = vduse::VirtioTypeOf(options_.name),
+                             .state = predecessor_};
+  if (!existing.virtio_type && !existing.state && existing.on_bus) {
+    existing.virtio_type = AskForType();
+  }
+  if (absl::Status good = JudgeExisting(existing); !good.ok()) {
+    Fail(kExitFailure, good);
+    admin_.Abandon();
+    abandoned_ = true;
+    return kExitFailure;
+  }
   adopted_ = true;
   device_ = std::move(device);
-  RenewState();
-  predecessor_ = state_.Read();
   const bool has_control = device_->queue_count() % 2 == 1;
   saved_.queue_pairs = device_->queue_count() / 2;
   const uint64_t all = FeaturesFor(saved_.queue_pairs);
@@ -47,17 +95,22 @@ void Runner::Adopt(std::unique_ptr<vduse::KernelDevice> device) {
     saved_.mtu = predecessor_->mtu;
     saved_.queue_size = predecessor_->queue_size;
     saved_.tap_created = predecessor_->tap_created;
+    saved_.tap_index = predecessor_->tap_index;
+    saved_.tap_namespace = predecessor_->tap_namespace;
   } else {
     saved_.mac = options_.mac.value_or(net::MacAddress{});
     saved_.mtu = options_.mtu.value_or(kDefaultMtu);
     saved_.queue_size = options_.queue_size.value_or(kDefaultQueueSize);
   }
+  saved_.tap_name = options_.tap;
+  tap_wait_until_ = net::Now() + kTapPatience;
   Log(Severity::kInfo, "device '{}' exists and nobody serves it: adopting it",
       options_.name);
   if (!options_.restore.empty() || !options_.profile.empty()) {
     Log(Severity::kWarning,
         "--restore and --profile are for a new device: not used");
   }
+  return std::nullopt;
 }
 
 // A new device: first the TAP, while no lock can depend on us.
@@ -65,8 +118,10 @@ std::optional<ExitCode> Runner::Create() {
   absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
   if (!wanted.ok()) return Fail(kExitFailure, wanted.status());
   saved_.queue_pairs = wanted->queue_pairs;
+  saved_.tap_name = options_.tap;
   OpenTap();
-  absl::StatusOr<AdminProcess::Event> tap = admin_.Next();
+  absl::StatusOr<AdminProcess::Event> tap = WaitForAdmin();
+  if (absl::IsCancelled(tap.status())) return Abandon();
   if (!tap.ok()) return Fail(kExitFailure, tap.status());
   // It may have been made before something failed.
   saved_.tap_created = tap->tap_created;
@@ -80,6 +135,10 @@ std::optional<ExitCode> Runner::Create() {
     }
   }
   wanted->uso = tap->tap_knows_uso;
+  if (!options_.speed) {
+    wanted->config.speed = tap->tap_speed.mbits;
+    wanted->config.duplex = tap->tap_speed.duplex;
+  }
   early_tap_.emplace(std::move(*tap));
 
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
@@ -87,13 +146,13 @@ std::optional<ExitCode> Runner::Create() {
   absl::StatusOr<CreatedDevice> created = CreateNetDevice(*control, *wanted);
   if (!created.ok()) return Fail(kExitHost, created.status());
   device_ = std::move(created->device);
-  RenewState();
   saved_.features = created->features;
   saved_.queue_pairs = created->queue_pairs;
   restored_ = wanted->restored;
   saved_.mac = wanted->config.mac;
   saved_.mtu = wanted->config.mtu;
   saved_.queue_size = wanted->queue_size;
+  Save();  // without which nobody would know that the device is ours
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
       options_.name, FormatMac(saved_.mac), saved_.mtu,
       net::FeatureNames(saved_.features));
@@ -110,7 +169,11 @@ std::optional<ExitCode> Runner::BuildDevice() {
   options.features = saved_.features;
   options.queue_pairs = saved_.queue_pairs;
   options.cpus = options_.cpus;
-  options.mtu = saved_.mtu;
+  // Where nobody knows what the driver was told, nothing of its is too large.
+  options.mtu = adopted_ && !predecessor_ ? options_.mtu.value_or(net::kMaxMtu)
+                                          : saved_.mtu;
+  // Where nobody remembers, it may be any.
+  if (!adopted_ || predecessor_) options.max_queue_size = saved_.queue_size;
   options.engine = options_.engine;
   options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
   options.timer_poll = std::chrono::microseconds(options_.timer_poll_usecs);
@@ -165,26 +228,74 @@ ExitCode Runner::Dismantle(ExitCode code) {
   device_.reset();
   // Before somebody else can make a device of this name.
   operator_socket_.reset();
-  state_.Remove();
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   const absl::Status destroyed =
       control.ok() ? control->Destroy(options_.name) : control.status();
   if (!destroyed.ok()) {
-    RenewState();
-    Save();
     return Fail(kExitFailure, destroyed);
   }
+  state_.Remove();
   Log(Severity::kInfo, "device '{}' destroyed", options_.name);
   return CloseTap(code);
 }
 
+// True after that time, false as soon as a signal asks for the end.
+bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
+  const net::Time end = net::Now() + length;
+  for (;;) {
+    const auto rest =
+        std::chrono::ceil<std::chrono::milliseconds>(end - net::Now());
+    if (rest.count() <= 0) return true;
+    pollfd ready = {.fd = signals_.get(), .events = POLLIN, .revents = 0};
+    if (poll(&ready, 1, static_cast<int>(rest.count())) <= 0) continue;
+    if (const auto taken = TakeSignal(); taken && *taken != SIGUSR1) {
+      return false;
+    }
+  }
+}
+
+// Cancelled as soon as a signal asks for the end, DeadlineExceeded after the
+// time, if it is not negative.
+absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
+  for (;;) {
+    std::array<pollfd, 2> fds = {pollfd{signals_.get(), POLLIN, 0},
+                                 pollfd{admin_.fd(), POLLIN, 0}};
+    const int ready = poll(fds.data(), fds.size(), timeout_ms);
+    if (ready == 0) return absl::DeadlineExceededError("");
+    if (ready < 0) continue;
+    if (fds[0].revents != 0) {
+      const auto taken = TakeSignal();
+      if (taken && *taken != SIGUSR1) return absl::CancelledError("");
+    }
+    if (fds[1].revents != 0) return admin_.Next();
+  }
+}
+
+// Ended before there was a device. What is under way is the administration
+// process's to end.
+ExitCode Runner::Abandon() {
+  Log(Severity::kInfo, "ended by a signal before '{}' was there",
+      options_.name);
+  admin_.Abandon();
+  abandoned_ = true;
+  return kExitOk;
+}
+
 // The TAP is free when the process ends; gone, if it was made for the device.
 ExitCode Runner::CloseTap(ExitCode code) {
+  if (abandoned_) return code;
   early_tap_.reset();
   tap_copies_.clear();
   admin_.CloseTap(saved_.tap_created);
   for (;;) {
-    const absl::StatusOr<AdminProcess::Event> event = admin_.Next();
+    const absl::StatusOr<AdminProcess::Event> event = WaitForAdmin();
+    if (absl::IsCancelled(event.status())) {
+      Log(Severity::kWarning,
+          "ended by a signal before TAP '{}' was {}: that goes on without this "
+          "process",
+          options_.tap, saved_.tap_created ? "removed" : "closed");
+      return code;
+    }
     if (!event.ok()) {
       // So has its copy of the TAP.
       return saved_.tap_created ? Fail(kExitFailure, event.status()) : code;

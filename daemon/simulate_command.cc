@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/log.h"
+#include "base/output.h"
 #include "simulate/arrivals.h"
 #include "simulate/chart.h"
 #include "simulate/replay.h"
@@ -21,6 +23,21 @@ constexpr const char* kSweep[] = {
     "off",    "8/64",    "16/64",  "32/64",  "64/64",      "128/64",
     "256/64", "1000/64", "1000/8", "1000/2", "latency:50", "rate:8000"};
 
+// Those of a capture. The log says what is odd about it.
+absl::StatusOr<simulate::Arrivals> ArrivalsOf(const SimulateOptions& options) {
+  absl::StatusOr<simulate::Capture> capture =
+      simulate::ReadCapture(options.pcap, options.filter);
+  if (!capture.ok()) return capture.status();
+  for (const std::string& warning : capture->warnings) {
+    base::Log(base::Severity::kWarning, "{}: {}", options.pcap, warning);
+  }
+  if (capture->arrivals.size() < capture->packets) {
+    base::Log(base::Severity::kInfo, "{}: {} of {} packets", options.pcap,
+              capture->arrivals.size(), capture->packets);
+  }
+  return std::move(capture->arrivals);
+}
+
 }  // namespace
 
 absl::Status Simulate(const SimulateOptions& options) {
@@ -32,7 +49,7 @@ absl::Status Simulate(const SimulateOptions& options) {
   const absl::StatusOr<simulate::Arrivals> arrivals =
       by_rule
           ? simulate::Generate(options.arrivals, options.packets, options.seed)
-          : simulate::ReadPcap(options.pcap);
+          : ArrivalsOf(options);
   if (!arrivals.ok()) return arrivals.status();
   std::vector<std::string> settings = options.settings;
   if (settings.empty()) settings.assign(std::begin(kSweep), std::end(kSweep));
@@ -50,8 +67,7 @@ absl::Status Simulate(const SimulateOptions& options) {
     simulate::Replay(*arrivals, *setting, surroundings, *row.outcome);
     rows.push_back(std::move(row));
   }
-  fmt::print("{}",
-             options.json ? simulate::ToJson(rows) : simulate::ToTable(rows));
+  base::Write(options.json ? simulate::ToJson(rows) : simulate::ToTable(rows));
   if (options.chart.empty()) return absl::OkStatus();
   return simulate::WriteSvg(
       options.chart,

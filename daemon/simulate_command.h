@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "simulate/capture.h"
 
 namespace program {
 
 // The command line of `vduse-net simulate`.
 struct SimulateOptions {
-  std::string pcap;      // a capture whose packets come, or
-  std::string arrivals;  // a rule by which they do
+  std::string pcap;                // a capture whose packets come,
+  simulate::CaptureFilter filter;  // those of them that count; or
+  std::string arrivals;            // a rule by which they do
   uint64_t packets = 100'000;
   uint64_t seed = 1;
   std::vector<std::string> settings;  // a sweep if empty

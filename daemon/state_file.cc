@@ -4,283 +4,209 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 #include <atomic>
-#include <cstddef>
-#include <cstring>
-#include <type_traits>
+#include <chrono>
+#include <cstdio>
+#include <string_view>
+#include <thread>
 #include <utility>
-
-#include "base/unique_fd.h"
 
 namespace program {
 namespace {
 
-using coalesce::Params;
-using coalesce::Source;
-using Phase = net::DeviceState::Phase;
+// A killed process may still be dying.
+constexpr std::chrono::milliseconds kLockPause(10);
+constexpr int kLockTries = 200;
 
-constexpr uint64_t kMagic = 0x3674656e65737564;  // "dusenet6"
+// No state is larger.
+constexpr size_t kMaxBytes = 1 << 16;
 
-// FNV-1a: finds torn and damaged slots, which is all it is for.
-uint64_t Checksum(const void* data, size_t size) {
-  uint64_t hash = 0xcbf29ce484222325;
-  const auto* bytes = static_cast<const uint8_t*>(data);
-  for (size_t i = 0; i < size; ++i) {
-    hash = (hash ^ bytes[i]) * 0x100000001b3;
-  }
-  return hash;
+constexpr int kOpenFlags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+
+absl::Status Failed(int error, const std::string& what) {
+  return absl::ErrnoToStatus(error, what);
 }
 
-using coalesce::Goal;
-using coalesce::Setting;
-
-struct SavedParams {
-  uint32_t max_packets;
-  uint32_t max_usecs;
-};
-
-SavedParams Save(const Params& params) {
-  return {.max_packets = params.max_packets, .max_usecs = params.max_usecs};
+std::string ReadAll(int fd) {
+  std::string bytes(kMaxBytes, 0);
+  size_t size = 0;
+  for (;;) {
+    const ssize_t n = pread(fd, bytes.data() + size, bytes.size() - size,
+                            static_cast<off_t>(size));
+    if (n <= 0) break;
+    size += static_cast<size_t>(n);
+  }
+  bytes.resize(size);
+  return bytes;
 }
 
-Params Load(const SavedParams& params) {
-  return {.max_packets = params.max_packets, .max_usecs = params.max_usecs};
+std::string ReadAll(const std::string& path) {
+  const base::UniqueFd fd(
+      open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  return fd ? ReadAll(fd.get()) : "";
 }
 
-struct SavedSetting {
-  SavedParams params;
-  uint32_t goal_value;  // 0: none
-  uint8_t goal_kind;
-  uint8_t present;
-  uint8_t padding[2];
-};
-
-SavedSetting Save(const std::optional<Setting>& setting) {
-  SavedSetting saved = {};
-  if (!setting) return saved;
-  saved.present = 1;
-  saved.params = Save(setting->params);
-  if (setting->goal) {
-    saved.goal_value = setting->goal->value;
-    saved.goal_kind = static_cast<uint8_t>(setting->goal->kind);
-  }
-  return saved;
+bool IsFile(int fd, const std::string& path) {
+  struct stat open_one = {};
+  struct stat named = {};
+  return fstat(fd, &open_one) == 0 && lstat(path.c_str(), &named) == 0 &&
+         open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
 }
 
-// False if it makes no sense.
-bool Load(const SavedSetting& saved, std::optional<Setting>& setting) {
-  if (saved.present == 0) return true;
-  if (saved.goal_value > Goal::kMaxValue ||
-      saved.goal_kind > static_cast<uint8_t>(Goal::Kind::kMaxRate)) {
-    return false;
+// Takes the space of the whole file, so that no write to its map can lack it.
+absl::Status TakeSpace(int fd, const std::string& path) {
+  const int error = posix_fallocate(fd, 0, static_cast<off_t>(StateBytes()));
+  if (error == 0) return absl::OkStatus();
+  if (error != ENOSPC && error != EDQUOT) {
+    return Failed(error, "posix_fallocate of " + path);
   }
-  setting = Setting(Load(saved.params));
-  if (saved.goal_value > 0) {
-    setting->goal = Goal{.kind = static_cast<Goal::Kind>(saved.goal_kind),
-                         .value = saved.goal_value};
-  }
-  return true;
+  return absl::ResourceExhaustedError(
+      fmt::format("no space for the {} bytes of {}: make room there, or choose "
+                  "another --state-dir",
+                  StateBytes(), path));
 }
 
 }  // namespace
 
-struct StateFile::Slot {
-  struct Queue {
-    SavedParams params;
-    uint8_t source;
-    uint8_t enabled;
-    uint8_t padding[2];
-  };
-  uint64_t magic;
-  uint64_t generation;
-  uint64_t features;
-  uint64_t negotiated;
-  uint64_t guest_offloads;
-  net::MacAddress mac;
-  uint16_t mtu;
-  uint16_t queue_size;
-  uint8_t tap_created;
-  uint8_t phase;
-  uint8_t has_all_rx;
-  uint8_t has_all_tx;
-  uint16_t active_pairs;
-  uint8_t announce;
-  uint8_t padding[7];
-  SavedParams all_rx;
-  SavedParams all_tx;
-  SavedSetting operator_rx;
-  SavedSetting operator_tx;
-  uint32_t asids[net::kGroups];
-  uint32_t queue_count;     // with parameters
-  uint32_t position_count;  // one more, with a control queue
-  Queue queues[kMaxQueues];
-  uint16_t positions[kMaxQueues];
-  net::RxFilter rx_filter;
-  uint8_t more_padding[5];
-  uint64_t checksum;  // of all before it
-};
-
-struct StateFile::Layout {
-  Slot slots[2];
-  static_assert(std::has_unique_object_representations_v<Slot>, "padding");
-};
-
 StateFile::StateFile(StateFile&& other) noexcept
-    : dir_(std::move(other.dir_)),
-      name_(std::move(other.name_)),
-      map_(std::exchange(other.map_, nullptr)) {}
+    : path_(std::move(other.path_)),
+      new_path_(std::move(other.new_path_)),
+      lock_path_(std::move(other.lock_path_)),
+      lock_(std::move(other.lock_)),
+      map_(std::exchange(other.map_, nullptr)),
+      renamed_(other.renamed_),
+      kept_(other.kept_) {}
 
-StateFile::~StateFile() { Unmap(); }
-
-void StateFile::Unmap() {
-  if (map_ != nullptr) munmap(map_, sizeof(Layout));
-  map_ = nullptr;
+// A start that came to nothing leaves nothing.
+StateFile::~StateFile() {
+  if (map_ != nullptr) munmap(map_, StateBytes());
+  if (!lock_) return;
+  if (!renamed_) unlink(new_path_.c_str());
+  if (access(path_.c_str(), F_OK) != 0) unlink(lock_path_.c_str());
 }
 
 absl::StatusOr<StateFile> StateFile::Open(const std::string& dir,
-                                          const std::string& name) {
-  StateFile file(dir, name + ".state");
-  if (absl::Status status = file.Reopen(); !status.ok()) return status;
+                                          const std::string& name,
+                                          IfFull if_full) {
+  if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) {
+    return Failed(errno,
+                  fmt::format("mkdir {} (choose another --state-dir)", dir));
+  }
+  StateFile file(dir, name);
+  if (absl::Status locked = file.Lock(name); !locked.ok()) return locked;
+  absl::Status loaded = file.Load();
+  if (absl::IsResourceExhausted(loaded) && if_full == IfFull::kGoOn) {
+    file.MapMemory();
+    loaded = absl::OkStatus();
+  }
+  if (!loaded.ok()) return loaded;
   return file;
 }
 
-absl::Status StateFile::Reopen() {
-  if (mkdir(dir_.c_str(), 0700) != 0 && errno != EEXIST) {
-    return absl::ErrnoToStatus(
-        errno, fmt::format("mkdir {} (choose another --state-dir)", dir_));
+absl::Status StateFile::Lock(const std::string& name) {
+  std::string owner;
+  for (int i = 0; i < kLockTries; ++i) {
+    if (i > 0) std::this_thread::sleep_for(kLockPause);
+    base::UniqueFd fd(open(lock_path_.c_str(), kOpenFlags | O_CREAT, 0600));
+    if (!fd) return Failed(errno, "open " + lock_path_);
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) return Failed(errno, "flock " + lock_path_);
+      owner = ReadAll(fd.get());
+      continue;
+    }
+    // Its owner removes it at the end.
+    if (!IsFile(fd.get(), lock_path_)) continue;
+    lock_ = std::move(fd);
+    // For whoever comes next. That it does not fit is no harm.
+    std::array<char, 16> text{};
+    const int length = std::snprintf(text.data(), text.size(), "%d", getpid());
+    [[maybe_unused]] const int cut = ftruncate(lock_.get(), 0);
+    [[maybe_unused]] const ssize_t n =
+        pwrite(lock_.get(), text.data(), static_cast<size_t>(length), 0);
+    return absl::OkStatus();
   }
-  const base::UniqueFd dir(
-      open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!dir) return absl::ErrnoToStatus(errno, "open " + dir_);
-  const base::UniqueFd fd(openat(dir.get(), name_.c_str(),
-                                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-                                 0600));
-  if (!fd) return absl::ErrnoToStatus(errno, "open " + path());
-  // A file cut short is filled up with zeros, which no slot accepts.
-  if (ftruncate(fd.get(), sizeof(Layout)) != 0) {
-    return absl::ErrnoToStatus(errno, "ftruncate " + path());
+  return absl::FailedPreconditionError(fmt::format(
+      "another process{} serves the device '{}': end that one, or choose "
+      "another --name",
+      owner.empty() ? "" : fmt::format(", {},", owner), name));
+}
+
+// What is there already, or a new file.
+absl::Status StateFile::Load() {
+  const base::UniqueFd fd(open(path_.c_str(), kOpenFlags | O_NONBLOCK));
+  if (!fd && errno != ENOENT) return Failed(errno, "open " + path_);
+  if (!fd) return MapNew();
+  const std::string old = ReadAll(fd.get());
+  const std::optional<int> layout = LayoutOf(old);
+  if (layout && *layout > kStateLayout && !DecodeState(old)) {
+    return absl::FailedPreconditionError(fmt::format(
+        "{} was written by a newer release (layout {}, this one knows those up "
+        "to {}): go on with that one, or end the device with it first",
+        path_, *layout, kStateLayout));
   }
-  void* map = mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED,
-                   fd.get(), 0);
-  if (map == MAP_FAILED) return absl::ErrnoToStatus(errno, "mmap " + path());
-  Unmap();
-  map_ = static_cast<Layout*>(map);
+  // An older layout stays as it is until this process has the device.
+  if (layout != kStateLayout || old.size() != StateBytes()) return MapNew();
+  if (absl::Status space = TakeSpace(fd.get(), path_); !space.ok()) {
+    return space;
+  }
+  renamed_ = true;
+  return Map(fd.get());
+}
+
+absl::Status StateFile::MapNew() {
+  const base::UniqueFd fd(
+      open(new_path_.c_str(), kOpenFlags | O_CREAT | O_TRUNC, 0600));
+  if (!fd) return Failed(errno, "open " + new_path_);
+  absl::Status status = TakeSpace(fd.get(), new_path_);
+  if (status.ok()) status = Map(fd.get());
+  return status;
+}
+
+absl::Status StateFile::Map(int fd) {
+  void* map =
+      mmap(nullptr, StateBytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED) return Failed(errno, "mmap of " + path_);
+  map_ = static_cast<char*>(map);
   return absl::OkStatus();
 }
 
-bool StateFile::Valid(const Slot& slot) {
-  return slot.magic == kMagic && slot.queue_count <= kMaxQueues &&
-         slot.position_count <= kMaxQueues &&
-         slot.checksum == Checksum(&slot, offsetof(Slot, checksum));
-}
-
-const StateFile::Slot* StateFile::Newest() const {
-  const Slot* newest = nullptr;
-  for (const Slot& slot : map_->slots) {
-    if (!Valid(slot)) continue;
-    if (newest == nullptr || slot.generation > newest->generation) {
-      newest = &slot;
-    }
-  }
-  return newest;
+void StateFile::MapMemory() {
+  unlink(new_path_.c_str());
+  void* map = mmap(nullptr, StateBytes(), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map != MAP_FAILED) map_ = static_cast<char*>(map);
+  kept_ = false;
 }
 
 std::optional<SavedState> StateFile::Read() const {
-  const Slot* slot = Newest();
-  if (slot == nullptr) return std::nullopt;
-  if (slot->phase > static_cast<uint8_t>(Phase::kRestored)) return std::nullopt;
-  SavedState state{.features = slot->features,
-                   .mac = slot->mac,
-                   .mtu = slot->mtu,
-                   .queue_size = slot->queue_size,
-                   .tap_created = slot->tap_created != 0,
-                   .operator_rx = std::nullopt,
-                   .operator_tx = std::nullopt,
-                   .device = {}};
-  if (!Load(slot->operator_rx, state.operator_rx) ||
-      !Load(slot->operator_tx, state.operator_tx)) {
-    return std::nullopt;
+  if (map_ != nullptr) {
+    if (auto state = DecodeState(bytes())) return state;
   }
-  net::DeviceState& device = state.device;
-  device.phase = static_cast<Phase>(slot->phase);
-  device.features = slot->negotiated;
-  device.guest_offloads = slot->guest_offloads;
-  if (slot->active_pairs == 0) return std::nullopt;
-  device.active_pairs = slot->active_pairs;
-  if (!slot->rx_filter.Valid()) return std::nullopt;
-  device.rx_filter = slot->rx_filter;
-  device.announce = slot->announce != 0;
-  device.positions.assign(slot->positions,
-                          slot->positions + slot->position_count);
-  for (uint32_t i = 0; i < net::kGroups; ++i) {
-    if (slot->asids[i] >= net::kAddressSpaces) return std::nullopt;
-    device.asids[i] = slot->asids[i];
-  }
-  if (slot->has_all_rx != 0) device.coalescing.all_rx = Load(slot->all_rx);
-  if (slot->has_all_tx != 0) device.coalescing.all_tx = Load(slot->all_tx);
-  for (uint32_t i = 0; i < slot->queue_count; ++i) {
-    const Slot::Queue& queue = slot->queues[i];
-    if (queue.source > static_cast<uint8_t>(Source::kDriverQueue)) {
-      return std::nullopt;
-    }
-    device.coalescing.queues.push_back(
-        {.params = Load(queue.params),
-         .source = static_cast<Source>(queue.source),
-         .enabled = queue.enabled != 0});
-  }
-  return state;
+  // One of an older layout, or that there was no space to go on with.
+  return renamed_ ? std::nullopt : DecodeState(ReadAll(path_));
 }
 
 void StateFile::Write(const SavedState& state) {
-  const Slot* newest = Newest();
-  Slot next = {};
-  next.magic = kMagic;
-  next.generation = newest != nullptr ? newest->generation + 1 : 1;
-  next.features = state.features;
-  next.mac = state.mac;
-  next.mtu = state.mtu;
-  next.queue_size = state.queue_size;
-  next.tap_created = state.tap_created ? 1 : 0;
-  next.operator_rx = Save(state.operator_rx);
-  next.operator_tx = Save(state.operator_tx);
-  const net::DeviceState& device = state.device;
-  next.phase = static_cast<uint8_t>(device.phase);
-  next.negotiated = device.features;
-  next.guest_offloads = device.guest_offloads;
-  next.active_pairs = device.active_pairs;
-  next.rx_filter = device.rx_filter;
-  next.announce = device.announce ? 1 : 0;
-  std::copy(device.asids.begin(), device.asids.end(), next.asids);
-  for (const uint16_t position : device.positions) {
-    if (next.position_count == kMaxQueues) break;
-    next.positions[next.position_count++] = position;
-  }
-  if (device.coalescing.all_rx) {
-    next.has_all_rx = 1;
-    next.all_rx = Save(*device.coalescing.all_rx);
-  }
-  if (device.coalescing.all_tx) {
-    next.has_all_tx = 1;
-    next.all_tx = Save(*device.coalescing.all_tx);
-  }
-  for (const auto& entry : device.coalescing.queues) {
-    if (next.queue_count == kMaxQueues) break;
-    Slot::Queue& queue = next.queues[next.queue_count++];
-    queue.params = Save(entry.params);
-    queue.source = static_cast<uint8_t>(entry.source);
-    queue.enabled = entry.enabled ? 1 : 0;
-  }
-  next.checksum = Checksum(&next, offsetof(Slot, checksum));
-  Slot& to = newest == &map_->slots[0] ? map_->slots[1] : map_->slots[0];
-  std::memcpy(&to, &next, sizeof(next));
+  if (map_ == nullptr) return;
+  EncodeState(state, bytes());
   std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (kept_ && !renamed_ && rename(new_path_.c_str(), path_.c_str()) == 0) {
+    renamed_ = true;
+  }
 }
 
-void StateFile::Remove() { unlink(path().c_str()); }
+void StateFile::Remove() {
+  if (!renamed_) unlink(new_path_.c_str());
+  unlink(path_.c_str());
+  renamed_ = true;
+  unlink(lock_path_.c_str());
+  lock_ = base::UniqueFd();
+}
 
 }  // namespace program

@@ -2,73 +2,74 @@
 #ifndef VDUSE_NET_DAEMON_STATE_FILE_H_
 #define VDUSE_NET_DAEMON_STATE_FILE_H_
 
-#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "net/config_space.h"
-#include "net/device_state.h"
+#include "base/unique_fd.h"
+#include "daemon/state_layout.h"
 
 namespace program {
 
-// What a successor of a killed process cannot ask the kernel for.
-struct SavedState {
-  uint64_t features = 0;  // offered
-  net::MacAddress mac{};
-  uint16_t mtu = 0;
-  uint16_t queue_size = 0;   // largest
-  uint32_t queue_pairs = 1;  // by what the device is, not kept
-  bool tap_created = false;
-  // What the operator has said while the device ran.
-  std::optional<coalesce::Setting> operator_rx;
-  std::optional<coalesce::Setting> operator_tx;
-  net::DeviceState device;
-};
-
-// A small file, mapped, with two slots of which the newer valid one counts:
-// a process killed in the middle of Write() leaves the older. One thread.
+// DIR/NAME.state, mapped: a process killed in the middle of Write() leaves the
+// state before. DIR/NAME.lock is locked as long as this lives, so that there is
+// one process to a device and its state. One thread.
 class StateFile {
  public:
-  // Queues that a slot has room for.
-  static constexpr uint32_t kMaxQueues = 64;
+  enum class IfFull {
+    kFail,
+    // The state is kept in memory alone: a driver waits for the device, and
+    // losing its state is the lesser evil.
+    kGoOn,
+  };
 
-  // Opens DIR/NAME.state, makes both if need be.
+  // Makes the directory if need be. A new file appears with the first Write();
+  // its space is taken here.
+  //   FailedPrecondition: another process has it, or a newer release wrote it.
+  //   ResourceExhausted: kFail, and there is no space.
   static absl::StatusOr<StateFile> Open(const std::string& dir,
-                                        const std::string& name);
+                                        const std::string& name,
+                                        IfFull if_full = IfFull::kFail);
   StateFile(StateFile&& other) noexcept;
   StateFile& operator=(StateFile&&) = delete;
   ~StateFile();
 
-  // Opens it again: whoever had the device before may have removed the file
-  // meanwhile. What was open stays open if that fails.
-  absl::Status Reopen();
-
-  // Nothing if the file is new, of another version, or damaged. What it says
-  // is checked here for form, not for sense.
+  // Nothing if there is none, or what there is was damaged. What it says is
+  // checked here for form, not for sense.
   std::optional<SavedState> Read() const;
 
-  // No system call; survives this process, not the machine.
+  // No system call but for the first in a new file; survives this process, not
+  // the machine.
   void Write(const SavedState& state);
 
-  // The device is gone: so is its state.
+  // False after kGoOn without space.
+  bool kept() const { return kept_; }
+
+  // The device is gone: so is its state, and others may have the name.
   void Remove();
 
  private:
-  struct Slot;
-  struct Layout;
-  StateFile(std::string dir, std::string name)
-      : dir_(std::move(dir)), name_(std::move(name)) {}
-  std::string path() const { return dir_ + "/" + name_; }
-  void Unmap();
-  static bool Valid(const Slot& slot);
-  const Slot* Newest() const;
+  StateFile(const std::string& dir, const std::string& name)
+      : path_(dir + "/" + name + ".state"),
+        new_path_(path_ + ".new"),
+        lock_path_(dir + "/" + name + ".lock") {}
+  absl::Status Lock(const std::string& name);
+  absl::Status Load();
+  absl::Status MapNew();
+  absl::Status Map(int fd);
+  void MapMemory();
+  std::span<char> bytes() const { return {map_, StateBytes()}; }
 
-  std::string dir_;
-  std::string name_;
-  Layout* map_ = nullptr;
+  std::string path_;
+  std::string new_path_;  // until the first Write(), if not empty
+  std::string lock_path_;
+  base::UniqueFd lock_;
+  char* map_ = nullptr;
+  bool renamed_ = false;  // the file is at path_
+  bool kept_ = true;
 };
 
 }  // namespace program

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "base/status_text.h"
 #include "daemon/device_client.h"
 #include "daemon/device_service.h"
@@ -236,17 +237,38 @@ void Print(const TuneOptions& options, const std::vector<tune::Side>& sides) {
       all["ethtool"] = ethtool;
       all["coalesce"] = coalesce;
     }
-    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+    base::Print("{}\n",
+                all.dump(2, ' ', false, json::error_handler_t::replace));
     return;
   }
-  for (const tune::Side& side : sides) fmt::print("{}\n", tune::ToTable(side));
+  for (const tune::Side& side : sides) base::Print("{}\n", tune::ToTable(side));
   if (!words.empty()) {
-    fmt::print("where the driver runs:     {}\nor, if it cannot ask:      {}\n",
-               ethtool, coalesce);
+    base::Print(
+        "where the driver runs:     {}\nor, if it cannot ask:      {}\n",
+        ethtool, coalesce);
   }
 }
 
 }  // namespace
+
+absl::Status TakeTuneWords(std::vector<std::string> words,
+                           TuneOptions& options) {
+  constexpr char kUsage[] =
+      "vduse-net tune [dev] NAME [USECS/FRAMES...] [OPTION...]";
+  const bool said_dev = !words.empty() && words.front() == "dev";
+  if (said_dev && words.size() > 1) words.erase(words.begin());
+  if (words.empty()) {
+    return absl::InvalidArgumentError(
+        fmt::format("the device's name is missing: {}", kUsage));
+  }
+  if (!said_dev && simulate::ParseSetting(words.front()).ok()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "the device's name is missing before '{}': {}", words.front(), kUsage));
+  }
+  options.device = words.front();
+  options.settings.assign(words.begin() + 1, words.end());
+  return absl::OkStatus();
+}
 
 absl::Status Tune(const TuneOptions& options) {
   const absl::StatusOr<std::vector<tune::Measured>> settings =
@@ -258,6 +280,10 @@ absl::Status Tune(const TuneOptions& options) {
       sides.push_back({.direction = direction, .verdict = {}});
     }
   }
+  // Before anything is promised.
+  const absl::StatusOr<json> there = AskDevice(
+      options.state_dir, options.device, "GetCoalescing", json::object());
+  if (!there.ok()) return there.status();
   const auto length = sides.size() * settings->size() * options.rounds *
                       (milliseconds(options.window_msecs) + kSettling);
   base::Log(base::Severity::kInfo,

@@ -26,6 +26,11 @@ struct TuneOptions {
   std::string chart;  // a file to be written, or empty
 };
 
+// "[dev] NAME [USECS/FRAMES...]": the device and the settings.
+//   InvalidArgument: the device's name is missing.
+absl::Status TakeTuneWords(std::vector<std::string> words,
+                           TuneOptions& options);
+
 // Tries settings on a device under whatever traffic it has, one after the other
 // and all of that `rounds` times, and prints what came of each. The device is
 // then as it was before, also after SIGINT, SIGTERM or SIGHUP, which end this

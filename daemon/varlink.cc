@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@
 #include <chrono>
 #include <cstring>
 #include <utility>
+
+#include "base/eventfd.h"
+#include "daemon/json_text.h"
 
 namespace program {
 namespace {
@@ -25,6 +29,18 @@ using nlohmann::json;
 // driver waiting that spins for its control queue.
 constexpr int kBudget = 4;
 constexpr size_t kReadBytes = 16 * 1024;
+
+// Far beyond what the report of the largest device takes.
+constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
+
+// How long nobody is accepted when the process has no descriptor for it.
+constexpr long kPauseNsecs = 100'000'000;
+
+// Marks the event of that time's end.
+void* PauseTag() {
+  static char tag;
+  return &tag;
+}
 
 constexpr std::string_view kService = "org.varlink.service";
 constexpr char kServiceDescription[] = R"(# What every varlink service has.
@@ -47,23 +63,6 @@ error InvalidParameter (parameter: string)
 error PermissionDenied ()
 error ExpectedMore ()
 )";
-
-// Nothing that is said here is nested as deep.
-constexpr int kMaxDepth = 32;
-
-// A message, or a discarded value if it is none, or is nested too deep: copies
-// of JSON values take stack for each level.
-json ParseMessage(std::string_view text) {
-  bool deep = false;
-  json message = json::parse(
-      text,
-      [&deep](int depth, json::parse_event_t, json&) {
-        deep = deep || depth > kMaxDepth;
-        return !deep;
-      },
-      /*allow_exceptions=*/false);
-  return deep ? json(json::value_t::discarded) : message;
-}
 
 VarlinkReply ServiceError(std::string_view name, json parameters) {
   return {.error = fmt::format("{}.{}", kService, name),
@@ -118,10 +117,12 @@ std::optional<uint64_t> WholeNumber(const json& value) {
 // --- The server --------------------------------------------------------------
 
 VarlinkServer::VarlinkServer(std::string path, base::UniqueFd listener,
-                             base::UniqueFd epoll, VarlinkInterface interface)
+                             base::UniqueFd epoll, base::UniqueFd pause_end,
+                             VarlinkInterface interface)
     : path_(std::move(path)),
       listener_(std::move(listener)),
       epoll_(std::move(epoll)),
+      pause_end_(std::move(pause_end)),
       interface_(std::move(interface)),
       owner_(geteuid()) {}
 
@@ -129,6 +130,7 @@ VarlinkServer::VarlinkServer(VarlinkServer&& other) noexcept
     : path_(std::exchange(other.path_, "")),
       listener_(std::move(other.listener_)),
       epoll_(std::move(other.epoll_)),
+      pause_end_(std::move(other.pause_end_)),
       interface_(std::move(other.interface_)),
       owner_(other.owner_),
       connections_(std::move(other.connections_)) {}
@@ -144,26 +146,40 @@ absl::StatusOr<VarlinkServer> VarlinkServer::Listen(
   base::UniqueFd listener(
       socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   base::UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
-  if (!listener || !epoll) return absl::ErrnoToStatus(errno, "socket, epoll");
+  base::UniqueFd pause_end(
+      timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!listener || !epoll || !pause_end) {
+    return absl::ErrnoToStatus(errno, "socket, epoll, timer");
+  }
   unlink(path.c_str());
   // The mode is the socket's before anybody can see it.
   epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
+  epoll_event pause_event = {.events = EPOLLIN, .data = {.ptr = PauseTag()}};
   if (fchmod(listener.get(), 0600) != 0 ||
       bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address),
            sizeof(*address)) != 0 ||
       listen(listener.get(), kMaxConnections) != 0 ||
-      epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event) != 0) {
+      epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event) != 0 ||
+      epoll_ctl(epoll.get(), EPOLL_CTL_ADD, pause_end.get(), &pause_event) !=
+          0) {
     return absl::ErrnoToStatus(errno, "bind " + path);
   }
   return VarlinkServer(path, std::move(listener), std::move(epoll),
-                       std::move(interface));
+                       std::move(pause_end), std::move(interface));
 }
 
 void VarlinkServer::Accept() {
   for (int i = 0; i < kBudget; ++i) {
     base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr,
                               SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
+    if (!fd) {
+      // Whoever waits to be accepted would wake us for ever.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+          errno == ENOMEM) {
+        PauseListening();
+      }
+      return;
+    }
     ucred peer = {};
     socklen_t size = sizeof(peer);
     const bool known =
@@ -180,6 +196,20 @@ void VarlinkServer::Accept() {
   }
 }
 
+void VarlinkServer::PauseListening() {
+  const itimerspec length = {.it_interval = {},
+                             .it_value = {.tv_sec = 0, .tv_nsec = kPauseNsecs}};
+  if (timerfd_settime(pause_end_.get(), 0, &length, nullptr) != 0) return;
+  epoll_event none = {.events = 0, .data = {.ptr = nullptr}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &none);
+}
+
+void VarlinkServer::ListenAgain() {
+  base::ClearEventfd(pause_end_.get());  // a timer is read like an eventfd
+  epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &event);
+}
+
 void VarlinkServer::Serve() {
   std::array<epoll_event, kBudget> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kBudget, 0);
@@ -188,6 +218,10 @@ void VarlinkServer::Serve() {
     const epoll_event& event = events[static_cast<size_t>(i)];
     if (event.data.ptr == nullptr) {
       accept = true;
+      continue;
+    }
+    if (event.data.ptr == PauseTag()) {
+      ListenAgain();
       continue;
     }
     const auto at =
@@ -258,7 +292,7 @@ bool VarlinkServer::Send(Connection& connection) {
 
 // False if that was no message.
 bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
-  json call = ParseMessage(message);
+  json call = ParseJson(message);
   if (!call.is_object()) return false;
   const std::string* method = TextMember(call, "method");
   if (method == nullptr) return false;
@@ -389,9 +423,13 @@ absl::StatusOr<json> VarlinkCall(const std::string& path,
     }
     in.append(buffer.data(), static_cast<size_t>(n));
     if (in.back() == '\0') break;
+    if (in.size() > kMaxAnswerBytes) {
+      return absl::InternalError(fmt::format(
+          "the answer from {} has more than {} bytes", path, kMaxAnswerBytes));
+    }
   }
   in.pop_back();
-  const json answer = ParseMessage(in);
+  const json answer = ParseJson(in);
   if (!answer.is_object()) {
     return absl::InternalError(
         fmt::format("the answer from {} is no varlink message", path));

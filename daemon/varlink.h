@@ -80,8 +80,10 @@ class VarlinkServer {
   using Connections = std::list<Connection>;  // the one silent longest first
 
   VarlinkServer(std::string path, base::UniqueFd listener, base::UniqueFd epoll,
-                VarlinkInterface interface);
+                base::UniqueFd pause_end, VarlinkInterface interface);
   void Accept();
+  void PauseListening();
+  void ListenAgain();
   void Drop(Connections::iterator at);
   [[nodiscard]] bool Progress(Connection& connection);
   static bool HasMessage(const Connection& connection);
@@ -96,6 +98,7 @@ class VarlinkServer {
   std::string path_;
   base::UniqueFd listener_;
   base::UniqueFd epoll_;
+  base::UniqueFd pause_end_;  // a timer, for when no connection can be taken
   VarlinkInterface interface_;
   uid_t owner_;
   Connections connections_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/coalesce_command.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -14,6 +15,9 @@ namespace {
 
 using coalesce::Goal;
 using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
 
 absl::StatusOr<CoalesceChange> Parse(const std::string& line) {
   std::istringstream stream(line);
@@ -59,8 +63,11 @@ TEST(CoalesceCommandTest, WhatIsWrongIsNamed) {
     const char* line;
     const char* named;
   } cases[] = {
-      {"", "a device is wanted"},
-      {"dev", "a device is wanted"},
+      {"", "the device's name is missing: vduse-net coalesce set [dev] NAME"},
+      {"dev", "the device's name is missing"},
+      {"rx-usecs 100", "the device's name is missing before 'rx-usecs'"},
+      {"adaptive-tx on", "missing before 'adaptive-tx'"},
+      {"max-irq-rate 5", "missing before 'max-irq-rate'"},
       {"vn0", "nothing to set for 'vn0'"},
       {"vn0 rx-usecs", "'rx-usecs' has no value"},
       {"vn0 rx-usecs ten", "rx-usecs ten"},
@@ -82,6 +89,26 @@ TEST(CoalesceCommandTest, WhatIsWrongIsNamed) {
     EXPECT_NE(status.message().find(one.named), std::string::npos)
         << one.line << ": " << status.message();
   }
+}
+
+TEST(CoalesceCommandTest, WhatHasNoEffectIsNamed) {
+  const auto after = [](const std::string& line, uint32_t usecs,
+                        uint32_t frames, bool adaptive) {
+    const json now = {
+        {"rx", {{"usecs", usecs}, {"frames", frames}, {"adaptive", adaptive}}}};
+    return WithoutEffect(Parse(line).value(), now);
+  };
+  EXPECT_THAT(after("vn0 rx-usecs 100", 100, 0, false),
+              ElementsAre("rx-usecs 100 rx-frames 0 has no effect: coalescing "
+                          "takes both numbers"));
+  EXPECT_THAT(after("vn0 rx-frames 8 rx-usecs 0", 0, 8, false),
+              ElementsAre(HasSubstr("rx-usecs 0 rx-frames 8 has no effect")));
+  EXPECT_THAT(after("vn0 rx-usecs 100", 100, 64, true),
+              ElementsAre("rx-usecs and rx-frames have no effect until "
+                          "adaptive-rx is off"));
+  EXPECT_THAT(after("vn0 rx-usecs 100", 100, 64, false), IsEmpty());
+  EXPECT_THAT(after("vn0 rx-usecs 0", 0, 0, false), IsEmpty());
+  EXPECT_THAT(after("vn0 adaptive-rx on", 100, 0, true), IsEmpty());
 }
 
 TEST(CoalesceCommandTest, WhatIsShownNamesTheSource) {

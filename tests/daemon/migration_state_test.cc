@@ -2,12 +2,11 @@
 #include "daemon/migration_state.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <filesystem>
 #include <string>
 
 #include "daemon/device_setup.h"
+#include "daemon/text_file.h"
 #include "net/features.h"
 #include "tests/support/temp_dir.h"
 
@@ -201,28 +200,19 @@ TEST(MigrationStateTest, TheListsAreBounded) {
   EXPECT_FALSE(ParseMigrationState(std::string(100'000, '[')).ok());
 }
 
+TEST(MigrationStateTest, DeepNestingIsRefusedWhereverItStands) {
+  const std::string deep =
+      std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseMigrationState(deep).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      ParseMigrationState(With("\"allmulti\"", deep)).status()));
+}
+
 class StateFilesTest : public testing::Test {
  protected:
   const tests::TempDir temp_;
   const std::string& dir_ = temp_.path();
 };
-
-TEST_F(StateFilesTest, AFileIsForTheOwnerAndReplacesWhatWasThere) {
-  const std::string path = dir_ + "/state";
-  ASSERT_TRUE(WriteFile(path, "old and longer").ok());
-  ASSERT_TRUE(WriteFile(path, "new").ok());
-  EXPECT_EQ(ReadFile(path).value(), "new");
-  struct stat info = {};
-  ASSERT_EQ(stat(path.c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777, 0600U);
-  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
-}
-
-TEST_F(StateFilesTest, ErrorsNameTheFile) {
-  const std::string path = dir_ + "/no/such/place";
-  EXPECT_NE(ReadFile(path).status().message().find(path), std::string::npos);
-  EXPECT_NE(WriteFile(path, "").message().find(path), std::string::npos);
-}
 
 TEST_F(StateFilesTest, ADeviceIsPlannedAfterTheState) {
   RunOptions options;
@@ -257,12 +247,6 @@ TEST_F(StateFilesTest, OptionsThatContradictTheStateAreNamed) {
   EXPECT_TRUE(refused(queue_size, "--queue-size"));
   queue_size.queue_size = 512;
   EXPECT_TRUE(PlanDevice(queue_size).ok()) << "more room is as good";
-}
-
-TEST_F(StateFilesTest, AHugeFileIsNotRead) {
-  const std::string path = dir_ + "/huge";
-  ASSERT_TRUE(WriteFile(path, std::string(3 << 20, 'x')).ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(ReadFile(path).status()));
 }
 
 }  // namespace

@@ -5,8 +5,37 @@
 
 #include <string>
 
+#include "daemon/device_setup.h"
+#include "daemon/option_checks.h"
+#include "net/features.h"
+
 namespace program {
 namespace {
+
+TEST(CheckQueueSizeTest, SizesThatLinuxCanWorkWithAreTaken) {
+  for (const char* text : {"32", "64", "256", "32768"}) {
+    EXPECT_TRUE(CheckQueueSize(text).ok()) << text;
+  }
+}
+
+TEST(CheckQueueSizeTest, SmallerOnesAreRefusedWithTheReason) {
+  for (const char* text : {"2", "4", "8", "16"}) {
+    const absl::Status status = CheckQueueSize(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << text;
+    EXPECT_NE(status.message().find("fewer than 19 free"), std::string::npos);
+  }
+}
+
+TEST(CheckQueueSizeTest, WhatIsNoSizeIsRefusedWithTheText) {
+  for (const std::string text :
+       {"", "0", "1", "33", "255", "65536", "-32", "32x", "4294967328", "x"}) {
+    const absl::Status status = CheckQueueSize(text);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << text;
+    EXPECT_NE(status.message().find("queue size " + text + " is not"),
+              std::string::npos)
+        << text;
+  }
+}
 
 TEST(ParseMacTest, AnAddressIsReadByteByByte) {
   const auto mac = ParseMac("52:54:00:12:34:ff");
@@ -67,6 +96,50 @@ TEST(RandomMacTest, ItIsAUnicastAddressOfNoVendor) {
 }
 
 TEST(RandomMacTest, TwoDevicesDiffer) { EXPECT_NE(RandomMac(), RandomMac()); }
+
+TEST(TapNameTest, OnlyWhatLinuxTakesForAnInterfaceIsAName) {
+  for (const char* name :
+       {"t", "tap0", "fifteen-letters", "tap.1", "t\xc3\xa9"}) {
+    EXPECT_TRUE(CheckTapName(name).ok()) << name;
+  }
+  for (const char* name :
+       {"", ".", "..", "all", "default", "tap%d", "a/b", "a:b", "a b", "a\tb",
+        "a\x7f", "a\xa0", "sixteen-letters-"}) {
+    const absl::Status status = CheckTapName(name);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << name;
+    EXPECT_NE(status.message().find(name), std::string::npos) << name;
+  }
+}
+
+TEST(CoalescingWarningsTest, WhatHasNoEffectIsSaid) {
+  RunOptions options;
+  EXPECT_TRUE(CoalescingWarnings(options).empty());
+  options.rx.params = {.max_packets = 64, .max_usecs = 100};
+  EXPECT_TRUE(CoalescingWarnings(options).empty());
+  options.tx.params.max_usecs = 50;
+  ASSERT_EQ(CoalescingWarnings(options).size(), 1U);
+  EXPECT_NE(CoalescingWarnings(options)[0].find(
+                "--tx-usecs 50 has no effect without --tx-frames"),
+            std::string::npos);
+  options.rx.goal = coalesce::Goal{};
+  ASSERT_EQ(CoalescingWarnings(options).size(), 2U);
+  EXPECT_NE(CoalescingWarnings(options)[0].find("beside a goal"),
+            std::string::npos);
+}
+
+TEST(PlanDeviceTest, AProfileMayBeHadWithoutSomeOfIt) {
+  RunOptions options;
+  options.profile = "v2";
+  options.without = net::Bit(net::kFeatureIndirectDesc);
+  const auto plan = PlanDevice(options);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->features, net::FindProfile("v2")->features &
+                                ~net::Bit(net::kFeatureIndirectDesc));
+  options.without = net::Bit(net::kFeatureCtrlVq);
+  EXPECT_EQ(PlanDevice(options)->features,
+            net::FindProfile("v2-no-cvq")->features)
+      << "with what depends on it";
+}
 
 }  // namespace
 }  // namespace program

@@ -12,6 +12,8 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "tests/support/temp_dir.h"
 
@@ -28,6 +30,9 @@ SavedState Numbered(uint16_t number) {
   state.mtu = number;
   state.queue_size = number;
   state.tap_created = true;
+  state.tap_name = "tap0";
+  state.tap_index = 1U + number;
+  state.tap_namespace = 0xf00000000ULL + number;
   state.operator_rx = coalesce::Params{.max_packets = number, .max_usecs = 9};
   state.operator_tx = {
       {.max_packets = 3, .max_usecs = 8},
@@ -67,6 +72,9 @@ void ExpectSame(const SavedState& a, const SavedState& b) {
   EXPECT_EQ(a.device.positions, b.device.positions);
   EXPECT_EQ(a.device.active_pairs, b.device.active_pairs);
   EXPECT_EQ(a.tap_created, b.tap_created);
+  EXPECT_EQ(a.tap_name, b.tap_name);
+  EXPECT_EQ(a.tap_index, b.tap_index);
+  EXPECT_EQ(a.tap_namespace, b.tap_namespace);
   EXPECT_EQ(a.operator_rx, b.operator_rx);
   EXPECT_EQ(a.operator_tx, b.operator_tx);
   EXPECT_EQ(a.device.coalescing.all_rx, b.device.coalescing.all_rx);
@@ -125,10 +133,12 @@ TEST_F(StateFileTest, WhatWasWrittenIsReadAgainByThisProcessAndTheNext) {
 }
 
 TEST_F(StateFileTest, TheLastOfManyWritesCounts) {
-  StateFile file = Open();
-  for (uint16_t i = 1; i < 1000; ++i) {
-    file.Write(Numbered(i));
-    ASSERT_EQ(file.Read().value().mtu, i);
+  {
+    StateFile file = Open();
+    for (uint16_t i = 1; i < 1000; ++i) {
+      file.Write(Numbered(i));
+      ASSERT_EQ(file.Read().value().mtu, i);
+    }
   }
   ExpectSame(Open().Read().value(), Numbered(999));
 }
@@ -215,25 +225,52 @@ TEST_F(StateFileTest, AFileCutShortLeavesTheOldStateOrNothing) {
   }
 }
 
-TEST_F(StateFileTest, AFileThatGrewIsCutToItsSize) {
+TEST_F(StateFileTest, AFileThatGrewIsReadAndReplaced) {
   Open().Write(Numbered(1));
   const size_t size = Bytes().size();
   SetBytes(Bytes() + std::string(100'000, 'x'));
-  ExpectSame(Open().Read().value(), Numbered(1));
+  StateFile file = Open();
+  ExpectSame(file.Read().value(), Numbered(1));
+  file.Write(Numbered(2));
   EXPECT_EQ(Bytes().size(), size);
 }
 
-TEST_F(StateFileTest, AFileOfAnotherVersionSaysNothing) {
+TEST_F(StateFileTest, AnOlderLayoutIsReadAndStaysUntilTheFirstWrite) {
+  ASSERT_EQ(mkdir(dir_.c_str(), 0700), 0);
+  const std::string old = EncodeStateAsV6(Numbered(3));
+  SetBytes(old);
+  SavedState known = Numbered(3);
+  known.tap_name.clear();
+  known.tap_index = 0;
+  known.tap_namespace = 0;
+  {
+    const StateFile file = Open();
+    ExpectSame(file.Read().value(), known);
+  }
+  EXPECT_EQ(Bytes(), old) << "a start that came to nothing";
+  {
+    StateFile file = Open();
+    file.Write(Numbered(4));
+  }
+  EXPECT_EQ(Bytes().substr(0, 8), "dusenet7");
+  ExpectSame(Open().Read().value(), Numbered(4));
+}
+
+TEST_F(StateFileTest, ANewerLayoutIsRefusedAndLeftAsItIs) {
   Open().Write(Numbered(1));
-  std::string other = Bytes();
-  ASSERT_EQ(other.substr(0, 8), "dusenet6");
-  other[7] = '1';
-  SetBytes(other);
-  EXPECT_FALSE(Open().Read());
+  std::string newer = Bytes();
+  newer[7] = '8';
+  SetBytes(newer);
+  const absl::Status status = StateFile::Open(dir_, "dev0").status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  for (const char* text : {"dev0.state", "newer release", "layout 8"}) {
+    EXPECT_NE(status.message().find(text), std::string::npos) << status;
+  }
+  EXPECT_EQ(Bytes(), newer);
 }
 
 TEST_F(StateFileTest, NoiseSaysNothing) {
-  { const StateFile file = Open(); }
+  Open().Write(Numbered(1));
   for (const char fill : {'\xff', 'x', '\x01'}) {
     SetBytes(std::string(Bytes().size(), fill));
     EXPECT_FALSE(Open().Read());
@@ -243,12 +280,12 @@ TEST_F(StateFileTest, NoiseSaysNothing) {
 TEST_F(StateFileTest, Row140_MoreQueuesThanFitAreCutOff) {
   StateFile file = Open();
   SavedState state = Numbered(1);
-  state.device.coalescing.queues.resize(StateFile::kMaxQueues + 10);
-  state.device.positions.resize(StateFile::kMaxQueues + 10);
+  state.device.coalescing.queues.resize(kMaxSavedQueues + 10);
+  state.device.positions.resize(kMaxSavedQueues + 10);
   file.Write(state);
-  EXPECT_EQ(file.Read().value().device.positions.size(), StateFile::kMaxQueues);
+  EXPECT_EQ(file.Read().value().device.positions.size(), kMaxSavedQueues);
   EXPECT_EQ(file.Read().value().device.coalescing.queues.size(),
-            StateFile::kMaxQueues);
+            kMaxSavedQueues);
 }
 
 TEST_F(StateFileTest, Row140_AFilterThatIsNoneSaysNothing) {
@@ -269,7 +306,8 @@ TEST_F(StateFileTest, Row142_ASymbolicLinkIsNotFollowed) {
 }
 
 TEST_F(StateFileTest, Row142_FileAndDirectoryAreForTheOwnerAlone) {
-  const StateFile file = Open();
+  StateFile file = Open();
+  file.Write(Numbered(1));
   struct stat info = {};
   ASSERT_EQ(stat(Path().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
@@ -288,20 +326,51 @@ TEST_F(StateFileTest, ARemovedFileIsGoneAndCanBeMadeAnew) {
   StateFile file = Open();
   file.Write(Numbered(1));
   file.Remove();
-  EXPECT_FALSE(std::filesystem::exists(Path()));
+  EXPECT_TRUE(std::filesystem::is_empty(dir_));
   EXPECT_FALSE(Open().Read());
 }
 
-TEST_F(StateFileTest, OneThatWasRemovedMeanwhileIsOpenedAnew) {
+TEST_F(StateFileTest, TheSecondProcessIsToldWhoTheFirstIs) {
+  StateFile file = Open();
+  file.Write(Numbered(1));
+  const std::string before = Bytes();
+  const absl::Status status = StateFile::Open(dir_, "dev0").status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_NE(status.message().find(std::to_string(getpid())), std::string::npos)
+      << status;
+  EXPECT_EQ(Bytes(), before);
+}
+
+TEST_F(StateFileTest, WhoComesWhileAnotherGoesGetsAFileOfHisOwn) {
   StateFile predecessor = Open();
-  StateFile successor = Open();
   predecessor.Write(Numbered(1));
+  std::optional<StateFile> successor;
+  std::thread waiting([&] {
+    for (int i = 0; i < 10 && !successor; ++i) {  // 20 seconds
+      absl::StatusOr<StateFile> file = StateFile::Open(dir_, "dev0");
+      if (file.ok()) successor.emplace(std::move(*file));
+    }
+  });
   predecessor.Remove();
-  ASSERT_TRUE(successor.Reopen().ok());
-  EXPECT_FALSE(successor.Read());
-  successor.Write(Numbered(2));
-  ASSERT_TRUE(Open().Read());
-  EXPECT_EQ(Open().Read()->mtu, Numbered(2).mtu);
+  waiting.join();
+  ASSERT_TRUE(successor);
+  EXPECT_FALSE(successor->Read());
+  successor->Write(Numbered(2));
+  ExpectSame(successor->Read().value(), Numbered(2));
+  EXPECT_EQ(Bytes().substr(0, 7), "dusenet");
+}
+
+TEST_F(StateFileTest, AStartThatCameToNothingLeavesNothing) {
+  { const StateFile file = Open(); }
+  EXPECT_TRUE(std::filesystem::is_empty(dir_));
+}
+
+TEST_F(StateFileTest, ItsSpaceIsTakenBeforeTheFirstWrite) {
+  const StateFile file = Open();
+  struct stat info = {};
+  ASSERT_EQ(stat((Path() + ".new").c_str(), &info), 0);
+  EXPECT_EQ(static_cast<size_t>(info.st_size), StateBytes());
+  EXPECT_GE(static_cast<size_t>(info.st_blocks) * 512, StateBytes());
 }
 
 TEST_F(StateFileTest, TwoDevicesHaveAStateEach) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -25,8 +27,23 @@ namespace program {
 namespace {
 
 using nlohmann::json;
+using std::chrono_literals::operator""ms;
 
 constexpr char kDescription[] = "interface org.example.Echo\n";
+
+// A connection that says what it likes.
+base::UniqueFd ConnectTo(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  base::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval timeout = {.tv_sec = 5, .tv_usec = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+                    sizeof(address)),
+            0);
+  return fd;
+}
 
 class VarlinkTest : public testing::Test {
  protected:
@@ -54,19 +71,7 @@ class VarlinkTest : public testing::Test {
     return VarlinkCall(path_, method, parameters);
   }
 
-  // A connection that says what it likes.
-  base::UniqueFd Connect() {
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
-    base::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const timeval timeout = {.tv_sec = 5, .tv_usec = 0};
-    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
-                      sizeof(address)),
-              0);
-    return fd;
-  }
+  base::UniqueFd Connect() { return ConnectTo(path_); }
   static void Say(const base::UniqueFd& fd, const std::string& bytes) {
     EXPECT_EQ(send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
@@ -266,6 +271,49 @@ TEST_F(VarlinkTest, WithoutAServerThatIsSaid) {
             absl::StatusCode::kNotFound);
   absl::StatusOr<VarlinkServer> again = VarlinkServer::Listen(path_, {});
   EXPECT_TRUE(again.ok()) << again.status();
+}
+
+// No descriptor is left for who connects: to be told of it at once, again and
+// again, would be to spin.
+TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
+  const tests::TempDir temp;
+  const std::string path = temp.path() + "/echo.sock";
+  VarlinkInterface interface;
+  interface.name = "org.example.Echo";
+  interface.description = kDescription;
+  absl::StatusOr<VarlinkServer> server =
+      VarlinkServer::Listen(path, std::move(interface));
+  ASSERT_TRUE(server.ok()) << server.status();
+  const base::UniqueFd client = ConnectTo(path);
+  const auto readable = [](int fd, int timeout_ms) {
+    pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
+    return poll(&ready, 1, timeout_ms) == 1;
+  };
+  ASSERT_TRUE(readable(server->fd(), 10'000));
+
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 3;  // those that are open stay so
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  int wakeups = 0;
+  const auto end = std::chrono::steady_clock::now() + 300ms;
+  while (std::chrono::steady_clock::now() < end) {
+    if (!readable(server->fd(), 10)) continue;
+    server->Serve();
+    ++wakeups;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_LE(wakeups, 20);
+
+  constexpr std::string_view kCall =
+      R"({"method":"org.varlink.service.GetInfo"})";
+  ASSERT_EQ(send(client.get(), kCall.data(), kCall.size() + 1, MSG_NOSIGNAL),
+            static_cast<ssize_t>(kCall.size() + 1));
+  for (int i = 0; i < 1000 && !readable(client.get(), 0); ++i) {
+    if (readable(server->fd(), 100)) server->Serve();
+  }
+  EXPECT_TRUE(readable(client.get(), 0)) << "answered";
 }
 
 TEST(VarlinkPathTest, ANameThatIsTooLongIsAnError) {

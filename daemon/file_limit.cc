@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/file_limit.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include "net/config_space.h"
+#include "vduse/kernel_device.h"
+
+namespace program {
+namespace {
+
+// The worker's four, the TAP's queue and its copy, io_uring's, and one in use
+// for a moment.
+constexpr uint64_t kFilesPerPair = 8;
+// Those of the process, its log, its operator socket and that one's
+// connections, for a start.
+constexpr uint64_t kOtherFiles = 48;
+static_assert(kOtherFiles + kFilesPerPair * net::kMaxQueuePairs <=
+              vduse::KernelDevice::kLowestFd);
+
+}  // namespace
+
+// The device's number is above all others'.
+const uint64_t kNeededFiles = vduse::KernelDevice::kLowestFd + 16;
+
+absl::Status RaiseFileLimit(uint64_t needed) {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return absl::ErrnoToStatus(errno, "limit of open files");
+  }
+  if (limit.rlim_cur < limit.rlim_max) {
+    const rlimit raised = {.rlim_cur = limit.rlim_max,
+                           .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  if (limit.rlim_cur >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(fmt::format(
+      "this process may open {} files, and needs {}: raise its hard limit "
+      "(`ulimit -Hn {}`, or systemd's LimitNOFILE=)",
+      limit.rlim_cur, needed, needed));
+}
+
+}  // namespace program

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_DAEMON_TAP_SETTINGS_H_
+#define VDUSE_NET_DAEMON_TAP_SETTINGS_H_
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "base/status_text.h"
+#include "net/worker.h"
+
+namespace program {
+
+// What the TAP is told about its driver: which packets it accepts and how many
+// queues it uses. One request at a time, and the latest wish counts: a driver
+// may change its mind in a loop. What was refused is asked for again, since
+// packets that need it are dropped meanwhile.
+class TapSettings {
+ public:
+  struct Values {
+    unsigned offloads = 0;
+    uint32_t queues = 0;
+    bool operator==(const Values&) const = default;
+  };
+
+  static constexpr net::Time kFirstPause = std::chrono::seconds(1);
+  static constexpr net::Time kLongestPause = std::chrono::seconds(30);
+
+  // A TAP was opened as `is`, or is in use by somebody new: nothing is known.
+  void Start(std::optional<Values> is) {
+    *this = TapSettings();
+    is_ = is;
+  }
+
+  // What to ask for now, if anything; OnAnswer() follows.
+  std::optional<Values> Next(const Values& wanted, net::Time now) {
+    if (asked_ || is_ == wanted) return std::nullopt;
+    if (refused_ == wanted && now < retry_at_) return std::nullopt;
+    asked_ = wanted;
+    return wanted;
+  }
+
+  // Whether the answer is worth a line in the log: others like it were not
+  // there before.
+  bool OnAnswer(const absl::Status& status, net::Time now) {
+    const std::optional<Values> asked = std::exchange(asked_, std::nullopt);
+    const std::string before = std::exchange(why_, base::Text(status));
+    if (status.ok()) {
+      is_ = asked;
+      refused_.reset();
+      pause_ = net::Time::zero();
+    } else {
+      is_.reset();  // part of it may be in force
+      refused_ = asked;
+      pause_ = std::clamp(2 * pause_, kFirstPause, kLongestPause);
+      retry_at_ = now + pause_;
+    }
+    return why_ != before;
+  }
+
+  // When Next() may have something again.
+  std::optional<net::Time> retry_at() const {
+    if (!refused_ || asked_) return std::nullopt;
+    return retry_at_;
+  }
+
+  // Why the TAP is not as it should be; empty if it is.
+  const std::string& why() const { return why_; }
+
+ private:
+  std::optional<Values> is_;
+  std::optional<Values> asked_;
+  std::optional<Values> refused_;
+  net::Time retry_at_{};
+  net::Time pause_{};
+  std::string why_;
+};
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_TAP_SETTINGS_H_
