@@ -1,16 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-# What every target of the project is compiled with.
+# What every target of the project is compiled and linked with.
+#
+# Warnings are errors in the project's own presets alone
+# (CMAKE_COMPILE_WARNING_AS_ERROR): a compiler that nobody has tried yet may
+# warn, and still builds the program.
 
 option(VDUSE_NET_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
 option(VDUSE_NET_TIDY "Run clang-tidy while compiling" OFF)
 set(VDUSE_NET_SANITIZE "" CACHE STRING
     "Value of -fsanitize=, for example address,undefined or thread")
+# For a host without the libraries, or a restart as quick as can be: the dynamic
+# loader has some thirty of them to look through.
+option(VDUSE_NET_STATIC "Link the program statically" OFF)
+if(VDUSE_NET_STATIC AND (VDUSE_NET_SANITIZE OR VDUSE_NET_FUZZ))
+  message(FATAL_ERROR "VDUSE_NET_STATIC does not go with sanitizers or "
+                      "fuzzers: they need the dynamic loader")
+endif()
 
 add_library(vduse_net_options INTERFACE)
 target_compile_options(vduse_net_options INTERFACE
-  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
+  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor
   -fno-exceptions -fno-omit-frame-pointer)
 target_include_directories(vduse_net_options INTERFACE ${PROJECT_SOURCE_DIR})
+
+include(${CMAKE_CURRENT_LIST_DIR}/hardening.cmake)
 
 if(VDUSE_NET_SANITIZE)
   target_compile_options(vduse_net_options INTERFACE

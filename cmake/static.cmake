@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Links the program statically. A device that nobody serves holds up the host,
-# so a restarted process has to answer at once: with the distribution's shared
-# libraries, resolving some thirty of them is most of its start.
-
-option(VDUSE_NET_STATIC "Link the program statically" ON)
-if(VDUSE_NET_SANITIZE OR VDUSE_NET_FUZZ)
-  set(VDUSE_NET_STATIC OFF)  # sanitizers need the dynamic loader
-endif()
+# Where VDUSE_NET_STATIC asks for a static program: the libraries' archives in
+# place of what their packages name.
 
 if(VDUSE_NET_STATIC)
   # The packages have archives beside the shared libraries, which is what
@@ -37,4 +31,8 @@ if(VDUSE_NET_STATIC)
   find_library(URING_ARCHIVE liburing.a REQUIRED)
   set_target_properties(PkgConfig::URING PROPERTIES INTERFACE_LINK_LIBRARIES
                         "${URING_ARCHIVE}")
+  # What it needs of libraries without an archive: simulate/no_live_capture.cc.
+  find_library(PCAP_ARCHIVE libpcap.a REQUIRED)
+  set_target_properties(PkgConfig::PCAP PROPERTIES INTERFACE_LINK_LIBRARIES
+                        "${PCAP_ARCHIVE}")
 endif()

@@ -7,9 +7,10 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: install-deps.sh [--build-only] [--check]
-  --build-only  leave out what only the VM tests need
-  --check       install nothing; exit 1 and name what is missing
+usage: install-deps.sh [--build-only] [--check] [--list-product]
+  --build-only    leave out what only the VM tests need
+  --check         install nothing; exit 1 and name what is missing
+  --list-product  print what building the program takes, without a compiler
 USAGE
 }
 
@@ -18,13 +19,15 @@ die() {
   exit 1
 }
 
-build_packages=(
-  g++ clang-14 cmake ninja-build pkg-config ccache
-  clang-format-14 clang-tidy-14 libclang-rt-14-dev linux-libc-dev
+product_packages=(
+  cmake ninja-build pkg-config linux-libc-dev
   libabsl-dev libfmt-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
-  liburing-dev
-  libgtest-dev libgmock-dev libbenchmark-dev libcli11-dev
-  nlohmann-json3-dev
+  libpcap-dev liburing-dev libcli11-dev nlohmann-json3-dev
+)
+build_packages=(
+  "${product_packages[@]}"
+  g++ clang-14 ccache clang-format-14 clang-tidy-14 libclang-rt-14-dev
+  binutils libgtest-dev libgmock-dev libbenchmark-dev
 )
 # The second line is what an out-of-tree kernel module takes.
 vm_packages=(
@@ -39,6 +42,7 @@ while (($# > 0)); do
   case $1 in
     --build-only) build_only=1 ;;
     --check) check_only=1 ;;
+    --list-product) echo "${product_packages[*]}"; exit 0 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; die "unknown argument '$1'" ;;
   esac

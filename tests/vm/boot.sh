@@ -83,7 +83,7 @@ emulator="qemu-system-x86_64"
 disk=() guest_kernel=() memory=2048
 case $needs in
   '' | vhost) ;;
-  userland)
+  userland | migration)
     userland=$("$here/userland.sh") || die "no disk with QEMU, see above"
     # A KVM guest asks more of the emulated CPUs than Debian 12's QEMU keeps.
     emulator=$userland/qemu-system-x86_64
@@ -94,6 +94,10 @@ case $needs in
     disk=(-drive "file=$userland/disk,if=virtio,format=raw,readonly=on"
       -drive "file=$inner/vmlinux,if=virtio,format=raw,readonly=on")
     memory=3072
+    if [[ $needs == migration ]]; then
+      newer=$("$here/userland.sh" newer) || die "no disk with QEMU, see above"
+      disk+=(-drive "file=$newer/disk,if=virtio,format=raw,readonly=on")
+    fi
     ;;
   peer)
     peer=$("$here/userland.sh" peer) || die "no disk with DPDK, see above"
@@ -124,6 +128,8 @@ if ((icount)); then
   [[ $accel == tcg* ]] || die "--icount does not go with VDUSE_NET_ACCEL=$accel"
   accel=tcg,thread=single clock=(-icount "shift=0,sleep=off")
 fi
+# The emulator keeps what it has translated by address. At random ones, a program
+# that starts again would be translated again: hence norandmaps below.
 # In emulation `rep movsb` goes byte by byte: the kernel shall copy otherwise.
 cpu=max,-erms,-fsrm
 
@@ -138,7 +144,7 @@ exec 4< <(exec "$emulator" -machine q35 -accel "$accel" "${clock[@]}" \
   -device virtserialport,chardev=results,name=results \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd" -append \
   "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr \
-tsc=reliable ipv6.disable_ipv6=1" </dev/null 2>"$work/qemu")
+tsc=reliable ipv6.disable_ipv6=1 norandmaps" </dev/null 2>"$work/qemu")
 qemu=$!
 
 checks=0 failures=0 finished=0 timed_out=0 broken=0

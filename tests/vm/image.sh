@@ -87,7 +87,7 @@ add() {
 }
 
 PATH=$PATH:/usr/sbin:/sbin
-# add_tools NAME...: of this machine. add_own NAME...: of the build.
+# add_tools NAME...: programs of this machine. add_own NAME...: of the build.
 add_tools() {
   local tool path
   for tool in "$@"; do
@@ -100,12 +100,13 @@ add_own() {
   local tool
   for tool in "$@"; do
     [[ -x $build/tests/tools/$tool ]] ||
-      die "no $build/tests/tools/$tool: build first (cmake --build $build)"
+      die "no $build/tests/tools/$tool: build first (cmake --build $build" \
+        "--target vduse-net vm_tools)"
     add "$build/tests/tools/$tool"
   done
 }
 
-if [[ " ${env[*]} " == *" NEEDS=userland "* ]]; then
+if [[ " ${env[*]} " =~ \ NEEDS=(userland|migration)\  ]]; then
   begin guest
   add_tools busybox bash timeout ip ethtool iperf3 ping
   add_own udp_flow
@@ -118,8 +119,10 @@ fi
 
 begin vm
 add_tools busybox bash timeout ip vdpa ethtool iperf3 ping tcpdump
-add_own udp_flow frame_check frame_probe coalesce_storm vhost_vdpa_test \
-  tap_copy
+[[ -f $build/tests/tools/list ]] ||
+  die "no $build/tests/tools/list: configure with -DBUILD_TESTING=ON first"
+mapfile -t own <"$build/tests/tools/list"
+add_own "${own[@]}"
 if [[ -f $stages/guest.initrd ]]; then
   cp "$stages/guest.initrd" "$stage/tmp/"
   cp "$here/guest/qemu.sh" "$stage/"

@@ -22,6 +22,7 @@ root=$(cd "$here/../.." && pwd)
 modules=(
   irqbypass failover net_failover virtio_net virtio_blk vhost_iotlb vhost
   vhost_vdpa vdpa vduse virtio_vdpa tun veth kvm kvm-amd llc stp garp mrp 8021q
+  bridge tls bonding
 )
 
 die() {

@@ -55,6 +55,13 @@ scenario() {
   esac
 }
 
+# One cell's VM. What else the host does disturbs it: it may have a second try.
+cell() {
+  "$here/boot.sh" --build "$build" --kernel "$series" --module "$module" \
+    --timeout 400 --scenario "$here/scenarios/$name.sh" --log "$log" \
+    "${size[@]}"
+}
+
 declare -A cells
 failed=0
 for row in "${rows[@]}"; do
@@ -64,9 +71,7 @@ for row in "${rows[@]}"; do
     log=$build/vm-logs/matrix.$row.$column.log
     echo "=== $row, $column: $name.sh"
     start=$SECONDS
-    if "$here/boot.sh" --build "$build" --kernel "$series" --module "$module" \
-      --timeout 400 --scenario "$here/scenarios/$name.sh" --log "$log" \
-      "${size[@]}"; then
+    if cell || { echo "=== $row, $column: once more"; cell; }; then
       cells[$row,$column]="yes, $(grep -c 'CHECK ok' "$log") checks"
     else
       cells[$row,$column]="NO, $(grep -c 'CHECK FAIL' "$log") failed"

@@ -6,17 +6,19 @@
 #   disk                    an image that the VM mounts at /userland
 #     bin, lib, exec, firmware  the programs, and what they need to start
 #   tree                    the same as files
-# There are two of them. Consumers of the device:
+# There are three of them. Consumers of the device:
 #     bin/qemu-system-x86_64  QEMU 10, which knows vhost-vdpa-device-pci
 #     bin/dpdk-testpmd        DPDK 22.11, with its virtio-user driver loaded
 #   qemu-system-x86_64      the same QEMU, to be started on this machine
-# and a device to compare with:
+# a device to compare with:
 #     bin/dpdk-testpmd        DPDK 24.11, with its VDUSE and TAP drivers loaded
+# and a newer consumer, which the VM mounts at /newer:
+#     bin/qemu-system-x86_64  QEMU 11, which migrates -netdev vhost-vdpa
 # Nothing is installed. An image that is complete is used as it is; remove it
 # to have the newest packages.
 set -euo pipefail
 
-usage() { echo "usage: userland.sh [consumers|peer]"; }
+usage() { echo "usage: userland.sh [consumers|peer|newer]"; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/vm/debs.sh
@@ -29,24 +31,31 @@ die() {
 note() { printf 'userland.sh: %s\n' "$*" >&2; }
 
 set_name=${1:-consumers}
-programs=(/usr/bin/dpdk-testpmd) firmware=()
+programs=() drivers=() firmware=() top=/userland
+testpmd=/usr/bin/dpdk-testpmd
+qemu=/usr/bin/qemu-system-x86_64
+# PC machines without a display, a guest kernel loaded directly.
+qemu_firmware=(
+  seabios/bios-256k.bin qemu/kvmvapic.bin qemu/linuxboot_dma.bin
+  qemu/pvh.bin qemu/qboot.rom
+)
 case $set_name in
   consumers)
-    folder=userland
-    programs+=(/usr/bin/qemu-system-x86_64)
-    # PC machines without a display, a guest kernel loaded directly.
-    firmware=(
-      seabios/bios-256k.bin qemu/kvmvapic.bin qemu/linuxboot_dma.bin
-      qemu/pvh.bin qemu/qboot.rom
-    )
+    programs=("$testpmd" "$qemu")
+    firmware=("${qemu_firmware[@]}")
     # What testpmd loads for a virtio-user port.
     drivers=(librte_bus_vdev librte_mempool_ring librte_net_virtio)
     ;;
   peer)
-    folder=peer
+    programs=("$testpmd")
     drivers=(
       librte_bus_vdev librte_mempool_ring librte_net_vhost librte_net_tap
     )
+    ;;
+  newer)
+    top=/newer
+    programs=("$qemu")
+    firmware=("${qemu_firmware[@]}")
     ;;
   -h | --help) usage; exit 0 ;;
   *) usage >&2; die "unknown argument '$set_name'" ;;
@@ -59,7 +68,7 @@ for tool in apt-get apt-cache dpkg-deb flock mke2fs objcopy; do
 done
 
 base=$(debs_cache) || exit 1
-cache=$base/$folder
+cache=$base/$set_name
 stamp=$(cat "${BASH_SOURCE[0]}" "$here/debs.sh" | cksum)
 complete() {
   [[ -f $cache/stamp && $(<"$cache/stamp") == "$stamp" ]]
@@ -97,12 +106,14 @@ fetch() {
   rm -rf "$work/debs-$name"
 }
 # The newer suite comes last: where both bring a library, it stays.
-if [[ $set_name == consumers ]]; then
-  fetch dpdk dpdk-dev bookworm
-  fetch qemu qemu-system-x86 bookworm bookworm-backports
-else
-  fetch dpdk dpdk-dev trixie
-fi
+case $set_name in
+  consumers)
+    fetch dpdk dpdk-dev bookworm
+    fetch qemu qemu-system-x86 bookworm bookworm-backports
+    ;;
+  peer) fetch dpdk dpdk-dev trixie ;;
+  newer) fetch qemu qemu-system-x86 trixie trixie-backports ;;
+esac
 
 # --- What is kept of them ---------------------------------------------------
 
@@ -147,7 +158,7 @@ done
 load=()
 for file in "${plugins[@]}"; do
   keep "$file" "lib/${file##*/}"
-  load+=(-d "/userland/lib/${file##*/}")
+  load+=(-d "$top/lib/${file##*/}")
 done
 for file in "${firmware[@]}"; do
   cp -L "$work/x/usr/share/$file" "$work/out/tree/firmware/" ||
@@ -159,14 +170,16 @@ wrapper() {
   local file=$work/out/tree/bin/$1
   cat >"$file" <<WRAPPER
 #!/bin/bash
-exec /userland/lib/${loader##*/} --library-path /userland/lib \\
-  /userland/exec/$1 ${*:2} "\$@"
+exec $top/lib/${loader##*/} --library-path $top/lib \\
+  $top/exec/$1 ${*:2} "\$@"
 WRAPPER
   chmod 755 "$file"
 }
-wrapper dpdk-testpmd "${load[@]}"
-if [[ $set_name == consumers ]]; then
-  wrapper qemu-system-x86_64 -L /userland/firmware
+if [[ " ${programs[*]} " == *" $testpmd "* ]]; then
+  wrapper dpdk-testpmd "${load[@]}"
+fi
+if [[ " ${programs[*]} " == *" $qemu "* ]]; then
+  wrapper qemu-system-x86_64 -L "$top/firmware"
   cat >"$work/out/qemu-system-x86_64" <<WRAPPER
 #!/bin/bash
 tree=\$(dirname "\${BASH_SOURCE[0]}")/tree

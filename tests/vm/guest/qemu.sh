@@ -7,6 +7,10 @@
 
 GUEST_PID=
 CONSOLE_PID=
+GUEST_QEMU=qemu-system-x86_64
+GUEST_NIC=      # more properties of virtio-net-pci: ",mac=..."
+GUEST_PAGES=    # more properties of the guest's memory: ",hugetlb=on,..."
+GUEST_DIR=/tmp  # what belongs to one QEMU: its pipes, console and messages
 GUEST_BOOT_MS=0
 VHOST=/dev/vhost-vdpa-0
 CONSUMER=eth0
@@ -36,7 +40,7 @@ guest_shell() {
   done
   echo "the guest does not answer: $2"
   monitor 'info status' >&3
-  tail -n 30 /tmp/qemu.log >&3
+  tail -n 30 "$GUEST_DIR/qemu.log" >&3
   return 124
 }
 
@@ -44,7 +48,7 @@ guest_ready() {
   local line out
   for out in 21 23; do
     while :; do
-      IFS= read -r -t 30 -u $out line || return 1
+      IFS= read -r -t 90 -u $out line || return 1
       [[ $line != *@ready ]] || break
     done
   done
@@ -60,9 +64,17 @@ start_for_guest() {
   wait_for 5 test -c "$VHOST" || die vhost "no $VHOST after 5 s"
 }
 
+# use_guest DIR: the commands below are for the QEMU of that folder.
+use_guest() {
+  GUEST_DIR=$1
+  exec 20<>"$GUEST_DIR/cmd0.in" 21<>"$GUEST_DIR/cmd0.out" \
+    22<>"$GUEST_DIR/cmd1.in" 23<>"$GUEST_DIR/cmd1.out" \
+    24<>"$GUEST_DIR/monitor.in" 25<>"$GUEST_DIR/monitor.out"
+}
+
 # launch_guest generic|netdev [QEMU ARGS...]
 launch_guest() {
-  local form=$1 port path device=()
+  local form=$1 name device=()
   # Kicks by MMIO that meet an interrupt stop the guest with "KVM internal
   # error" on newer kernels: the emulated CPU says that the interrupt was being
   # delivered. x2apic makes fewer such accesses, too.
@@ -74,41 +86,37 @@ launch_guest() {
       ;;
     netdev)
       device=(-netdev "type=vhost-vdpa,vhostdev=$VHOST,id=n0"
-        -device "virtio-net-pci,netdev=n0,romfile=,$kicks")
+        -device "virtio-net-pci,netdev=n0,romfile=,$kicks$GUEST_NIC")
       ;;
     *) die guest "no form '$form'" ;;
   esac
-  for port in 0 1; do
-    for path in in out; do
-      rm -f "/tmp/cmd$port.$path"
-      mkfifo "/tmp/cmd$port.$path"
-    done
+  mkdir -p "$GUEST_DIR"
+  for name in cmd0 cmd1 monitor; do
+    rm -f "$GUEST_DIR/$name.in" "$GUEST_DIR/$name.out"
+    mkfifo "$GUEST_DIR/$name.in" "$GUEST_DIR/$name.out"
   done
-  rm -f /tmp/monitor.in /tmp/monitor.out
-  mkfifo /tmp/monitor.in /tmp/monitor.out
-  exec 20<>/tmp/cmd0.in 21<>/tmp/cmd0.out 22<>/tmp/cmd1.in 23<>/tmp/cmd1.out \
-    24<>/tmp/monitor.in 25<>/tmp/monitor.out
+  use_guest "$GUEST_DIR"
   # The guest's console, and what QEMU says, are shown as they grow.
-  : >/tmp/guest.console
-  : >/tmp/qemu.log
-  tail -q -f /tmp/guest.console /tmp/qemu.log 2>/dev/null |
+  : >"$GUEST_DIR/guest.console"
+  : >"$GUEST_DIR/qemu.log"
+  tail -q -f "$GUEST_DIR/guest.console" "$GUEST_DIR/qemu.log" 2>/dev/null |
     sed 's/^/guest| /' >&3 &
   CONSOLE_PID=$!
   # On one CPU: code that the guest's kernel patches on one and runs on another
   # is more than the emulation of this VM's CPUs can take.
-  taskset 2 qemu-system-x86_64 -machine q35,memory-backend=m -accel kvm \
+  taskset 2 "$GUEST_QEMU" -machine q35,memory-backend=m -accel kvm \
     -cpu qemu64,+x2apic,+tsc-deadline -smp 1 -m 256 \
-    -object "memory-backend-memfd,id=m,size=256M,share=${GUEST_SHARE:-on}" \
-    -nodefaults -display none -serial file:/tmp/guest.console \
-    -chardev pipe,id=monitor,path=/tmp/monitor -mon chardev=monitor \
+    -object "memory-backend-memfd,id=m,size=256M,share=${GUEST_SHARE:-on}$GUEST_PAGES" \
+    -nodefaults -display none -serial "file:$GUEST_DIR/guest.console" \
+    -chardev "pipe,id=monitor,path=$GUEST_DIR/monitor" -mon chardev=monitor \
     -device virtio-serial-pci \
-    -chardev pipe,id=cmd0,path=/tmp/cmd0 \
+    -chardev "pipe,id=cmd0,path=$GUEST_DIR/cmd0" \
     -device virtserialport,chardev=cmd0,name=cmd0 \
-    -chardev pipe,id=cmd1,path=/tmp/cmd1 \
+    -chardev "pipe,id=cmd1,path=$GUEST_DIR/cmd1" \
     -device virtserialport,chardev=cmd1,name=cmd1 \
     -kernel /tmp/vmlinux -initrd /tmp/guest.initrd -append \
     "console=ttyS0 quiet nokaslr tsc=reliable panic=-1 ipv6.disable=1" \
-    "${device[@]}" "$@" >/tmp/qemu.log 2>&1 3>&- 7>&- </dev/null &
+    "${device[@]}" "$@" >"$GUEST_DIR/qemu.log" 2>&1 3>&- 7>&- </dev/null &
   GUEST_PID=$!
 }
 
@@ -118,8 +126,8 @@ start_guest() {
   now; start=$NOW
   launch_guest "$@"
   guest_ready ||
-    die guest "no shell after 30 s: $(tail -n 3 /tmp/qemu.log \
-      /tmp/guest.console 2>&1)"
+    die guest "no shell after 90 s: $(tail -n 3 "$GUEST_DIR/qemu.log" \
+      "$GUEST_DIR/guest.console" 2>&1)"
   now
   GUEST_BOOT_MS=$(((NOW - start) / 1000))
 }
@@ -130,11 +138,31 @@ guest_link_up() {
     c ip link set "$CONSUMER" up
 }
 
+# guest_rebinds COUNT: the guest's driver leaves and returns, which resets the
+# device; each time there is a ping within 3 s. One command for the guest, to
+# be quick.
+guest_rebinds() {
+  local round start worst=0
+  local rebind="cd /sys/bus/virtio/drivers/virtio_net && for device in \
+    virtio*; do echo \$device >unbind && echo \$device >bind || exit 1; \
+    done && ip address replace $CONSUMER_IP/24 dev $CONSUMER && \
+    ip link set $CONSUMER up"
+  for ((round = 1; round <= $1; round++)); do
+    now; start=$NOW
+    guest_shell 1 "$rebind" || { echo "round $round failed"; return 1; }
+    wait_for 3 ping_once ||
+      { echo "round $round: no ping within 3 s"; return 1; }
+    now; ((NOW - start > worst)) && worst=$((NOW - start))
+    ((round % 25)) || progress "$round of $1 rebinds"
+  done
+  echo "rebinds=$1 worst_ms_until_ping=$(ms "$worst")"
+}
+
 # The guest's kernel had nothing to complain about.
 guest_sound() {
   if grep -E -m 1 'BUG: |WARNING: |Oops|Kernel panic|NETDEV WATCHDOG' \
-    /tmp/guest.console; then
-    cat /tmp/guest.console >&3
+    "$GUEST_DIR/guest.console"; then
+    cat "$GUEST_DIR/guest.console" >&3
     return 1
   fi
 }

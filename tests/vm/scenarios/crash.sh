@@ -168,6 +168,11 @@ admin_killed() {
       { echo "round $round: no new one after 3 s"; return 1; }
     gone "$DEVICE_PID" && { echo "round $round: the program ended"; return 1; }
     wait_for 2 ping_once || { echo "round $round: no traffic"; return 1; }
+    # A child has none of the driver's memory, or that could never be freed.
+    grep -q 'vduse-domain' "/proc/$DEVICE_PID/maps" ||
+      { echo "round $round: the driver's memory is not mapped"; return 1; }
+    ! grep -m 1 'vduse-domain' "/proc/$child/maps" ||
+      { echo "round $round: the child has the driver's memory"; return 1; }
   done
   kill -TERM "$storm"
   wait_for 5 gone "$storm" || { echo "ethtool -C hangs"; return 1; }

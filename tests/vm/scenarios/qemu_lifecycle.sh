@@ -48,24 +48,7 @@ check first-guest guest_up
 
 # --- The driver leaves and returns ------------------------------------------
 
-# Runs in the guest: all of it at once, to be quick.
-rebind="cd /sys/bus/virtio/drivers/virtio_net && for device in virtio*; do \
-  echo \$device >unbind && echo \$device >bind || exit 1; done && \
-  ip address replace $CONSUMER_IP/24 dev $CONSUMER && \
-  ip link set $CONSUMER up"
-rebinds() {
-  local round start worst=0
-  for ((round = 1; round <= REBINDS; round++)); do
-    now; start=$NOW
-    guest_shell 1 "$rebind" || { echo "round $round failed"; return 1; }
-    wait_for 3 ping_once ||
-      { echo "round $round: no ping within 3 s"; return 1; }
-    now; ((NOW - start > worst)) && worst=$((NOW - start))
-    ((round % 25)) || progress "$round of $REBINDS rebinds"
-  done
-  echo "rebinds=$REBINDS worst_ms_until_ping=$(ms "$worst")"
-}
-check rebinds rebinds
+check rebinds guest_rebinds "$REBINDS"
 
 # --- The guest reboots ------------------------------------------------------
 

@@ -1,0 +1,65 @@
+# shellcheck shell=bash disable=SC1091,SC2015,SC2034,SC2153
+# SPDX-License-Identifier: Apache-2.0
+# Needs: userland
+#
+# QEMU stands between its guest and the control queue, as it does where it knows
+# every command there may be, and says a MAC address to the device: its own,
+# unless it was given the device's. The guest has the device's.
+. /qemu.sh
+
+# What QEMU has no word for, so that it does so.
+UNKNOWN=GUEST_ANNOUNCE,DEVICE_STATS,VQ_NOTF_COAL,NOTF_COAL,GUEST_USO4
+UNKNOWN+=,GUEST_USO6,HOST_USO
+QEMUS=52:54:00:12:34:56
+
+between() {
+  logged 'control queue in address space 1' &&
+    log_since_start | grep -m 1 'control queue in address space'
+}
+named() {
+  log_since_start |
+    grep -m 1 "says MAC address $1.* made with $CONSUMER_MAC: the driver gets"
+}
+reached() {
+  guest_link_up || return 1
+  wait_for 10 ping_once || { echo "no ping"; return 1; }
+  c cat "/sys/class/net/$CONSUMER/address"
+  ping -n -q -c 20 -i 0.05 -W 2 "$CONSUMER_IP" 2>&1 |
+    grep -m 1 ' 0% packet loss'
+}
+unnamed() { ! named '.*'; }
+
+start_for_guest --without "$UNKNOWN"
+start_guest netdev
+check own-address reached
+check between between
+check named named "$QEMUS"
+stop_guest
+# The next one, with the device's.
+LOG_BASE=$(stat -c %s "$DEVICE_LOG")
+GUEST_NIC=,mac=$CONSUMER_MAC
+start_guest netdev
+check same-address reached
+check not-named unnamed
+# The guest changes it; QEMU passes that on.
+OTHER_MAC=02:00:5e:10:00:99
+other() {
+  c ip link set "$CONSUMER" address "$OTHER_MAC" && reached | tail -n 2
+}
+check changed-address other
+stop_guest
+# And one with another again.
+other=02:00:5e:10:00:77
+GUEST_NIC=,mac=$other
+start_guest netdev
+check another-address reached
+check another-named named "$other"
+stop_guest
+check stop stopped
+
+GUEST_NIC=
+start_for_guest --without "MAC,$UNKNOWN"
+start_guest netdev
+check no-address reached
+stop_guest
+check stop-no-address stopped

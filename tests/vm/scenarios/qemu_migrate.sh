@@ -1,0 +1,174 @@
+# shellcheck shell=bash disable=SC1091,SC2015,SC2016,SC2034,SC2153
+# SPDX-License-Identifier: Apache-2.0
+# Needs: migration
+#
+# A guest moves between two QEMUs on this host and back, under traffic: two
+# devices with the same MAC address, whose TAPs are in one bridge. QEMU shadows
+# the device's queues while it migrates, for which the device may not offer more
+# than the profile has.
+. /qemu.sh
+
+ROUNDS=${ROUNDS:-1}           # each to and fro
+QEMU_SERIES=${QEMU_SERIES:-11}
+INTERVAL_US=${INTERVAL_US:-1000}
+LIMIT_MS=${LIMIT_MS:-1000}    # of downtime, as QEMU counts it
+PROFILE=(--profile qemu-migrate)
+case $QEMU_SERIES in
+  11) GUEST_QEMU=/newer/bin/qemu-system-x86_64 ;;
+  10) PROFILE+=(--without INDIRECT_DESC) ;;
+  *) die qemu "no QEMU '$QEMU_SERIES'" ;;
+esac
+GUEST_NIC=,mac=$CONSUMER_MAC
+DEVICE_PIDS=() GUEST_PIDS=(0 0)
+
+# --- Two of everything ------------------------------------------------------
+
+# device INDEX: from here on the device's functions are for that one.
+device() {
+  NAME=vn$1 TAP=tap$1 DEVICE_LOG=/tmp/vn$1.log VHOST=/dev/vhost-vdpa-$1
+  DEVICE_PID=${DEVICE_PIDS[$1]:-}
+}
+for module in llc stp bridge; do
+  insmod "/lib/modules/$module.ko" || die bridge "no $module"
+done
+ip link add br0 type bridge && ip address add "$TAP_IP/24" dev br0 &&
+  ip link set br0 up || die bridge "no bridge"
+for index in 0 1; do
+  device "$index"
+  launch_device "${PROFILE[@]}"
+  DEVICE_PIDS[index]=$DEVICE_PID
+  attach_device
+  ip link set "$TAP" master br0 up || die tap "cannot set up $TAP"
+  wait_for 5 test -c "$VHOST" || die vhost "no $VHOST after 5 s"
+done
+
+# migration: what QEMU says of it.
+migration() { monitor 'info migrate' | tr -d '\r'; }
+migration_over() {
+  migration >/tmp/migration
+  grep -qiE 'completed|failed|cancelled' /tmp/migration
+}
+
+# migrate_to INDEX: from where the guest is, to a new QEMU on that device.
+# Sets DOWNTIME_MS.
+migrate_to() {
+  local to=$1 from=$((1 - $1)) socket=/tmp/migration.socket
+  rm -f "$socket"
+  device "$to"
+  GUEST_DIR=/tmp/qemu$to
+  launch_guest netdev -incoming "unix:$socket"
+  GUEST_PIDS[to]=$GUEST_PID
+  wait_for 10 test -S "$socket" ||
+    { echo "no target: $(<"$GUEST_DIR/qemu.log")"; return 1; }
+  use_guest "/tmp/qemu$from"
+  monitor "migrate -d unix:$socket" >/tmp/migrate.said
+  grep -i error /tmp/migrate.said && return 1
+  wait_for 60 migration_over || { echo "not over in 60 s"; return 1; }
+  cat /tmp/migration
+  grep -qi completed /tmp/migration || return 1
+  DOWNTIME_MS=$(grep -oiE 'down(time)?[:=] *[0-9]+' /tmp/migration |
+    grep -oE '[0-9]+$' | head -n 1)
+  kill -TERM "${GUEST_PIDS[from]}"
+  wait_for 10 gone "${GUEST_PIDS[from]}" ||
+    { echo "the source does not end"; return 1; }
+  GUEST_PID=${GUEST_PIDS[to]}
+  gone "$GUEST_PID" && { echo "the target ended"; return 1; }
+  use_guest "/tmp/qemu$to"
+  wait_for 10 ping_once || { echo "no ping"; return 1; }
+}
+
+# --- Traffic ----------------------------------------------------------------
+
+start_traffic() {
+  udp_flow recv --port 9001 --idle-ms 8000 >/tmp/up.received 2>&1 &
+  UP_PID=$!
+  guest_shell 1 "udp_flow recv --port 9002 --idle-ms 8000 \
+    >/tmp/down.received 2>&1 &"
+  wait_for 5 file_has listening /tmp/up.received ||
+    die flow "$(</tmp/up.received)"
+  guest_shell 1 "udp_flow send --to $TAP_IP --port 9001 --count 0 \
+    --interval-usecs $INTERVAL_US >/tmp/up.sent 2>&1 & echo \$! >/tmp/up.pid"
+  udp_flow send --to "$CONSUMER_IP" --port 9002 --count 0 \
+    --interval-usecs "$INTERVAL_US" >/tmp/down.sent 2>&1 &
+  DOWN_PID=$!
+  iperf3 -c "$CONSUMER_IP" -t 3600 -b 10M -f m >/tmp/tcp 2>&1 &
+  TCP_PID=$!
+  ping -n -i 0.05 "$CONSUMER_IP" >/tmp/pings 2>&1 &
+  PING_PID=$!
+}
+stop_traffic() {
+  kill -INT "$TCP_PID" "$PING_PID"
+  kill -TERM "$DOWN_PID"
+  guest_shell 1 'kill -TERM $(cat /tmp/up.pid)'
+  wait_for 15 gone "$UP_PID"
+  guest_shell 1 \
+    'until grep -q received= /tmp/down.received; do usleep 100000; done'
+  wait "$DOWN_PID" "$PING_PID" "$TCP_PID"
+}
+
+device 0
+GUEST_DIR=/tmp/qemu0
+start_guest netdev
+GUEST_PIDS[0]=$GUEST_PID
+iperf_server
+guest_link_up
+check ping wait_for 10 ping_once
+start_traffic
+nap 1
+
+moves=0 worst_ms=0
+move_all() {
+  local round to
+  for ((round = 1; round <= ROUNDS; round++)); do
+    for to in 1 0; do
+      migrate_to "$to" || { echo "move $((moves + 1)) failed"; return 1; }
+      moves=$((moves + 1))
+      ((DOWNTIME_MS <= worst_ms)) || worst_ms=$DOWNTIME_MS
+      progress "move $moves of $((2 * ROUNDS)): downtime $DOWNTIME_MS ms"
+    done
+  done
+  echo "moves=$moves worst_downtime_ms=$worst_ms"
+  ((worst_ms <= LIMIT_MS))
+}
+check migrated move_all || die migrated "the guest is lost"
+nap 1
+stop_traffic
+
+# What the guest sends waits in its rings while it is down.
+udp_up() {
+  tail -n 1 /tmp/up.received
+  (($(field received "$(</tmp/up.received)") > 0 &&
+    $(field lost "$(</tmp/up.received)") == 0))
+}
+check udp-from-guest udp_up
+# What is sent to the guest meanwhile, goes to where it no longer is.
+udp_down() {
+  local text bound
+  text=$(guest_shell 1 'tail -n 1 /tmp/down.received') || return 1
+  bound=$((moves * 2 * LIMIT_MS * 1000 / INTERVAL_US))
+  echo "$text bound=$bound"
+  (($(field received "$text") > 0 && $(field lost "$text") <= bound))
+}
+check udp-to-guest udp_down
+tcp_goes_on() {
+  local last
+  last=$(grep -E 'Mbits/sec.*sender|Mbits/sec' /tmp/tcp | tail -n 1)
+  echo "$last"
+  ! grep -qi error <(grep -vi interrupt /tmp/tcp) && [[ -n $last ]]
+}
+check tcp tcp_goes_on
+pings_answered() {
+  local line
+  line=$(grep 'packets transmitted' /tmp/pings)
+  echo "$line"
+  [[ -n $line && $line != *" 0 received"* ]]
+}
+check pings pings_answered
+guest_sound >/tmp/sound || fail guest-kernel "$(</tmp/sound)"
+check iperf-tcp-rx some_tcp
+check iperf-tcp-tx some_tcp -R
+stop_guest
+for index in 0 1; do
+  device "$index"
+  check "stop-$NAME" stopped
+done
