@@ -7,7 +7,8 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "daemon/state_file.h"
+#include "daemon/options.h"
+#include "daemon/state_layout.h"
 
 namespace program {
 
@@ -25,6 +26,11 @@ struct ExistingDevice {
 // programs are in the same directory, a block device's for one.
 //   FailedPrecondition: it is not, or not known to be; says why.
 absl::Status JudgeExisting(const ExistingDevice& device);
+
+// Whether a device that was made as `saved` says can be served with these
+// options. A driver has seen what it was made with, and the TAP has an owner.
+//   InvalidArgument: with the option that does not fit.
+absl::Status FitsDevice(const RunOptions& options, const SavedState& saved);
 
 }  // namespace program
 

@@ -30,7 +30,7 @@ enum class TapLost {
 
 // The command line of `vduse-net run`.
 struct RunOptions {
-  std::string name;
+  std::string name;  // that CheckDeviceName() takes
   std::string tap;
   TapLost tap_lost = TapLost::kReopen;
   std::optional<net::MacAddress> mac;  // random if absent

@@ -224,30 +224,25 @@ absl::Status RtnlSocket::Ask(
 }
 
 absl::StatusOr<Link> RtnlSocket::Find(const std::string& name, NamespaceId in) {
-  const Message message = NewMessage(RTM_GETLINK);
-  ifinfomsg info = {};
-  // One attribute for names of the old length, another for longer ones.
-  const int attribute = name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME;
-  if (!message ||
-      nlmsg_append(message.get(), &info, sizeof(info), NLMSG_ALIGNTO) != 0 ||
-      nla_put_string(message.get(), attribute, name.c_str()) != 0 ||
-      (in && nla_put_s32(message.get(), IFLA_TARGET_NETNSID, *in) != 0)) {
-    return OutOfMemory();
-  }
-  std::optional<Link> link;
-  absl::Status asked = Ask(nlmsg_hdr(message.get()),
-                           [&](const nlmsghdr& m) { link = ParseLink(m); });
-  if (asked.ok() && !link) asked = absl::NotFoundError("no such interface");
-  if (!asked.ok()) return asked;
-  return *link;
+  return Find({}, name, in);
 }
 
 absl::StatusOr<Link> RtnlSocket::Find(int index, NamespaceId in) {
-  const Message message = NewMessage(RTM_GETLINK);
   ifinfomsg info = {};
   info.ifi_index = index;
+  return Find(info, {}, in);
+}
+
+absl::StatusOr<Link> RtnlSocket::Find(const ifinfomsg& info,
+                                      const std::string& name, NamespaceId in) {
+  const Message message = NewMessage(RTM_GETLINK);
+  // One attribute for names of the old length, another for longer ones.
+  const int attribute = name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME;
   if (!message ||
-      nlmsg_append(message.get(), &info, sizeof(info), NLMSG_ALIGNTO) != 0 ||
+      nlmsg_append(message.get(), const_cast<ifinfomsg*>(&info), sizeof(info),
+                   NLMSG_ALIGNTO) != 0 ||
+      (!name.empty() &&
+       nla_put_string(message.get(), attribute, name.c_str()) != 0) ||
       (in && nla_put_s32(message.get(), IFLA_TARGET_NETNSID, *in) != 0)) {
     return OutOfMemory();
   }

@@ -6,6 +6,7 @@
 #define VDUSE_NET_DAEMON_RTNL_H_
 
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 #include <cstdint>
 #include <functional>
@@ -66,6 +67,9 @@ class RtnlSocket {
 
  private:
   explicit RtnlSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}
+  // By `info`, or by `name` if that is not empty.
+  absl::StatusOr<Link> Find(const ifinfomsg& info, const std::string& name,
+                            NamespaceId in);
   absl::Status Ask(nlmsghdr* request,
                    const std::function<void(const nlmsghdr&)>& on_answer);
 

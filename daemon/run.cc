@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
-#include "daemon/device_name.h"
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
 #include "daemon/privileges.h"
@@ -33,9 +32,6 @@ void IgnoreSignals() {
 }  // namespace
 
 ExitCode Run(const RunOptions& options) {
-  if (const absl::Status name = CheckDeviceName(options.name); !name.ok()) {
-    return Fail(kExitUsage, name);
-  }
   IgnoreSignals();
   if (const absl::Status privileges = CheckPrivileges(); !privileges.ok()) {
     return Fail(kExitFailure, privileges);

@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/adoption.h"
-#include "daemon/adoption_check.h"
 #include "daemon/device_setup.h"
 #include "daemon/runner.h"
 #include "net/features.h"
