@@ -52,7 +52,8 @@ type Decisions (
 
 # All counts are since the start of the process. requested is what the source
 # has asked for; effective what that comes to, while the queue runs. waited_nsecs
-# is of all packets together, until they were notified of.
+# is of all packets together, until they were notified of. read_nsecs is when the
+# counts were read, by CLOCK_MONOTONIC.
 type Queue (
   index: int,
   direction: (rx, tx),
@@ -67,6 +68,7 @@ type Queue (
   notifications: int,
   cancelled: int,
   waited_nsecs: int,
+  read_nsecs: int,
   causes: [string]int,
   decisions: Decisions,
   packets_per_notification: Histogram,
@@ -159,6 +161,7 @@ json ToJson(const net::CoalescingReport& report) {
       {"notifications", c.notifications},
       {"cancelled", c.cancelled},
       {"waited_nsecs", c.waited_ns},
+      {"read_nsecs", report.read_at.count()},
       {"causes", std::move(causes)},
       {"decisions",
        {{"alone", c.decisions.alone},

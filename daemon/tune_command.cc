@@ -116,7 +116,7 @@ class Subject {
 
  private:
   struct Reading {
-    std::chrono::steady_clock::time_point at;
+    uint64_t at_ns = 0;  // of the device's clock
     uint64_t packets = 0;
     uint64_t notifications = 0;
     uint64_t waited_ns = 0;
@@ -147,12 +147,12 @@ class Subject {
     if (!status.ok()) return status;
     const absl::StatusOr<Reading> end = Read();
     if (!end.ok()) return end.status();
-    if (end->packets < begin->packets) {
+    if (end->packets < begin->packets || end->at_ns <= begin->at_ns) {
       return absl::FailedPreconditionError(
           options_.device + ": its process was started again meanwhile");
     }
     return tune::Window{
-        .seconds = std::chrono::duration<double>(end->at - begin->at).count(),
+        .seconds = static_cast<double>(end->at_ns - begin->at_ns) / 1e9,
         .packets = end->packets - begin->packets,
         .notifications = end->notifications - begin->notifications,
         .waited_ns = end->waited_ns - begin->waited_ns};
@@ -174,7 +174,6 @@ class Subject {
     const absl::StatusOr<json> answer = Ask();
     if (!answer.ok()) return answer.status();
     Reading reading;
-    reading.at = std::chrono::steady_clock::now();
     bool runs = false;
     for (const json& queue : ArrayIn(*answer, "queues")) {
       if (TextIn(queue, "direction") != NameOf(direction_)) continue;
@@ -186,6 +185,7 @@ class Subject {
             options_.device, NameOf(direction_), NumberIn(queue, "index")));
       }
       runs = runs || queue.contains("effective");
+      reading.at_ns = NumberIn(queue, "read_nsecs");
       reading.packets += NumberIn(queue, "packets");
       reading.notifications += NumberIn(queue, "notifications");
       reading.waited_ns += NumberIn(queue, "waited_nsecs");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "coalesce/adaptive.h"
 #include "coalesce/param_table.h"
 #include "net/notified_queue.h"
 
@@ -22,6 +23,7 @@ struct CoalescingReport {
   std::optional<coalesce::Params> effective;
   bool waiting = false;  // with a goal: under load; else let through
   NotifiedQueue::Counters counters;
+  coalesce::Time read_at{};  // when the counters were: CLOCK_MONOTONIC
   // The worker goes on writing them.
   const NotificationHistograms* histograms = nullptr;
 };

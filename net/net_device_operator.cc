@@ -52,6 +52,7 @@ std::vector<CoalescingReport> NetDevice::ReportCoalescing() {
     worker_of(queue).Call([&](QueuePair<Tap>& pair) {
       const QueuePairCounters counters = pair.counters();
       report.counters = rx ? counters.rx_queue : counters.tx_queue;
+      report.read_at = Now();
       const NotifiedQueue* running = pair.queue(direction);
       if (running == nullptr) return;
       report.effective = running->effective_params();

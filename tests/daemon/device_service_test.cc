@@ -162,6 +162,7 @@ TEST_F(DeviceServiceTest, AQueueIsReportedWithItsSourceAndWhatCameOfIt) {
   report.effective = Params{.max_packets = 256, .max_usecs = 10};
   report.counters.packets = 30;
   report.counters.waited_ns = 90;
+  report.read_at = coalesce::Time(1234);
   report.counters.notifications = 3;
   report.counters.causes[static_cast<size_t>(net::FlushCause::kTime)] = 3;
   for (const uint64_t packets : {8U, 10U, 12U}) {
@@ -174,6 +175,7 @@ TEST_F(DeviceServiceTest, AQueueIsReportedWithItsSourceAndWhatCameOfIt) {
   EXPECT_EQ(queue["requested"], (json{{"usecs", 10}, {"frames", 1000}}));
   EXPECT_EQ(queue["effective"], (json{{"usecs", 10}, {"frames", 256}}));
   EXPECT_EQ(queue["waited_nsecs"], 90);
+  EXPECT_EQ(queue["read_nsecs"], 1234);
   EXPECT_EQ(queue["causes"]["time"], 3);
   EXPECT_EQ(queue["causes"]["packets"], 0);
   EXPECT_EQ(queue["packets_per_notification"], (json{{"count", 3},
