@@ -32,9 +32,10 @@ check too-much-refused refused --queue-size 32768 --queue-pairs 16
 
 flood() {
   local out
-  out=$(ping -n -q -f -c 1000 -W 1 -w 30 "$CONSUMER_IP")
+  out=$(ping -n -q -f -w "$FLOOD_SECONDS" "$CONSUMER_IP")
   grep received <<<"$out"
-  [[ $out =~ ([0-9]+)\ received ]] && ((BASH_REMATCH[1] >= 950))
+  [[ $out =~ ([0-9]+)\ packets\ transmitted,\ ([0-9]+)\ received ]] &&
+    ((BASH_REMATCH[2] > 100 && BASH_REMATCH[2] >= BASH_REMATCH[1] * 95 / 100))
 }
 bounce() {
   local bytes
