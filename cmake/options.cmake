@@ -6,7 +6,6 @@
 # warn, and still builds the program.
 
 option(VDUSE_NET_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
-option(VDUSE_NET_TIDY "Run clang-tidy while compiling" OFF)
 set(VDUSE_NET_SANITIZE "" CACHE STRING
     "Value of -fsanitize=, for example address,undefined or thread")
 # For a host without the libraries, or a restart as quick as can be: the dynamic
@@ -45,11 +44,6 @@ if(VDUSE_NET_FUZZ)
   target_compile_options(vduse_net_options INTERFACE
     -fsanitize=fuzzer-no-link)
   target_link_options(vduse_net_options INTERFACE -fsanitize=fuzzer-no-link)
-endif()
-
-if(VDUSE_NET_TIDY)
-  find_program(CLANG_TIDY NAMES clang-tidy-14 clang-tidy REQUIRED)
-  set(CMAKE_CXX_CLANG_TIDY ${CLANG_TIDY} --quiet)
 endif()
 
 # vduse_net_library(NAME SOURCES... DEPENDS...): one library per folder.

@@ -56,7 +56,7 @@ std::string TextOf(const CLI::App& given, const CLI::ParseError& error) {
   if (HasCommands(given)) {
     return fmt::format("a command is missing: {}", CommandsOf(given));
   }
-  const std::string text = error.what();
+  std::string text = error.what();
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr &&
       given.remaining_size() > 0) {
     return fmt::format("unexpected argument '{}'", given.remaining().front());

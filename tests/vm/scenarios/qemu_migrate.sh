@@ -10,7 +10,7 @@
 
 ROUNDS=${ROUNDS:-1}           # each to and fro
 QEMU_SERIES=${QEMU_SERIES:-11}
-INTERVAL_US=${INTERVAL_US:-1000}
+INTERVAL_US=${INTERVAL_US:-5000}
 LIMIT_MS=${LIMIT_MS:-1000}    # of downtime, as QEMU counts it
 PROFILE=(--profile qemu-migrate)
 case $QEMU_SERIES in
@@ -91,7 +91,7 @@ start_traffic() {
   udp_flow send --to "$CONSUMER_IP" --port 9002 --count 0 \
     --interval-usecs "$INTERVAL_US" >/tmp/down.sent 2>&1 &
   DOWN_PID=$!
-  iperf3 -c "$CONSUMER_IP" -t 3600 -b 10M -f m >/tmp/tcp 2>&1 &
+  iperf3 -c "$CONSUMER_IP" -t 3600 -b 2M -f m >/tmp/tcp 2>&1 &
   TCP_PID=$!
   ping -n -i 0.05 "$CONSUMER_IP" >/tmp/pings 2>&1 &
   PING_PID=$!
