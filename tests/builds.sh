@@ -43,12 +43,13 @@ wrong() {
   failures=$((failures + 1))
 }
 
-# build CXX TYPE [OPTION...]: sets `binary`, and `what` for the messages.
+# build CXX TYPE [OPTION...]: sets `binary`, and `what` for the messages. In a
+# new folder, but with options.
 build() {
   local cxx=$1 type=$2 start=$SECONDS
   what="$*"
   binary=
-  rm -rf "$work/b"
+  (($# > 2)) || rm -rf "$seen/b"
   # What this prints is what somebody who builds it sees.
   if ! {
     "${inside[@]}" cmake -S "$source" -B "$target/b" \
@@ -88,8 +89,15 @@ hardened() {
       "fortified calls"
   fi
 }
-# Only where each part of the program has it does the linker say so.
-with_cet() { has 'x86 feature: .*IBT, SHSTK' "control-flow enforcement"; }
+# Of the program's own objects: the linker says it of a program only if the C
+# library's have it, too.
+with_cet() {
+  local object
+  while IFS= read -r object; do
+    readelf --notes "$object" | grep -q 'x86 feature: .*IBT, SHSTK' ||
+      wrong "no control-flow enforcement in ${object##*/}"
+  done < <(find "$seen/b" -name '*.o')
+}
 dynamic() {
   has 'NEEDED.*libabsl' "shared library of abseil"
   has 'INTERP' "dynamic loader"
@@ -104,6 +112,7 @@ runs() {
   [[ -n $version ]] || wrong "says no version"
 }
 installed() {
+  rm -rf "$seen/installed"
   "${inside[@]}" env DESTDIR="$target/installed" cmake --install "$target/b" \
     >"$work/log" 2>&1 || { cat "$work/log"; wrong "does not install"; return; }
   local program=$seen/installed/usr/local/sbin/vduse-net
@@ -126,14 +135,14 @@ for cxx in g++ clang++-14; do
     dynamic
     runs
     installed
+    [[ $type == Release ]] || continue
+    build "$cxx" Release -DVDUSE_NET_STATIC=ON || continue
+    hardened Release
+    static
+    runs
+    installed
   done
 done
-if [[ $long == no ]] && build g++ Release -DVDUSE_NET_STATIC=ON; then
-  hardened Release
-  static
-  runs
-  installed
-fi
 
 # --- With newer compilers -------------------------------------------------------
 
@@ -149,7 +158,6 @@ if [[ $long == yes ]]; then
   source=/src target=/tmp/builds seen=$newer/tmp/builds
   for cxx in g++ clang++; do
     for type in Release Debug RelWithDebInfo MinSizeRel; do
-      rm -rf "$seen/b"
       build "$cxx" "$type" || continue
       hardened "$type"
       dynamic

@@ -126,7 +126,6 @@ if [[ $quick == no ]]; then
   step build-fuzz build fuzz ring_fuzz ctrl_fuzz
   step fuzz fuzz_all
   step clang-tidy tidy
-  step builds tests/builds.sh
 fi
 
 echo "=== all of it took $SECONDS s"
