@@ -20,14 +20,19 @@ bool g_counting = false;
 size_t g_allocations = 0;
 }  // namespace
 
-void* operator new(size_t bytes) {
+// Not inlined: g++ takes one of a pair alone for a mismatch.
+[[gnu::noinline]] void* operator new(size_t bytes) {
   if (g_counting) ++g_allocations;
   void* memory = std::malloc(bytes);
   if (memory == nullptr) std::abort();
   return memory;
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
 
 namespace net {
 namespace {
