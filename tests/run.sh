@@ -106,9 +106,12 @@ fuzz_all() {
 }
 step packages scripts/install-deps.sh
 step format format
-step build-release build release
-step unit tests release unit
-if [[ $quick == no ]]; then
+if [[ $quick == yes ]]; then
+  step build-release build release unit_tests
+  step unit tests release unit
+else
+  # All of the unit tests run with sanitizers, below.
+  step build-release build release vduse-net vm_tools benchmarks
   # The VM first: nothing of weight should run beside it.
   set -m
   build_ahead &
