@@ -6,6 +6,7 @@
 # warn, and still builds the program.
 
 option(VDUSE_NET_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+option(VDUSE_NET_CCACHE "Compile through ccache, if it is installed" OFF)
 set(VDUSE_NET_SANITIZE "" CACHE STRING
     "Value of -fsanitize=, for example address,undefined or thread")
 # For a host without the libraries, or a restart as quick as can be: the dynamic
@@ -14,6 +15,13 @@ option(VDUSE_NET_STATIC "Link the program statically" OFF)
 if(VDUSE_NET_STATIC AND (VDUSE_NET_SANITIZE OR VDUSE_NET_FUZZ))
   message(FATAL_ERROR "VDUSE_NET_STATIC does not go with sanitizers or "
                       "fuzzers: they need the dynamic loader")
+endif()
+
+if(VDUSE_NET_CCACHE)
+  find_program(CCACHE ccache)
+  if(CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  endif()
 endif()
 
 add_library(vduse_net_options INTERFACE)

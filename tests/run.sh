@@ -34,10 +34,6 @@ step() {
   fi
 }
 
-launcher=()
-if command -v ccache >/dev/null; then
-  launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-fi
 # build PRESET [TARGETS...]: all of it, or what is named. Quiet unless it fails.
 # JOBS: how many at once, if not all.
 build() {
@@ -45,7 +41,7 @@ build() {
   (($# == 1)) || targets=(--target "${@:2}")
   mkdir -p build
   {
-    cmake --preset "$1" "${launcher[@]}" &&
+    cmake --preset "$1" &&
       cmake --build --preset "$1" ${JOBS:+-j "$JOBS"} "${targets[@]}"
   } >"$log" 2>&1 || { tail -n 60 "$log"; return 1; }
 }

@@ -45,12 +45,8 @@ done
 build=$root/build/release
 out=$root/build/bench
 mkdir -p "$out"
-launcher=()
-if command -v ccache >/dev/null; then
-  launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-fi
 {
-  cmake --preset release "${launcher[@]}" && cmake --build --preset release
+  cmake --preset release && cmake --build --preset release
 } >"$out/build.log" 2>&1 || { tail -n 60 "$out/build.log" >&2; exit 1; }
 
 # boot LOG MODULE KERNEL SCENARIO [ARGS...]: runs a scenario; its rows are in its
