@@ -26,11 +26,13 @@ attempts() {
   local attempt
   for attempt in 1 2 3 4; do
     restart "${RUN_ARGS[@]}" || return 1
-    "$@" >/tmp/attempt && break
+    if "$@" >/tmp/attempt; then
+      echo "$(tail -n 1 /tmp/attempt) runs=$attempt"
+      return 0
+    fi
     cat /tmp/attempt
   done
-  echo "$(tail -n 1 /tmp/attempt) runs=$attempt"
-  ((attempt < 4))
+  return 1
 }
 
 irq_setup
