@@ -136,7 +136,7 @@ if [[ $module == open ]]; then
 fi
 
 cp "$here/guest/init" "$stage/init"
-cp "$here/guest/lib.sh" "$stage/lib.sh"
+cp "$here/guest/lib.sh" "$here/guest/traffic.sh" "$stage/"
 cp "$scenario" "$stage/scenario.sh"
 chmod 755 "$stage/init"
 {

@@ -10,17 +10,6 @@ for module in llc stp garp mrp 8021q; do
   insmod "/lib/modules/$module.ko" || die modules "cannot load $module.ko"
 done
 
-# counter rx|tx NAME: of the device, now.
-counter() {
-  local before line
-  before=$(grep -c 'dropped by the TAP:' "$DEVICE_LOG")
-  kill -USR1 "$DEVICE_PID"
-  wait_for 5 said_more "$before" || return 1
-  line=$(grep "pair 0 $1:" "$DEVICE_LOG" | tail -n 1)
-  [[ $line =~ \ $2\ ([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
-}
-said_more() { (($(grep -c 'dropped by the TAP:' "$DEVICE_LOG") > $1)); }
-
 # frames rx|tx BYTES [COUNT]: raw frames of that size, to or from the consumer.
 # Sets GOT.
 frames() {

@@ -7,17 +7,6 @@ TAP_IP6=fd00::1
 CONSUMER_IP6=fd00::2
 TCP_SECONDS=${TCP_SECONDS:-1}
 
-# counter rx|tx NAME: of the device, now.
-counter() {
-  local before line
-  before=$(grep -c "pair 0 tx:" "$DEVICE_LOG")
-  kill -USR1 "$DEVICE_PID"
-  wait_for 2 said_more "$before" || return 1
-  line=$(grep "pair 0 $1:" "$DEVICE_LOG" | tail -n 1)
-  [[ $line =~ \ $2\ ([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
-}
-said_more() { (($(grep -c "pair 0 tx:" "$DEVICE_LOG") > $1)); }
-
 # moves some|none DIRECTION NAME COMMAND...: what the command does to a counter.
 moves() {
   local want=$1 direction=$2 name=$3 before after
