@@ -183,6 +183,16 @@ TEST_F(IovaMapTest, Row120_ADropBesideARegionLeavesIt) {
   EXPECT_EQ(map_.region_count(), 1U);
 }
 
+TEST_F(IovaMapTest, Row120_ARangeThatEndsBeforeItBeginsDropsNothing) {
+  AddPages(2);
+  for (uint64_t i = 0; i < 2; ++i) ASSERT_TRUE(Readable(kBase + i * kPage));
+
+  map_.Drop(kBase + kPage, kBase);
+  map_.Drop(kEnd, 0);
+
+  EXPECT_EQ(map_.region_count(), 2U);
+}
+
 TEST_F(IovaMapTest, Row120_ARemapThatOverlapsWaitsForItsUpdate) {
   uint8_t* old_memory = device_.AddRegion(kBase, kPage);
   ASSERT_TRUE(Readable(kBase));
