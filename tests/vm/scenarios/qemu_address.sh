@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC1091,SC2015,SC2034,SC2153
 # SPDX-License-Identifier: Apache-2.0
-# Needs: userland
+# Needs: migration
 #
 # QEMU stands between its guest and the control queue, as it does where it knows
 # every command there may be, and says a MAC address to the device: its own,
 # unless it was given the device's. The guest has the device's.
 . /qemu.sh
+GUEST_QEMU=/newer/bin/qemu-system-x86_64
 
 # What QEMU has no word for, so that it does so.
 UNKNOWN=GUEST_ANNOUNCE,DEVICE_STATS,VQ_NOTF_COAL,NOTF_COAL,GUEST_USO4
@@ -44,7 +45,9 @@ check not-named unnamed
 # The guest changes it; QEMU passes that on.
 OTHER_MAC=02:00:5e:10:00:99
 other() {
-  c ip link set "$CONSUMER" address "$OTHER_MAC" && reached | tail -n 2
+  c ip link set "$CONSUMER" address "$OTHER_MAC" || return 1
+  ip neigh flush dev "$TAP"  # which has the address from before
+  reached
 }
 check changed-address other
 stop_guest
