@@ -20,7 +20,7 @@
 #include "base/status_text.h"
 #include "daemon/link_watch.h"
 #include "daemon/tap_opener.h"
-#include "net/config_space.h"
+#include "net/wire/config_space.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "daemon/link_watch.h"
-#include "net/tap.h"
+#include "net/path/tap.h"
 
 namespace program {
 

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <linux/virtio_ids.h>
 
-#include "net/config_space.h"
-#include "net/features.h"
+#include "net/wire/config_space.h"
+#include "net/wire/features.h"
 
 namespace program {
 namespace {

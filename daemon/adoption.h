@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "daemon/options.h"
-#include "daemon/state_layout.h"
+#include "state/state_layout.h"
 
 namespace program {
 

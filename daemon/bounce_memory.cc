@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "daemon/device_setup.h"
-#include "net/features.h"
+#include "net/wire/features.h"
 
 namespace program {
 namespace {

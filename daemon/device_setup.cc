@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "base/status_text.h"
+#include "base/text_file.h"
 #include "daemon/bounce_memory.h"
-#include "daemon/migration_state.h"
-#include "daemon/text_file.h"
-#include "net/features.h"
+#include "net/wire/features.h"
+#include "state/migration_state.h"
 
 namespace program {
 namespace {

@@ -12,8 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "daemon/options.h"
-#include "net/config_space.h"
-#include "net/device_state.h"
+#include "net/device/device_state.h"
+#include "net/wire/config_space.h"
 #include "vduse/kernel_device.h"
 
 namespace program {

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include "net/config_space.h"
+#include "net/wire/config_space.h"
 #include "vduse/kernel_device.h"
 
 namespace program {

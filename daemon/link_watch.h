@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "daemon/rtnl.h"
-#include "net/config_space.h"
+#include "net/wire/config_space.h"
 
 namespace program {
 

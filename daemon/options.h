@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "coalesce/coalescer.h"
-#include "net/config_space.h"
-#include "net/tap.h"
+#include "net/path/tap.h"
+#include "net/wire/config_space.h"
 
 namespace program {
 

@@ -8,13 +8,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/privileges.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
-#include "daemon/privileges.h"
 #include "daemon/runner.h"
-#include "daemon/state_file.h"
+#include "state/state_file.h"
 #include "vduse/sigbus_guard.h"
 
 namespace program {

@@ -2,7 +2,7 @@
 #ifndef VDUSE_NET_DAEMON_RUN_H_
 #define VDUSE_NET_DAEMON_RUN_H_
 
-#include "daemon/exit_codes.h"
+#include "base/exit_codes.h"
 #include "daemon/options.h"
 
 namespace program {

@@ -17,9 +17,9 @@
 
 #include "base/log.h"
 #include "base/status_text.h"
-#include "daemon/device_service.h"
-#include "daemon/migration_state.h"
 #include "daemon/sd_notify.h"
+#include "rpc/device_service.h"
+#include "state/migration_state.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {

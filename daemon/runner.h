@@ -11,14 +11,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/exit_codes.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
-#include "daemon/exit_codes.h"
 #include "daemon/options.h"
-#include "daemon/state_file.h"
 #include "daemon/tap_settings.h"
-#include "daemon/varlink.h"
-#include "net/net_device.h"
+#include "net/device/net_device.h"
+#include "rpc/varlink.h"
+#include "state/state_file.h"
 #include "vduse/kernel_device.h"
 
 namespace program {

@@ -15,7 +15,7 @@
 #include "daemon/adoption.h"
 #include "daemon/device_setup.h"
 #include "daemon/runner.h"
-#include "net/features.h"
+#include "net/wire/features.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {

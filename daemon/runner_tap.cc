@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/runner.h"
-#include "net/offload.h"
+#include "net/path/offload.h"
 
 namespace program {
 namespace {

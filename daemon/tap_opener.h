@@ -7,7 +7,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "daemon/admin_process.h"
-#include "net/tap.h"
+#include "net/path/tap.h"
 
 namespace program {
 

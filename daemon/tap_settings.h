@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "base/status_text.h"
-#include "net/worker.h"
+#include "net/path/worker.h"
 
 namespace program {
 

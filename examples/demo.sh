@@ -90,7 +90,7 @@ in_vm() {
 # check_host: refuses, in words, what could not work or would be in the way.
 check_host() {
   local status=0
-  "$build/daemon/vduse-net" check || status=$?
+  "$build/vduse-net" check || status=$?
   case $status in
     0) ;;
     10) die "this host's vduse refuses the control queue that ethtool -C" \
@@ -106,7 +106,7 @@ check_host() {
 }
 on_host() {
   NAME=vndemo0 TAP=vndemo0 \
-    PATH=$root/$build/daemon:$root/$build/tests/tools:$PATH \
+    PATH=$root/$build:$root/$build/tests/tools:$PATH \
     exec unshare --mount --propagation private examples/demo-host.sh
 }
 

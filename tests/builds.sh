@@ -67,7 +67,7 @@ build() {
     grep -v 'in statically linked applications requires at runtime'; then
     wrong "builds with a warning"
   fi
-  binary=$seen/b/daemon/vduse-net
+  binary=$seen/b/vduse-net
   echo "built $what: $((SECONDS - start)) s"
 }
 
@@ -107,7 +107,7 @@ static() {
 }
 runs() {
   local version
-  version=$("${inside[@]}" "$target/${1:-b/daemon/vduse-net}" --version) ||
+  version=$("${inside[@]}" "$target/${1:-b/vduse-net}" --version) ||
     { wrong "does not run"; return; }
   [[ -n $version ]] || wrong "says no version"
 }

@@ -19,7 +19,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "net/header.h"
+#include "net/wire/header.h"
 #include "tests/tools/flags.h"
 
 namespace bench {

@@ -2,7 +2,7 @@
 #include <memory>
 #include <utility>
 
-#include "net/tap.h"
+#include "net/path/tap.h"
 #include "tests/bench/pair_lane.h"
 
 namespace bench {

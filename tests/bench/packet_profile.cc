@@ -15,9 +15,9 @@
 #include <utility>
 
 #include "coalesce/coalescer.h"
-#include "net/notified_queue.h"
-#include "net/offload.h"
-#include "net/queue_pair_impl.h"
+#include "net/path/notified_queue.h"
+#include "net/path/offload.h"
+#include "net/path/queue_pair_impl.h"
 #include "tests/bench/bench_tap.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/pair_lane.h"

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "net/features.h"
-#include "net/header.h"
-#include "net/queue_pair.h"
+#include "net/path/queue_pair.h"
+#include "net/wire/features.h"
+#include "net/wire/header.h"
 #include "tests/bench/bench_driver.h"
 #include "tests/bench/bench_tap.h"
 #include "tests/bench/lane.h"

@@ -10,7 +10,7 @@
 #include <memory>
 #include <utility>
 
-#include "net/header.h"
+#include "net/wire/header.h"
 #include "tests/bench/bench_tap.h"
 #include "tests/bench/lane.h"
 #include "tests/tools/flags.h"

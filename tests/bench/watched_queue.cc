@@ -10,8 +10,8 @@
 #include <string>
 
 #include "base/eventfd.h"
-#include "net/features.h"
-#include "net/header.h"
+#include "net/wire/features.h"
+#include "net/wire/header.h"
 #include "tests/tools/flags.h"
 
 namespace bench {

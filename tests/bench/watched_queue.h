@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "net/worker.h"
+#include "net/path/worker.h"
 #include "tests/bench/bench_driver.h"
 #include "tests/bench/bench_tap.h"
 

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "net/features.h"
+#include "net/wire/features.h"
 
 namespace program {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "daemon/device_setup.h"
-#include "net/features.h"
+#include "net/wire/features.h"
 
 namespace program {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <string>
 
+#include "cli/option_checks.h"
 #include "daemon/device_setup.h"
-#include "daemon/option_checks.h"
-#include "net/features.h"
+#include "net/wire/features.h"
 
 namespace program {
 namespace {

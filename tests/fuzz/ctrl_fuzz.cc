@@ -23,8 +23,8 @@
 #include <cstring>
 #include <optional>
 
-#include "net/ctrl_queue.h"
-#include "net/features.h"
+#include "net/device/ctrl_queue.h"
+#include "net/wire/features.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/fake_device.h"
 #include "vduse/iova_map.h"

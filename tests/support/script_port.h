@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "net/io.h"
+#include "net/path/io.h"
 
 namespace tests {
 

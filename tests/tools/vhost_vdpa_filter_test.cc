@@ -4,7 +4,7 @@
 // Runs where vhost_vdpa_test.cc does.
 #include <linux/if_ether.h>
 
-#include "net/rx_filter.h"
+#include "net/path/rx_filter.h"
 #include "tests/tools/vhost_vdpa_fixture.h"
 
 namespace tools {

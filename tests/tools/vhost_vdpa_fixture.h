@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "net/features.h"
-#include "net/header.h"
+#include "net/wire/features.h"
+#include "net/wire/header.h"
 #include "tests/support/fake_driver.h"
 #include "tests/tools/packet_port.h"
 #include "tests/tools/vhost_vdpa.h"

@@ -11,7 +11,7 @@ usage: boot.sh --build DIR --module open|stock --scenario FILE
                [--kernel 6.12|7.3] [--timeout SECONDS] [--log FILE]
                [--env K=V]... [--no-checks] [--icount]
 
-  --build DIR      build folder, holds daemon/vduse-net and tests/tools/
+  --build DIR      build folder, holds vduse-net and tests/tools/
   --module         vduse without the control-queue gate, or the stock module
   --scenario FILE  one of tests/vm/scenarios/
   --kernel SERIES  see kernel.sh                       (default: 6.12)

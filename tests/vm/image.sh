@@ -128,7 +128,7 @@ if [[ -f $stages/guest.initrd ]]; then
   cp "$here/guest/qemu.sh" "$stage/"
 fi
 # start_device says it plainly if a scenario needs what is not here.
-if [[ -x $build/daemon/vduse-net ]]; then add "$build/daemon/vduse-net"; fi
+if [[ -x $build/vduse-net ]]; then add "$build/vduse-net"; fi
 
 cp "$kernel"/modules/*.ko "$stage/lib/modules/"
 if [[ $module == open ]]; then

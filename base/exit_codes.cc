@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/exit_codes.h"
+
+#include "base/log.h"
+#include "base/status_text.h"
+
+namespace program {
+
+ExitCode Fail(ExitCode code, const absl::Status& status) {
+  base::Log(base::Severity::kError, "{}", base::Text(status));
+  return code;
+}
+
+}  // namespace program

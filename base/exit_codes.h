@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_BASE_EXIT_CODES_H_
+#define VDUSE_NET_BASE_EXIT_CODES_H_
+
+#include "absl/status/status.h"
+
+namespace program {
+
+// What the program tells its caller; documented in README.md.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailure = 1,          // see the log
+  kExitUsage = 2,            // the command line
+  kExitHost = 3,             // this host cannot run it: see `vduse-net check`
+  kExitBroken = 4,           // the kernel has given the device up
+  kExitNoControlQueue = 10,  // `check`: it runs, but without a control queue
+};
+
+// Says on the log what went wrong. Returns `code`.
+ExitCode Fail(ExitCode code, const absl::Status& status);
+
+}  // namespace program
+
+#endif  // VDUSE_NET_BASE_EXIT_CODES_H_

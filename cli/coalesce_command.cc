@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/coalesce_command.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/log.h"
+#include "base/output.h"
+#include "base/parse_number.h"
+#include "base/privileges.h"
+#include "base/status_text.h"
+#include "rpc/device_client.h"
+
+namespace program {
+namespace {
+
+using coalesce::Goal;
+using nlohmann::json;
+
+constexpr char kUsage[] =
+    "vduse-net coalesce set [dev] NAME [rx-usecs N] [rx-frames N] [tx-usecs N] "
+    "[tx-frames N] "
+    "[adaptive-rx on|off] [adaptive-tx on|off] [target-latency-usecs N | "
+    "max-irq-rate N]";
+
+template <typename... Args>
+absl::Status Invalid(fmt::format_string<Args...> format, Args&&... args) {
+  return absl::InvalidArgumentError(
+      fmt::format(format, std::forward<Args>(args)...));
+}
+
+absl::StatusOr<uint32_t> ParseNumber(std::string_view word,
+                                     std::string_view value, uint32_t least,
+                                     uint32_t most) {
+  const auto number = base::ParseNumber<uint32_t>(value);
+  if (!number || *number < least || *number > most) {
+    return Invalid("{} {}: a number from {} to {} is wanted", word, value,
+                   least, most);
+  }
+  return *number;
+}
+
+absl::StatusOr<bool> ParseSwitch(std::string_view word,
+                                 std::string_view value) {
+  if (value == "on") return true;
+  if (value == "off") return false;
+  return Invalid("{} {}: 'on' or 'off' is wanted", word, value);
+}
+
+// The change a word is about, and the word without its direction.
+struct Word {
+  SettingChange* change = nullptr;  // none: for both
+  std::string_view what;
+};
+
+Word WordOf(std::string_view word, CoalesceChange& change) {
+  if (word == "adaptive-rx") return {.change = &change.rx, .what = "adaptive"};
+  if (word == "adaptive-tx") return {.change = &change.tx, .what = "adaptive"};
+  for (const std::string_view what : {"usecs", "frames"}) {
+    if (!word.ends_with(what) || word.size() != what.size() + 3) continue;
+    if (word.starts_with("rx-")) return {.change = &change.rx, .what = what};
+    if (word.starts_with("tx-")) return {.change = &change.tx, .what = what};
+  }
+  return {.change = nullptr, .what = word};
+}
+
+bool IsKnown(std::string_view name) {
+  CoalesceChange none;
+  return WordOf(name, none).change != nullptr ||
+         name == "target-latency-usecs" || name == "max-irq-rate";
+}
+
+// One word and its value.
+absl::Status Take(const std::string& name, const std::string& value,
+                  CoalesceChange& change, std::optional<Goal>& goal) {
+  const Word word = WordOf(name, change);
+  if (word.what == "adaptive") {
+    const absl::StatusOr<bool> on = ParseSwitch(name, value);
+    if (on.ok()) word.change->adaptive = *on;
+    return on.status();
+  }
+  if (word.change != nullptr) {
+    const absl::StatusOr<uint32_t> number =
+        ParseNumber(name, value, 0, UINT32_MAX);
+    if (number.ok()) {
+      (word.what == "usecs" ? word.change->usecs : word.change->frames) =
+          *number;
+    }
+    return number.status();
+  }
+  if (word.what != "target-latency-usecs" && word.what != "max-irq-rate") {
+    return Invalid("'{}' is not known: {}", name, kUsage);
+  }
+  if (goal) return Invalid("'{}': there is a goal already", name);
+  const absl::StatusOr<uint32_t> number =
+      ParseNumber(name, value, 1, Goal::kMaxValue);
+  if (number.ok()) {
+    goal =
+        Goal{.kind = word.what == "max-irq-rate" ? Goal::Kind::kMaxRate
+                                                 : Goal::Kind::kTargetLatency,
+             .value = *number};
+  }
+  return number.status();
+}
+
+void AddSetting(const json& setting, const char* direction, std::string& text) {
+  const auto adaptive = setting.find("adaptive");
+  const bool on = adaptive != setting.end() && *adaptive == true;
+  text += fmt::format(" {0}-usecs {1} {0}-frames {2} adaptive-{0} {3}",
+                      direction, NumberIn(setting, "usecs"),
+                      NumberIn(setting, "frames"), on ? "on" : "off");
+  if (const uint64_t usecs = NumberIn(setting, "target_latency_usecs")) {
+    text += fmt::format(" target-latency-usecs {}", usecs);
+  }
+  if (const uint64_t rate = NumberIn(setting, "max_irq_rate")) {
+    text += fmt::format(" max-irq-rate {}", rate);
+  }
+}
+
+// "usecs 100 frames 64".
+std::string Params(const json& params) {
+  return fmt::format("usecs {} frames {}", NumberIn(params, "usecs"),
+                     NumberIn(params, "frames"));
+}
+
+// Those of an object's numbers that are not 0.
+std::string NonZero(const json& object) {
+  std::string text;
+  for (const auto& [name, value] : object.items()) {
+    const uint64_t number = WholeNumber(value).value_or(0);
+    if (number > 0) text += fmt::format(" {} {}", name, number);
+  }
+  return text;
+}
+
+void AddHistogram(const json& queue, const char* name, std::string& text) {
+  const json& histogram = ObjectIn(queue, name);
+  if (NumberIn(histogram, "count") == 0) return;
+  text += fmt::format("    {}: p50 {} p90 {} p99 {} max {}\n", name,
+                      NumberIn(histogram, "p50"), NumberIn(histogram, "p90"),
+                      NumberIn(histogram, "p99"), NumberIn(histogram, "max"));
+}
+
+void AddQueue(const json& queue, std::string& text) {
+  const bool runs = queue.contains("effective");
+  text +=
+      fmt::format("  {} queue {}: {} set by {}, {}\n",
+                  TextIn(queue, "direction"), NumberIn(queue, "index"),
+                  Params(ObjectIn(queue, "requested")), TextIn(queue, "source"),
+                  runs ? "in effect " + Params(ObjectIn(queue, "effective"))
+                       : "not running");
+  text +=
+      fmt::format("    packets {} notifications {} (suppressed {})\n",
+                  NumberIn(queue, "packets"), NumberIn(queue, "notifications"),
+                  NumberIn(queue, "suppressed"));
+  const std::string causes = NonZero(ObjectIn(queue, "causes"));
+  if (!causes.empty()) text += fmt::format("    causes:{}\n", causes);
+  const std::string decisions = NonZero(ObjectIn(queue, "decisions"));
+  if (!decisions.empty()) text += fmt::format("    decisions:{}\n", decisions);
+  for (const char* name :
+       {"packets_per_notification", "delay_nsecs", "timer_lateness_nsecs"}) {
+    AddHistogram(queue, name, text);
+  }
+}
+
+// Names of the devices that have a socket in a directory, in order. Where
+// there is no such directory, there is none.
+absl::StatusOr<std::vector<std::string>> DevicesIn(
+    const std::string& state_dir) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(state_dir, error), end;
+       !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".sock") names.push_back(it->path().stem());
+  }
+  if (error && error.value() != ENOENT) {
+    return ExplainPermission(
+        absl::ErrnoToStatus(error.value(), "cannot read " + state_dir));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<CoalesceChange> ParseCoalesceChange(
+    const std::vector<std::string>& words) {
+  CoalesceChange change;
+  size_t at = 0;
+  const bool said_dev = at < words.size() && words[at] == "dev";
+  if (said_dev) ++at;
+  if (at == words.size()) {
+    return Invalid("the device's name is missing: {}", kUsage);
+  }
+  if (!said_dev && IsKnown(words[at])) {
+    return Invalid("the device's name is missing before '{}': {}", words[at],
+                   kUsage);
+  }
+  change.device = words[at++];
+  if (at == words.size()) {
+    return Invalid("nothing to set for '{}': {}", change.device, kUsage);
+  }
+  std::optional<Goal> goal;
+  for (; at < words.size(); at += 2) {
+    if (at + 1 == words.size()) return Invalid("'{}' has no value", words[at]);
+    absl::Status status = Take(words[at], words[at + 1], change, goal);
+    if (!status.ok()) return status;
+  }
+  if (!goal) return change;
+  bool used = false;
+  for (SettingChange* side : {&change.rx, &change.tx}) {
+    if (side->adaptive != true) continue;
+    side->goal = goal;
+    used = true;
+  }
+  if (!used) {
+    return Invalid(
+        "a goal is for adaptive coalescing: say adaptive-rx on, adaptive-tx "
+        "on, or both with it");
+  }
+  return change;
+}
+
+std::string FormatCoalescing(const json& answer) {
+  std::string text = TextIn(answer, "device") + ":";
+  AddSetting(ObjectIn(answer, "rx"), "rx", text);
+  AddSetting(ObjectIn(answer, "tx"), "tx", text);
+  text += '\n';
+  for (const json& queue : ArrayIn(answer, "queues")) {
+    if (queue.is_object()) AddQueue(queue, text);
+  }
+  return text;
+}
+
+absl::Status ShowCoalescing(const std::string& state_dir,
+                            const std::string& name, bool as_json) {
+  json all = json::array();
+  std::string text;
+  absl::Status status;
+  std::vector<std::string> devices = {name};
+  if (name.empty()) {
+    absl::StatusOr<std::vector<std::string>> found = DevicesIn(state_dir);
+    if (!found.ok()) return found.status();
+    devices = std::move(*found);
+  }
+  for (const std::string& device : devices) {
+    absl::StatusOr<json> answer =
+        AskDevice(state_dir, device, "GetCoalescing", json::object());
+    if (!answer.ok()) {
+      if (!name.empty()) return answer.status();
+      // What a killed process left is no device.
+      if (absl::IsNotFound(answer.status())) continue;
+      // The others are shown all the same.
+      status.Update(absl::Status(
+          answer.status().code(),
+          fmt::format("{}: {}", device, base::Text(answer.status()))));
+      continue;
+    }
+    text += FormatCoalescing(*answer);
+    all.push_back(std::move(*answer));
+  }
+  if (as_json) {
+    base::Print("{}\n",
+                all.dump(2, ' ', false, json::error_handler_t::replace));
+  } else {
+    base::Write(text);
+  }
+  return status;
+}
+
+std::vector<std::string> WithoutEffect(const CoalesceChange& change,
+                                       const json& now) {
+  std::vector<std::string> warnings;
+  const struct {
+    const char* name;
+    const SettingChange& change;
+  } sides[] = {{"rx", change.rx}, {"tx", change.tx}};
+  for (const auto& [name, wanted] : sides) {
+    if (!wanted.usecs && !wanted.frames) continue;
+    const json& setting = ObjectIn(now, name);
+    const auto adaptive = setting.find("adaptive");
+    const uint64_t usecs = NumberIn(setting, "usecs");
+    const uint64_t frames = NumberIn(setting, "frames");
+    if (adaptive != setting.end() && *adaptive == true) {
+      warnings.push_back(fmt::format(
+          "{0}-usecs and {0}-frames have no effect until adaptive-{0} is off",
+          name));
+    } else if ((usecs == 0) != (frames == 0)) {
+      warnings.push_back(fmt::format(
+          "{0}-usecs {1} {0}-frames {2} has no effect: coalescing takes both "
+          "numbers",
+          name, usecs, frames));
+    }
+  }
+  return warnings;
+}
+
+absl::Status ChangeCoalescing(const std::string& state_dir,
+                              const CoalesceChange& change) {
+  json parameters = json::object();
+  if (!change.rx.empty()) parameters["rx"] = ToJson(change.rx);
+  if (!change.tx.empty()) parameters["tx"] = ToJson(change.tx);
+  const absl::StatusOr<json> answer =
+      AskDevice(state_dir, change.device, "SetCoalescing", parameters);
+  if (!answer.ok()) return answer.status();
+  const auto kept = answer->find("kept_by_driver");
+  if (kept != answer->end() && !kept->empty()) {
+    base::Log(base::Severity::kWarning,
+              "kept, and not in force yet: the driver has asked for parameters "
+              "of its own on queues {}",
+              kept->dump());
+  }
+  const absl::StatusOr<json> now =
+      AskDevice(state_dir, change.device, "GetCoalescing", json::object());
+  if (!now.ok()) return absl::OkStatus();  // it was set
+  for (const std::string& warning : WithoutEffect(change, *now)) {
+    base::Log(base::Severity::kWarning, "{}", warning);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> AskForState(const std::string& state_dir,
+                                        const std::string& name) {
+  const absl::StatusOr<json> answer =
+      AskDevice(state_dir, name, "SaveState", json::object());
+  if (!answer.ok()) return answer.status();
+  return ObjectIn(*answer, "state")
+             .dump(2, ' ', false, json::error_handler_t::replace) +
+         "\n";
+}
+
+}  // namespace program

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/device/ctrl_queue.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace net {
+namespace {
+
+// 5.1.6.5: the status byte
+constexpr uint8_t kOk = 0;
+constexpr uint8_t kErr = 1;
+
+// struct virtio_net_ctrl_hdr
+struct CtrlHeader {
+  uint8_t command_class;
+  uint8_t command;
+};
+
+// Copies bytes to `offset` of a chain's writable part; what does not fit is
+// left out.
+void Scatter(std::span<const iovec> to, uint64_t offset,
+             std::span<const uint8_t> bytes) {
+  for (const iovec& segment : to) {
+    if (bytes.empty()) return;
+    if (offset >= segment.iov_len) {
+      offset -= segment.iov_len;
+      continue;
+    }
+    const size_t n = std::min(bytes.size(), segment.iov_len - offset);
+    std::memcpy(static_cast<uint8_t*>(segment.iov_base) + offset, bytes.data(),
+                n);
+    bytes = bytes.subspan(n);
+    offset = 0;
+  }
+}
+
+}  // namespace
+
+CtrlQueue::CtrlQueue(NotifiedQueue queue, uint64_t features,
+                     CommandTarget& target)
+    : queue_(std::move(queue)), features_(features), target_(target) {}
+
+bool CtrlQueue::Serve(Time now) {
+  vduse::Virtqueue& ring = queue_.ring();
+  if (!ring.mapped() && !ring.MapRings()) return false;
+  queue_.OnTimer(now);
+  ring.DisableKicks();
+  const uint64_t end = ring.walked() + kWalkBudget;
+  for (uint32_t i = 0; i < kBudget && ring.walked() < end; ++i) {
+    std::optional<vduse::Chain> chain = ring.Pop();
+    if (chain) {
+      const uint64_t written = Execute(*chain);
+      queue_.Complete(std::move(*chain), written, now);
+      continue;
+    }
+    if (ring.broken()) {
+      if (!std::exchange(gave_up_, true)) {
+        ring.PushUnusableEntry();
+        queue_.OnPublished(1, 0, now);
+      }
+      return false;
+    }
+    if (!ring.EnableKicks()) return false;
+    ring.DisableKicks();
+  }
+  return true;
+}
+
+// Runs one command and returns the number of bytes written for the driver.
+uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
+  if (chain.malformed() || chain.writable_bytes() == 0) {
+    ++counters_.unanswerable;
+    return 0;
+  }
+  CtrlPayload payload(chain);
+  const Command* command = nullptr;
+  if (payload.left() >= sizeof(CtrlHeader)) {
+    const auto header = payload.Take<CtrlHeader>();
+    command = Find(header.command_class, header.command);
+  }
+  const size_t reply_bytes = command != nullptr ? command->reply_bytes : 0;
+
+  // The status byte follows the reply, unless the driver gave it a
+  // descriptor of its own in front.
+  const bool status_first =
+      reply_bytes == 0 || chain.writable().front().iov_len == 1;
+  const uint64_t status_at = status_first ? 0 : reply_bytes;
+  const bool fits = chain.writable_bytes() >= reply_bytes + 1;
+
+  Reply reply;
+  if (command != nullptr && fits && command->payload.Admits(payload.left())) {
+    reply = (this->*command->run)(payload);
+  }
+  const uint8_t status = reply.ok ? kOk : kErr;
+  if (!fits) {
+    // Where the status byte is can only be guessed: all bytes say ERR.
+    ++counters_.rejected;
+    std::array<uint8_t, kMaxReplyBytes> errors;
+    errors.fill(kErr);
+    Scatter(chain.writable(), 0, errors);
+    return chain.writable_bytes();
+  }
+  Scatter(chain.writable(), status_at, {&status, 1});
+  if (!reply.ok) {
+    ++counters_.rejected;
+    return 1;
+  }
+  ++counters_.commands;
+  Scatter(chain.writable(), status_first ? 1 : 0, reply.bytes);
+  return std::min<uint64_t>(chain.writable_bytes(), reply.bytes.size() + 1);
+}
+
+}  // namespace net

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_DEVICE_CTRL_QUEUE_H_
+#define VDUSE_NET_NET_DEVICE_CTRL_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "net/device/command_target.h"
+#include "net/device/ctrl_payload.h"
+#include "net/path/notified_queue.h"
+#include "vduse/chain.h"
+
+namespace net {
+
+// The control virtqueue (virtio 1.3, 5.1.6.5): one row per command in a table
+// that is the whole admission rule (ctrl_commands.cc).
+//
+// The driver waits for the answer without end and without sleeping, as a rule
+// with its host's network configuration locked: every command is answered in
+// the call that finds it, and every chain returned. A ring that cannot be
+// read is answered with an entry that makes the driver give up.
+//
+// On the control thread.
+class CtrlQueue {
+ public:
+  // Commands per Serve().
+  static constexpr uint32_t kBudget = 64;
+  // Descriptors per Serve(), but for the last command's.
+  static constexpr uint64_t kWalkBudget = 32768;
+
+  struct Counters {
+    uint64_t commands = 0;      // answered with OK
+    uint64_t rejected = 0;      // answered with ERR
+    uint64_t unanswerable = 0;  // returned without a status byte
+  };
+
+  // `target` must outlive the queue. `features` are the negotiated ones.
+  CtrlQueue(NotifiedQueue queue, uint64_t features, CommandTarget& target);
+
+  // Answers what is offered. True if the budget was used up: call again.
+  [[nodiscard]] bool Serve(Time now);
+
+  NotifiedQueue& queue() { return queue_; }
+  const NotifiedQueue& queue() const { return queue_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Reply {
+    bool ok = false;
+    std::vector<uint8_t> bytes{};  // besides the status byte
+  };
+  // How long a payload is: `least` bytes, and up to `most_entries` of
+  // `entry_bytes` more.
+  struct Length {
+    uint64_t least;
+    uint64_t entry_bytes = 1;
+    uint64_t most_entries = 0;
+
+    bool Admits(uint64_t bytes) const {
+      return bytes >= least && (bytes - least) % entry_bytes == 0 &&
+             (bytes - least) / entry_bytes <= most_entries;
+    }
+  };
+  struct Command {
+    uint8_t command_class;
+    uint8_t command;
+    unsigned feature;
+    Length payload;
+    Reply (CtrlQueue::*run)(CtrlPayload&);
+    // That the driver must have room for: before the status byte, or behind
+    // it. What else is to be said comes behind, as far as there is room.
+    size_t reply_bytes = 0;
+  };
+  static const Length kMacTables;
+  static const Length kStatsRequests;
+  static constexpr size_t kMaxReplyBytes = 8;
+  static const Command kCommands[];
+
+  uint64_t Execute(const vduse::Chain& chain);
+  const Command* Find(uint8_t command_class, uint8_t command) const;
+
+  // What the rows run, on a payload of the right length.
+  template <RxMode mode>
+  Reply SetMode(CtrlPayload& payload);
+  Reply MacTableSet(CtrlPayload& payload);
+  Reply MacAddrSet(CtrlPayload& payload);
+  template <bool on>
+  Reply SetVlan(CtrlPayload& payload);
+  Reply AnnounceAck(CtrlPayload& payload);
+  Reply PairsSet(CtrlPayload& payload);
+  Reply Offloads(CtrlPayload& payload);
+  template <coalesce::Direction direction>
+  Reply SetAll(CtrlPayload& payload);
+  Reply VqSet(CtrlPayload& payload);
+  Reply VqGet(CtrlPayload& payload);
+  Reply StatsQuery(CtrlPayload& payload);
+  Reply StatsGet(CtrlPayload& payload);
+
+  NotifiedQueue queue_;
+  const uint64_t features_;
+  CommandTarget& target_;
+  Counters counters_;
+  bool gave_up_ = false;
+};
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_DEVICE_CTRL_QUEUE_H_

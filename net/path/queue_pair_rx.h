@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a QueuePair receives; see net/queue_pair.h.
+#ifndef VDUSE_NET_NET_PATH_QUEUE_PAIR_RX_H_
+#define VDUSE_NET_NET_PATH_QUEUE_PAIR_RX_H_
+
+#include <errno.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "net/path/offload.h"
+#include "net/path/queue_pair.h"
+
+namespace net {
+
+// What a packet is judged by.
+inline constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
+
+// Takes a batch of packets and drops them.
+template <PacketPort Port>
+void QueuePair<Port>::Discard() {
+  iov_.clear();
+  ios_.clear();
+  for (size_t slot = 0; slot < kMaxBatch; ++slot) {
+    iov_.push_back({.iov_base = Spill(slot).data(), .iov_len = kSmallBytes});
+    ios_.push_back({.segments = std::span(iov_).subspan(slot)});
+  }
+  worked_ = true;
+  bool more = port_usable();
+  for (size_t done = 0; more && done < kMaxBatch;) {
+    const size_t left = kMaxBatch - done;
+    const size_t at_once = std::min(port_->at_once(left), left);
+    const auto part = std::span(ios_).subspan(done, at_once);
+    port_->Read(part);
+    done += at_once;
+    for (const Io& io : part) {
+      if (io.result.error == 0) ++counters_.rx_stale;
+      more = more && io.result.error == 0;
+    }
+  }
+  discard_left_ -= more ? uint32_t{kMaxBatch} : discard_left_;
+}
+
+template <PacketPort Port>
+void QueuePair<Port>::Receive(Clock clock) {
+  rx_->queue.ring().DisableKicks();
+  rx_->chains.BeginStep();
+  for (size_t got = 0; got < kBudget && !rx_->chains.spent();) {
+    if (!staged() && !port_has_more_) return;
+    const size_t more = staged() ? DeliverStaged() : ReadBatch();
+    if (more == 0) return;
+    got += more;
+    worked_ = true;
+    Look(clock);
+  }
+  again_ = true;
+}
+
+// Reads as many packets as are expected, and hands over what comes. Returns
+// their number; with 0 there is no more to do for now.
+//
+// Small packets are read to one side and copied, many at once: a read into one
+// place costs less than one into several. A large one among them is copied,
+// too. After one they go straight into the driver's buffers, one at a time, and
+// only what exceeds them to one side. What came last decides, not what may
+// come.
+template <PacketPort Port>
+size_t QueuePair<Port>::ReadBatch() {
+  RxChains& chains = rx_->chains;
+  size_t slots = 0;
+  const size_t limit = BatchLimit();
+  if (expected_bytes_ <= kSmallBytes) {
+    slots = chains.CollectEach(expected_bytes_, std::min(rx_batch_, limit),
+                               rx_->mergeable);
+  }
+  uint64_t in_chains = 0;  // that a read puts there
+  if (slots == 0) {
+    slots = 1;
+    const bool enough = CollectFor(expected_bytes_);
+    if (chains.size() == 0) {
+      if (chains.spent()) {
+        again_ = true;
+      } else {
+        Starve();
+      }
+      return 0;
+    }
+    if (enough) {
+      in_chains = chains.bytes();
+    } else {
+      chains.GiveBack();  // until it is known how large the packet is
+    }
+  }
+  iov_.clear();
+  ios_.clear();
+  for (size_t slot = 0; slot < slots; ++slot) {
+    const size_t first = iov_.size();
+    if (in_chains > 0) chains.AppendSegments(iov_);
+    const std::span<uint8_t> spill = Spill(slot);
+    iov_.push_back({.iov_base = spill.data(), .iov_len = spill.size()});
+    ios_.push_back({.segments = std::span(iov_).subspan(first)});
+  }
+  const size_t at_once = port_->at_once(slots);
+  size_t came = 0;
+  size_t read = 0;
+  for (size_t slot = 0; slot < slots; ++slot) {
+    if (slot == read) {
+      // Whoever gave none has none.
+      if (came < read) break;
+      read = std::min(slot + at_once, slots);
+      port_->Read(std::span(ios_).subspan(slot, read - slot));
+    }
+    if (Arrived(slot, in_chains)) ++came;
+    if (slot + 1 == read) chains.MakeVisible();
+  }
+  chains.Publish(now_);
+  if (came == slots) {
+    // One that was held back says nothing of the next.
+    if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);
+  } else {
+    rx_batch_ = came + 1;
+    // Larger ones than expected may have taken the last buffers: another read
+    // sees to that.
+    port_has_more_ = came > 0 && chains.size() == 0;
+  }
+  chains.GiveBack();
+  return came;
+}
+
+// What became of one read, whose first `in_chains` bytes are in the chains.
+// True if the port had a packet.
+template <PacketPort Port>
+bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains) {
+  RxChains& chains = rx_->chains;
+  const IoResult& result = ios_[slot].result;
+  if (result.error == EFAULT && in_chains > 0) {
+    // A buffer with no pages behind it: the packet is gone, and the buffer
+    // goes back, or the next packet would meet it again.
+    ++counters_.rx_bad_packet;
+    chains.Reject(chains.size(), now_);
+    return true;
+  }
+  if (result.error != 0) {
+    if (result.error == EBADFD) LosePort();
+    return false;
+  }
+  if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
+      result.bytes >= kSpillBytes) {
+    ++counters_.rx_bad_packet;
+    return result.bytes != 0;
+  }
+  const size_t packet_bytes = result.bytes;
+  bytes_since_look_ += packet_bytes;
+  Expect(packet_bytes);
+  const bool direct = in_chains > 0;
+  uint64_t room = in_chains;
+  if (!direct && chains.size() > 0) {
+    room = rx_->mergeable ? chains.bytes() : chains.bytes_of(chains.next());
+  }
+  const bool fits = packet_bytes <= room;
+  if (staged() || !fits) {
+    Stage(slot, packet_bytes, std::min<uint64_t>(packet_bytes, in_chains));
+    return true;
+  }
+  std::array<uint8_t, kStartBytes> start;
+  std::span<const uint8_t> known = Spill(slot).first(packet_bytes);
+  if (direct) {
+    known = std::span(start).first(std::min(packet_bytes, kStartBytes));
+    chains.Read(std::span(start).first(known.size()));
+  }
+  const std::optional<VirtioNetHeader> header = Admit(known, packet_bytes);
+  if (!header) return true;
+  if (!direct) chains.Write(known);
+  Deliver(*header, packet_bytes);
+  return true;
+}
+
+// Puts a packet aside until the driver offers more: its first `in_chains`
+// bytes are in the slot's chains, the others at the start of its spill.
+template <PacketPort Port>
+void QueuePair<Port>::Stage(size_t slot, size_t packet_bytes,
+                            size_t in_chains) {
+  const std::span<uint8_t> spill = Spill(slot);
+  std::memmove(spill.data() + in_chains, spill.data(),
+               packet_bytes - in_chains);
+  if (in_chains > 0) rx_->chains.Read(spill.first(in_chains));
+  staged_[staged_end_++] = {.slot = slot, .bytes = packet_bytes};
+}
+
+// Hands over the first packet that was put aside. Returns 1, or 0 if it has to
+// go on waiting.
+template <PacketPort Port>
+size_t QueuePair<Port>::DeliverStaged() {
+  RxChains& chains = rx_->chains;
+  const Staged packet = staged_[staged_begin_];
+  const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
+  bytes_since_look_ += packet.bytes;
+  // Only now: the driver may have changed its mind meanwhile.
+  if (const auto header = Admit(bytes, packet.bytes)) {
+    const bool whole = chains.unspent();
+    if (CollectFor(packet.bytes)) {
+      chains.Write(bytes);
+      Deliver(*header, packet.bytes);
+      chains.Publish(now_);
+    } else if (Lack(whole)) {
+      return 0;
+    }
+    chains.GiveBack();
+  }
+  rx_->lacking_since.reset();
+  if (++staged_begin_ == staged_end_) {
+    staged_begin_ = staged_end_ = 0;
+    // It may have taken the last buffers: the next read sees to that.
+    port_has_more_ = port_usable();
+  }
+  return 1;
+}
+
+// Whether what the driver lends is all there can be at once, so that it makes
+// no sense to wait for more.
+template <PacketPort Port>
+bool QueuePair<Port>::DriverCannotLend() const {
+  const vduse::Virtqueue& ring = rx_->queue.ring();
+  return rx_->chains.size() > 0 &&
+         (!rx_->mergeable || rx_->chains.size() == ring.size() ||
+          ring.out_of_segments());
+}
+
+// What was found does not suffice for the first packet that was put aside,
+// `whole` if all of the budget went into that. True if the packet waits; else
+// it is counted as lost.
+template <PacketPort Port>
+bool QueuePair<Port>::Lack(bool whole) {
+  RxChains& chains = rx_->chains;
+  if (chains.spent()) {
+    // The chains that were rejected will not be met again; all the others
+    // would be.
+    if (whole && chains.size() > 0 && !chains.any_rejected()) {
+      ++counters_.rx_too_large;
+      return false;
+    }
+    chains.GiveBack();
+    again_ = true;
+    return true;
+  }
+  if (DriverCannotLend()) {
+    ++counters_.rx_too_large;
+    return false;
+  }
+  if (chains.size() == 0) {
+    rx_->lacking_since.reset();
+  } else if (!rx_->lacking_since) {
+    rx_->lacking_since = now_;
+  } else if (now_ - *rx_->lacking_since >= kLackLimit) {
+    ++counters_.rx_overruns;
+    return false;
+  }
+  Starve();
+  return true;
+}
+
+// Our header for a packet that begins with `start`: kStartBytes, or all of it.
+// Nothing if the driver must not get it.
+template <PacketPort Port>
+std::optional<VirtioNetHeader> QueuePair<Port>::Admit(
+    std::span<const uint8_t> start, size_t packet_bytes) {
+  if (filter_ && !filter_->Accepts(start.subspan(kHeaderBytes))) {
+    ++counters_.rx_filtered;
+    return std::nullopt;
+  }
+  VirtioNetHeader theirs;
+  std::memcpy(&theirs, start.data(), kHeaderBytes);
+  const std::optional<VirtioNetHeader> ours =
+      ReceiveHeader(theirs, packet_bytes - kHeaderBytes, rx_->offloads);
+  if (!ours) {
+    ++counters_.rx_refused;
+    return std::nullopt;
+  }
+  // The TAP's MTU is its owner's, and need not be the driver's.
+  if (BytesOnWire(*ours, packet_bytes - kHeaderBytes) > rx_->frame_limit) {
+    ++counters_.rx_over_mtu;
+    return std::nullopt;
+  }
+  return ours;
+}
+
+// Completes a packet that is in the next chains, all but its header.
+template <PacketPort Port>
+void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
+  RxChains& chains = rx_->chains;
+  header.num_buffers = chains.ChainsFor(packet_bytes);
+  chains.Write({reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
+  chains.Fill(packet_bytes);
+  ++counters_.rx_packets;
+  counters_.rx_bytes += packet_bytes - kHeaderBytes;
+  if ((header.flags & kHeaderNeedsCsum) != 0) ++counters_.rx_csum;
+  if (header.gso_type != kHeaderGsoNone) ++counters_.rx_gso;
+  if ((header.gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;
+}
+
+template <PacketPort Port>
+bool QueuePair<Port>::CollectFor(uint64_t bytes) {
+  const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
+  return rx_->chains.Collect(bytes, limit, now_);
+}
+
+// Large packets come in rows, and offering less than one needs costs a copy;
+// offering much more than a small one needs costs its share, too.
+template <PacketPort Port>
+void QueuePair<Port>::Expect(size_t packet_bytes) {
+  if (packet_bytes > kSmallBytes) {
+    expected_bytes_ = packet_bytes > usual_bytes_
+                          ? kHeaderBytes + kMaxFrameBytes
+                          : usual_bytes_;
+    largest_small_ = 0;
+    small_in_a_row_ = 0;
+    return;
+  }
+  largest_small_ = std::max(largest_small_, packet_bytes);
+  if (++small_in_a_row_ < kSmallInARow) {
+    // Among large ones it says nothing.
+    if (expected_bytes_ <= kSmallBytes) {
+      expected_bytes_ = std::max(expected_bytes_, packet_bytes);
+    }
+    return;
+  }
+  expected_bytes_ = std::exchange(largest_small_, 0);
+  small_in_a_row_ = 0;
+}
+
+// The driver has to offer more before anything can be received: tells it of
+// all it may be waiting for and asks for a kick. Called with everything that
+// was offered popped, so that the kick comes for the very next buffer.
+template <PacketPort Port>
+void QueuePair<Port>::Starve() {
+  vduse::Virtqueue& ring = rx_->queue.ring();
+  rx_->queue.FlushPending(FlushCause::kStarved, now_);
+  const bool offered_meanwhile = ring.EnableKicks();
+  rx_->chains.GiveBack();
+  again_ = again_ || offered_meanwhile;
+  rx_->starved = !offered_meanwhile;
+}
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_PATH_QUEUE_PAIR_RX_H_

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/path/worker.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <array>
+#include <utility>
+
+#include "base/eventfd.h"
+#include "base/log.h"
+#include "base/status_text.h"
+
+namespace net {
+namespace {
+
+using base::ClearEventfd;
+using base::SignalEventfd;
+
+// Between steps with more to do, events are looked for no more often than that.
+constexpr Time kLookInterval = std::chrono::microseconds(50);
+
+constexpr Time kShortestSleep{1};
+
+enum Tag : uint32_t { kMailbox, kRxKick, kTxKick, kTap };
+
+timespec ToTimespec(Time time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+}
+
+}  // namespace
+
+Time Now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
+                                                      const Options& options) {
+  std::unique_ptr<Worker> worker(new Worker(device, options));
+  if (absl::Status status = worker->Init(); !status.ok()) return status;
+  worker->thread_ = std::thread([w = worker.get()] { w->Run(); });
+  if (options.cpu) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<size_t>(*options.cpu), &cpus);
+    const int error = pthread_setaffinity_np(worker->thread_.native_handle(),
+                                             sizeof(cpus), &cpus);
+    if (error != 0) {
+      return absl::ErrnoToStatus(
+          error, fmt::format("worker of queue pair {} on CPU {}", options.pair,
+                             *options.cpu));
+    }
+  }
+  pthread_setname_np(worker->thread_.native_handle(),
+                     fmt::format("vn-pair-{}", options.pair).c_str());
+  return worker;
+}
+
+absl::Status Worker::Init() {
+  epoll_ = base::UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  const auto watch = [&](base::UniqueFd& fd, Tag tag) {
+    fd = base::MakeEventfd();
+    epoll_event event = {.events = EPOLLIN, .data = {.u32 = tag}};
+    return fd && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
+  };
+  if (!epoll_ || !watch(mailbox_, kMailbox) || !watch(rx_kick_, kRxKick) ||
+      !watch(tx_kick_, kTxKick)) {
+    return absl::ErrnoToStatus(errno, "epoll and eventfds of a worker");
+  }
+  return absl::OkStatus();
+}
+
+Worker::~Worker() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  SignalEventfd(mailbox_.get());
+  thread_.join();
+}
+
+void Worker::Call(const std::function<void(QueuePair<Tap>&)>& work) {
+  Job job{.work = &work};
+  std::unique_lock lock(mutex_);
+  jobs_.push_back(&job);
+  SignalEventfd(mailbox_.get());
+  job_done_.wait(lock, [&] { return job.done; });
+}
+
+absl::Status Worker::SetTap(Tap tap) {
+  absl::Status status;
+  absl::Status engine;
+  Call([&](QueuePair<Tap>& pair) {
+    UnwatchTap();
+    // Watched before the pair gets it.
+    epoll_event event = {.events = 0, .data = {.u32 = kTap}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tap.fd(), &event) != 0) {
+      status = absl::ErrnoToStatus(errno, "epoll_ctl of the TAP");
+      return;
+    }
+    tap_fd_ = tap.fd();
+    tap_events_ = 0;
+    reported_lost_ = false;
+    engine = tap.StartEngine(options_.engine);
+    pair.SetPort(std::move(tap));
+  });
+  if (!engine.ok()) {
+    base::Log(options_.engine == Engine::kUring ? base::Severity::kError
+                                                : base::Severity::kInfo,
+              "pair {} goes without io_uring: {}", options_.pair,
+              base::Text(engine));
+  }
+  return status;
+}
+
+bool Worker::RunJobs() {
+  std::unique_lock lock(mutex_);
+  while (!jobs_.empty()) {
+    Job* job = jobs_.front();
+    jobs_.pop_front();
+    lock.unlock();
+    (*job->work)(pair_);
+    lock.lock();
+    job->done = true;
+    job_done_.notify_all();
+  }
+  return !stop_;
+}
+
+// How long to wait at most, if there is a limit. Sleeps until shortly before a
+// deadline, as sleeps end late; what then is left is polled.
+Time Worker::SleepFor(const Wait& wait, Time start) {
+  if (wait.again || !wait.deadline) return Time::zero();
+  const Time left = *wait.deadline - options_.timer_poll - start;
+  if (left > lead_.lead()) return left - lead_.lead();
+  if (left <= Time::zero() || slept_for_ == wait.deadline) return Time::zero();
+  // Too short a delay to be slept for is not polled all of it, either.
+  return kShortestSleep;
+}
+
+// The worker's only wait.
+Ready Worker::WaitFor(const Wait& wait) {
+  const Time start = Now();
+  if (wait.again && start - looked_ < kLookInterval) return {};
+  looked_ = start;
+  const Time length = SleepFor(wait, start);
+  const timespec timeout = ToTimespec(length);
+  const bool forever = !wait.again && !wait.deadline;
+  std::array<epoll_event, 4> events;
+  const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
+                                 forever ? nullptr : &timeout, nullptr);
+  if (length > Time::zero()) {
+    slept_for_ = wait.deadline;
+    // A short sleep can only show that sleeps are not as late as it was
+    // thought.
+    const Time late = Now() - start - length;
+    if (count == 0 && (length > kShortestSleep || late < lead_.lead())) {
+      lead_.OnSlept(late);
+    }
+  }
+  Ready ready;
+  const int waited_for = tap_fd_;
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<size_t>(i)];
+    switch (event.data.u32) {
+      case kMailbox:
+        ClearEventfd(mailbox_.get());
+        stopping_ = !RunJobs();
+        break;
+      case kRxKick:
+        pair_.CountKicks(Direction::kRx, ClearEventfd(rx_kick_.get()));
+        ready.rx_kick = true;
+        break;
+      case kTxKick:
+        pair_.CountKicks(Direction::kTx, ClearEventfd(tx_kick_.get()));
+        ready.tx_kick = true;
+        break;
+      default:
+        ready.port_readable = (event.events & ~EPOLLOUT) != 0;
+        ready.port_writable = (event.events & EPOLLOUT) != 0;
+        // Not waited for and never to end: the interface was deleted.
+        ready.port_gone = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
+    }
+  }
+  // That was another one, if a job has just brought a new port.
+  if (tap_fd_ != waited_for) ready.port_gone = false;
+  if (!wait.again && (ready.rx_kick || ready.tx_kick || ready.port_readable)) {
+    busy_poll_.OnWake(Now() - start);
+  }
+  return ready;
+}
+
+void Worker::Run() {
+  // Deadlines are in microseconds; the default slack is 50 of them.
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  Wait wait;
+  wait.again = true;
+  for (;;) {
+    Ready ready = WaitFor(wait);
+    if (stopping_) {
+      pair_.Stop();
+      // What the port has of io_uring is this thread's to end.
+      pair_.DropPort();
+      return;
+    }
+    const bool rx_kick = ready.rx_kick;
+    const bool tx_kick = ready.tx_kick;
+    const bool may_poll = options_.busy_poll > Time::zero();
+    if (may_poll && busy_poll_.Wanted(Now())) {
+      ready.polling = true;
+      ready.port_readable = ready.rx_kick = ready.tx_kick = true;
+    }
+    wait = pair_.Step(ready, Now);
+    if (may_poll && wait.worked) busy_poll_.OnWork(Now());
+    WatchTap(wait);
+    ReportChanges();
+    // A kick of a queue that does not run: it may have become ready late.
+    if ((rx_kick && !pair_.running(Direction::kRx)) ||
+        (tx_kick && !pair_.running(Direction::kTx))) {
+      SignalEventfd(options_.attention);
+    }
+  }
+}
+
+// Others hold the TAP open, too, so that closing it would not end its events.
+void Worker::UnwatchTap() {
+  if (tap_fd_ < 0) return;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, tap_fd_, nullptr);
+  tap_fd_ = -1;
+}
+
+void Worker::WatchTap(const Wait& wait) {
+  if (pair_.port_lost()) {
+    UnwatchTap();
+    return;
+  }
+  const uint32_t events =
+      (wait.port_readable ? static_cast<uint32_t>(EPOLLIN) : 0) |
+      (wait.port_writable ? static_cast<uint32_t>(EPOLLOUT) : 0);
+  if (tap_fd_ < 0 || events == tap_events_) return;
+  epoll_event event = {.events = events, .data = {.u32 = kTap}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, tap_fd_, &event);
+  tap_events_ = events;
+}
+
+void Worker::ReportChanges() {
+  const bool rx = !pair_.BrokenReason(Direction::kRx).empty();
+  const bool tx = !pair_.BrokenReason(Direction::kTx).empty();
+  const bool lost = pair_.port_lost();
+  if (rx == reported_rx_ && tx == reported_tx_ && lost == reported_lost_) {
+    return;
+  }
+  reported_rx_ = rx;
+  reported_tx_ = tx;
+  reported_lost_ = lost;
+  SignalEventfd(options_.attention);
+}
+
+}  // namespace net

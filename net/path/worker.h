@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_NET_PATH_WORKER_H_
+#define VDUSE_NET_NET_PATH_WORKER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "net/path/busy_poll.h"
+#include "net/path/queue_pair.h"
+#include "net/path/sleep_lead.h"
+#include "net/path/tap.h"
+#include "vduse/device.h"
+
+namespace net {
+
+// The monotonic clock, as the coalescer wants it.
+Time Now();
+
+// A thread that runs one QueuePair over a TAP queue.
+//
+// The pair belongs to the thread. Others reach it by Call(), which runs
+// between two steps: when it returns, the worker holds no pointer into driver
+// memory but what it looks up anew. A step is bounded and never blocks, so a
+// call is answered at once.
+class Worker {
+ public:
+  struct Options {
+    uint32_t pair = 0;
+    uint16_t mtu = 1500;
+    // An eventfd that is written when BrokenReason() or port_lost() of the pair
+    // have changed.
+    int attention = -1;
+    Engine engine = Engine::kAuto;
+    Time busy_poll{};             // at most so long before a sleep
+    Time timer_poll{};            // no sleep for so long before a deadline
+    std::optional<int> cpu = {};  // to run on; any that the process may
+  };
+
+  // `device` must outlive the worker.
+  static absl::StatusOr<std::unique_ptr<Worker>> Start(vduse::Device& device,
+                                                       const Options& options);
+  // Stops the thread; the queues stop with it.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Runs `work` on the worker's thread and waits. From the control thread,
+  // never from the worker's own.
+  void Call(const std::function<void(QueuePair<Tap>&)>& work);
+
+  // Eventfds that the kernel signals on the driver's kicks.
+  int kick_fd(Direction direction) const {
+    return direction == Direction::kRx ? rx_kick_.get() : tx_kick_.get();
+  }
+
+  // The pair's, which go on being written. Needs no Call().
+  const NotificationHistograms& histograms(Direction direction) const {
+    return pair_.histograms(direction);
+  }
+
+  // Gives the pair its port.
+  absl::Status SetTap(Tap tap);
+
+ private:
+  struct Job {
+    const std::function<void(QueuePair<Tap>&)>* work;
+    bool done = false;
+  };
+
+  Worker(vduse::Device& device, const Options& options)
+      : pair_(device, options.pair, options.mtu,
+              options.timer_poll > Time::zero()),
+        options_(options),
+        busy_poll_(options.busy_poll) {}
+
+  absl::Status Init();
+  void Run();
+  bool RunJobs();
+  Time SleepFor(const Wait& wait, Time start);
+  Ready WaitFor(const Wait& wait);
+  void WatchTap(const Wait& wait);
+  void UnwatchTap();
+  void ReportChanges();
+
+  QueuePair<Tap> pair_;  // the thread's, from Run() on
+  const Options options_;
+  BusyPoll busy_poll_;
+  base::UniqueFd epoll_;
+  base::UniqueFd mailbox_;
+  base::UniqueFd rx_kick_;
+  base::UniqueFd tx_kick_;
+  int tap_fd_ = -1;
+  uint32_t tap_events_ = 0;
+  bool stopping_ = false;
+  Time looked_{};  // for events, last
+  SleepLead lead_;
+  std::optional<Time> slept_for_;  // a deadline
+  bool reported_rx_ = false;
+  bool reported_tx_ = false;
+  bool reported_lost_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable job_done_;
+  std::deque<Job*> jobs_;  // guarded by mutex_
+  bool stop_ = false;      // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace net
+
+#endif  // VDUSE_NET_NET_PATH_WORKER_H_

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rpc/varlink.h"
+
+#include <errno.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "base/eventfd.h"
+#include "base/json_text.h"
+
+namespace program {
+namespace {
+
+using nlohmann::json;
+
+// Connections per Serve(), with one call each: whoever serves must not keep a
+// driver waiting that spins for its control queue.
+constexpr int kBudget = 4;
+constexpr size_t kReadBytes = 16 * 1024;
+
+// Far beyond what the report of the largest device takes.
+constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
+
+// How long nobody is accepted when the process has no descriptor for it.
+constexpr long kPauseNsecs = 100'000'000;
+
+// Marks the event of that time's end.
+void* PauseTag() {
+  static char tag;
+  return &tag;
+}
+
+constexpr std::string_view kService = "org.varlink.service";
+constexpr char kServiceDescription[] = R"(# What every varlink service has.
+interface org.varlink.service
+
+method GetInfo() -> (
+  vendor: string,
+  product: string,
+  version: string,
+  url: string,
+  interfaces: []string
+)
+
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+error PermissionDenied ()
+error ExpectedMore ()
+)";
+
+VarlinkReply ServiceError(std::string_view name, json parameters) {
+  return {.error = fmt::format("{}.{}", kService, name),
+          .parameters = std::move(parameters)};
+}
+
+absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: longer than a socket's name may be ({} bytes)", path,
+                    sizeof(address.sun_path) - 1));
+  }
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+std::string Text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A member that is text, or nothing.
+const std::string* TextMember(const json& object, const char* name) {
+  const auto member = object.find(name);
+  return member == object.end() ? nullptr
+                                : member->get_ptr<const json::string_t*>();
+}
+
+bool FlagMember(const json& object, const char* name) {
+  const auto member = object.find(name);
+  if (member == object.end()) return false;
+  const auto* flag = member->get_ptr<const json::boolean_t*>();
+  return flag != nullptr && *flag;
+}
+
+}  // namespace
+
+VarlinkReply VarlinkReply::InvalidParameter(std::string_view name) {
+  return ServiceError("InvalidParameter", {{"parameter", name}});
+}
+
+std::optional<uint64_t> WholeNumber(const json& value) {
+  if (const auto* number = value.get_ptr<const json::number_unsigned_t*>()) {
+    return *number;
+  }
+  const auto* number = value.get_ptr<const json::number_integer_t*>();
+  if (number == nullptr || *number < 0) return std::nullopt;
+  return static_cast<uint64_t>(*number);
+}
+
+// --- The server --------------------------------------------------------------
+
+VarlinkServer::VarlinkServer(std::string path, base::UniqueFd listener,
+                             base::UniqueFd epoll, base::UniqueFd pause_end,
+                             VarlinkInterface interface)
+    : path_(std::move(path)),
+      listener_(std::move(listener)),
+      epoll_(std::move(epoll)),
+      pause_end_(std::move(pause_end)),
+      interface_(std::move(interface)),
+      owner_(geteuid()) {}
+
+VarlinkServer::VarlinkServer(VarlinkServer&& other) noexcept
+    : path_(std::exchange(other.path_, "")),
+      listener_(std::move(other.listener_)),
+      epoll_(std::move(other.epoll_)),
+      pause_end_(std::move(other.pause_end_)),
+      interface_(std::move(other.interface_)),
+      owner_(other.owner_),
+      connections_(std::move(other.connections_)) {}
+
+VarlinkServer::~VarlinkServer() {
+  if (!path_.empty()) unlink(path_.c_str());
+}
+
+absl::StatusOr<VarlinkServer> VarlinkServer::Listen(
+    const std::string& path, VarlinkInterface interface) {
+  const absl::StatusOr<sockaddr_un> address = AddressOf(path);
+  if (!address.ok()) return address.status();
+  base::UniqueFd listener(
+      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  base::UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  base::UniqueFd pause_end(
+      timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!listener || !epoll || !pause_end) {
+    return absl::ErrnoToStatus(errno, "socket, epoll, timer");
+  }
+  unlink(path.c_str());
+  // The mode is the socket's before anybody can see it.
+  epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
+  epoll_event pause_event = {.events = EPOLLIN, .data = {.ptr = PauseTag()}};
+  if (fchmod(listener.get(), 0600) != 0 ||
+      bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address),
+           sizeof(*address)) != 0 ||
+      listen(listener.get(), kMaxConnections) != 0 ||
+      epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event) != 0 ||
+      epoll_ctl(epoll.get(), EPOLL_CTL_ADD, pause_end.get(), &pause_event) !=
+          0) {
+    return absl::ErrnoToStatus(errno, "bind " + path);
+  }
+  return VarlinkServer(path, std::move(listener), std::move(epoll),
+                       std::move(pause_end), std::move(interface));
+}
+
+void VarlinkServer::Accept() {
+  for (int i = 0; i < kBudget; ++i) {
+    base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr,
+                              SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+      // Whoever waits to be accepted would wake us for ever.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+          errno == ENOMEM) {
+        PauseListening();
+      }
+      return;
+    }
+    ucred peer = {};
+    socklen_t size = sizeof(peer);
+    const bool known =
+        getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+    if (connections_.size() == kMaxConnections) Drop(connections_.begin());
+    Connection& connection = connections_.emplace_back();
+    connection.allowed = known && (peer.uid == 0 || peer.uid == owner_);
+    epoll_event event = {.events = EPOLLIN, .data = {.ptr = &connection}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) {
+      connections_.pop_back();
+      continue;
+    }
+    connection.fd = std::move(fd);
+  }
+}
+
+void VarlinkServer::PauseListening() {
+  const itimerspec length = {.it_interval = {},
+                             .it_value = {.tv_sec = 0, .tv_nsec = kPauseNsecs}};
+  if (timerfd_settime(pause_end_.get(), 0, &length, nullptr) != 0) return;
+  epoll_event none = {.events = 0, .data = {.ptr = nullptr}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &none);
+}
+
+void VarlinkServer::ListenAgain() {
+  base::ClearEventfd(pause_end_.get());  // a timer is read like an eventfd
+  epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &event);
+}
+
+void VarlinkServer::Serve() {
+  std::array<epoll_event, kBudget> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), kBudget, 0);
+  bool accept = false;
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<size_t>(i)];
+    if (event.data.ptr == nullptr) {
+      accept = true;
+      continue;
+    }
+    if (event.data.ptr == PauseTag()) {
+      ListenAgain();
+      continue;
+    }
+    const auto at =
+        std::find_if(connections_.begin(), connections_.end(),
+                     [&](const Connection& c) { return &c == event.data.ptr; });
+    if (at == connections_.end()) continue;
+    if (!Progress(*at)) {
+      Drop(at);
+      continue;
+    }
+    connections_.splice(connections_.end(), connections_, at);
+    // A call that has come and had to wait has its turn once we can answer.
+    const bool busy = !at->out.empty() || HasMessage(*at);
+    epoll_event next = {.events = busy ? EPOLLOUT : EPOLLIN,
+                        .data = {.ptr = &*at}};
+    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, at->fd.get(), &next);
+  }
+  // Last, for it may close what an event was about.
+  if (accept) Accept();
+}
+
+// A process that is being started may have a copy of the descriptor: to close
+// it would not end its events.
+void VarlinkServer::Drop(Connections::iterator at) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, at->fd.get(), nullptr);
+  connections_.erase(at);
+}
+
+// Answers one call, once the answer to the one before it has left. False if the
+// connection is over.
+bool VarlinkServer::Progress(Connection& connection) {
+  if (!Send(connection)) return false;
+  if (connection.out.empty() && !HasMessage(connection) &&
+      !Receive(connection)) {
+    return false;
+  }
+  if (!connection.out.empty()) return true;
+  const size_t end = connection.in.find('\0');
+  if (end == std::string::npos) {
+    return connection.in.size() <= kMaxMessageBytes;
+  }
+  const std::string message = connection.in.substr(0, end);
+  connection.in.erase(0, end + 1);
+  return Answer(connection, message) && Send(connection);
+}
+
+bool VarlinkServer::HasMessage(const Connection& connection) {
+  return connection.in.find('\0') != std::string::npos;
+}
+
+bool VarlinkServer::Receive(Connection& connection) {
+  std::array<char, kReadBytes> buffer;
+  const ssize_t n =
+      recv(connection.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  connection.in.append(buffer.data(), static_cast<size_t>(n));
+  return n > 0;
+}
+
+bool VarlinkServer::Send(Connection& connection) {
+  if (connection.out.empty()) return true;
+  const ssize_t n = send(connection.fd.get(), connection.out.data(),
+                         connection.out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  connection.out.erase(0, static_cast<size_t>(n));
+  return true;
+}
+
+// False if that was no message.
+bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
+  json call = ParseJson(message);
+  if (!call.is_object()) return false;
+  const std::string* method = TextMember(call, "method");
+  if (method == nullptr) return false;
+  json parameters = json::object();
+  if (const auto given = call.find("parameters");
+      given != call.end() && !given->is_null()) {
+    if (!given->is_object()) return false;
+    parameters = std::move(*given);
+  }
+  VarlinkReply reply = connection.allowed
+                           ? Dispatch(*method, parameters)
+                           : ServiceError("PermissionDenied", json::object());
+  if (FlagMember(call, "oneway")) return true;
+  json answer = {{"parameters", std::move(reply.parameters)}};
+  if (!reply.error.empty()) answer["error"] = std::move(reply.error);
+  connection.out += Text(answer);
+  connection.out += '\0';
+  return true;
+}
+
+VarlinkReply VarlinkServer::Dispatch(const std::string& method,
+                                     const json& parameters) const {
+  const size_t dot = method.rfind('.');
+  const std::string interface = method.substr(0, dot);
+  if (dot == std::string::npos ||
+      (interface != kService && interface != interface_.name)) {
+    return ServiceError("InterfaceNotFound", {{"interface", interface}});
+  }
+  const std::string name = method.substr(dot + 1);
+  if (interface == kService) return ServiceMethod(name, parameters);
+  const auto found = interface_.methods.find(name);
+  if (found == interface_.methods.end()) {
+    return ServiceError("MethodNotFound", {{"method", method}});
+  }
+  return found->second(parameters);
+}
+
+VarlinkReply VarlinkServer::ServiceMethod(std::string_view method,
+                                          const json& parameters) const {
+  if (method == "GetInfo") {
+    return {.error = "",
+            .parameters = {{"vendor", "vduse-net"},
+                           {"product", "vduse-net"},
+                           {"version", VDUSE_NET_VERSION},
+                           {"url", ""},
+                           {"interfaces", {kService, interface_.name}}}};
+  }
+  if (method != "GetInterfaceDescription") {
+    return ServiceError("MethodNotFound",
+                        {{"method", fmt::format("{}.{}", kService, method)}});
+  }
+  const std::string* interface = TextMember(parameters, "interface");
+  if (interface == nullptr) return VarlinkReply::InvalidParameter("interface");
+  if (*interface == kService) {
+    return {.error = "", .parameters = {{"description", kServiceDescription}}};
+  }
+  if (*interface == interface_.name) {
+    return {.error = "",
+            .parameters = {{"description", interface_.description}}};
+  }
+  return ServiceError("InterfaceNotFound", {{"interface", *interface}});
+}
+
+// --- The client --------------------------------------------------------------
+
+namespace {
+
+absl::Status StatusOf(const std::string& error, const json& parameters) {
+  if (error == fmt::format("{}.PermissionDenied", kService)) {
+    return absl::PermissionDeniedError(
+        "only root and the user who started the process are answered");
+  }
+  const std::string* reason = TextMember(parameters, "reason");
+  return absl::FailedPreconditionError(
+      reason != nullptr ? *reason
+                        : fmt::format("{} {}", error, Text(parameters)));
+}
+
+}  // namespace
+
+absl::StatusOr<json> VarlinkCall(const std::string& path,
+                                 std::string_view method,
+                                 const json& parameters, int timeout_ms) {
+  using std::chrono::milliseconds;
+  using std::chrono::steady_clock;
+  const absl::StatusOr<sockaddr_un> address = AddressOf(path);
+  if (!address.ok()) return address.status();
+  const base::UniqueFd fd(
+      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return absl::ErrnoToStatus(errno, "socket");
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address),
+              sizeof(*address)) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED) {
+      return absl::NotFoundError(fmt::format("nobody listens at {}", path));
+    }
+    return absl::ErrnoToStatus(errno, "connect to " + path);
+  }
+  std::string out = Text({{"method", method}, {"parameters", parameters}});
+  out += '\0';
+  std::string in;
+  const auto deadline = steady_clock::now() + milliseconds(timeout_ms);
+  for (;;) {
+    const auto rest =
+        std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    pollfd wait = {
+        .fd = fd.get(),
+        .events = static_cast<int16_t>(out.empty() ? POLLIN : POLLOUT),
+        .revents = 0};
+    if (rest.count() <= 0 ||
+        poll(&wait, 1, static_cast<int>(rest.count())) == 0) {
+      return absl::DeadlineExceededError(
+          fmt::format("no answer from {} within {} ms", path, timeout_ms));
+    }
+    if (!out.empty()) {
+      const ssize_t n = send(fd.get(), out.data(), out.size(), MSG_NOSIGNAL);
+      if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        return absl::ErrnoToStatus(errno, "send to " + path);
+      }
+      if (n > 0) out.erase(0, static_cast<size_t>(n));
+      continue;
+    }
+    std::array<char, kReadBytes> buffer;
+    const ssize_t n = recv(fd.get(), buffer.data(), buffer.size(), 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (n <= 0) {
+      return absl::UnavailableError(
+          fmt::format("{} was closed without an answer", path));
+    }
+    in.append(buffer.data(), static_cast<size_t>(n));
+    if (in.back() == '\0') break;
+    if (in.size() > kMaxAnswerBytes) {
+      return absl::InternalError(fmt::format(
+          "the answer from {} has more than {} bytes", path, kMaxAnswerBytes));
+    }
+  }
+  in.pop_back();
+  const json answer = ParseJson(in);
+  if (!answer.is_object()) {
+    return absl::InternalError(
+        fmt::format("the answer from {} is no varlink message", path));
+  }
+  json result = answer.value("parameters", json::object());
+  if (const std::string* error = TextMember(answer, "error")) {
+    return StatusOf(*error, result);
+  }
+  return result;
+}
+
+}  // namespace program

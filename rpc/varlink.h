@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef VDUSE_NET_RPC_VARLINK_H_
+#define VDUSE_NET_RPC_VARLINK_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+
+// Varlink (https://varlink.org): JSON objects, each ended by a NUL byte, over a
+// stream socket.
+namespace program {
+
+// A call that is longer ends the connection.
+inline constexpr size_t kMaxMessageBytes = 256 * 1024;
+
+// What a method answers: parameters; or an error's qualified name, and its
+// parameters.
+struct VarlinkReply {
+  std::string error;  // empty if there is none
+  nlohmann::json parameters = nlohmann::json::object();
+
+  static VarlinkReply InvalidParameter(std::string_view name);
+};
+
+// A JSON number that is whole and not negative, or nothing.
+std::optional<uint64_t> WholeNumber(const nlohmann::json& value);
+
+// An interface and the methods that it describes.
+struct VarlinkInterface {
+  using Method = std::function<VarlinkReply(const nlohmann::json& parameters)>;
+
+  std::string name;         // "org.example.Thing"
+  std::string description;  // in the interface definition language
+  std::map<std::string, Method, std::less<>> methods;  // by their bare names
+};
+
+// Serves one interface, and org.varlink.service, on a socket. Whoever is root
+// or of the same user is answered; others are told that they are not.
+//
+// One thread. Never blocks: who does not read answers gets no more of them.
+class VarlinkServer {
+ public:
+  // More connections, and the one that has been silent longest is closed.
+  static constexpr size_t kMaxConnections = 16;
+
+  // Listens at `path`, a file for the owner alone. Takes the place of one that
+  // a killed process left; the caller sees to it that there is no other.
+  static absl::StatusOr<VarlinkServer> Listen(const std::string& path,
+                                              VarlinkInterface interface);
+  VarlinkServer(VarlinkServer&& other) noexcept;
+  VarlinkServer& operator=(VarlinkServer&&) = delete;
+  ~VarlinkServer();
+
+  // Readable when there is something to do.
+  int fd() const { return epoll_.get(); }
+
+  // Does what there is to do, a bounded part of it at a time.
+  void Serve();
+
+ private:
+  struct Connection {
+    base::UniqueFd fd;
+    bool allowed = false;
+    std::string in;
+    std::string out;
+  };
+  using Connections = std::list<Connection>;  // the one silent longest first
+
+  VarlinkServer(std::string path, base::UniqueFd listener, base::UniqueFd epoll,
+                base::UniqueFd pause_end, VarlinkInterface interface);
+  void Accept();
+  void PauseListening();
+  void ListenAgain();
+  void Drop(Connections::iterator at);
+  [[nodiscard]] bool Progress(Connection& connection);
+  static bool HasMessage(const Connection& connection);
+  [[nodiscard]] static bool Receive(Connection& connection);
+  [[nodiscard]] static bool Send(Connection& connection);
+  [[nodiscard]] bool Answer(Connection& connection, std::string_view message);
+  VarlinkReply Dispatch(const std::string& method,
+                        const nlohmann::json& parameters) const;
+  VarlinkReply ServiceMethod(std::string_view method,
+                             const nlohmann::json& parameters) const;
+
+  std::string path_;
+  base::UniqueFd listener_;
+  base::UniqueFd epoll_;
+  base::UniqueFd pause_end_;  // a timer, for when no connection can be taken
+  VarlinkInterface interface_;
+  uid_t owner_;
+  Connections connections_;
+};
+
+// One call, and its answer's parameters. `timeout_ms` for all of it.
+//   NotFound: nobody listens at `path`.
+//   PermissionDenied: the caller is not who the server answers.
+//   FailedPrecondition: the method's error; the message is its parameter
+//     "reason", or names the error and all of its parameters.
+//   DeadlineExceeded: no answer in time.
+absl::StatusOr<nlohmann::json> VarlinkCall(const std::string& path,
+                                           std::string_view method,
+                                           const nlohmann::json& parameters,
+                                           int timeout_ms = 5000);
+
+}  // namespace program
+
+#endif  // VDUSE_NET_RPC_VARLINK_H_
