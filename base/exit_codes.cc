@@ -4,11 +4,11 @@
 #include "base/log.h"
 #include "base/status_text.h"
 
-namespace program {
+namespace base {
 
 ExitCode Fail(ExitCode code, const absl::Status& status) {
   base::Log(base::Severity::kError, "{}", base::Text(status));
   return code;
 }
 
-}  // namespace program
+}  // namespace base

@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 
-namespace program {
+namespace base {
 
 // What the program tells its caller; documented in README.md.
 enum ExitCode : int {
@@ -19,6 +19,6 @@ enum ExitCode : int {
 // Says on the log what went wrong. Returns `code`.
 ExitCode Fail(ExitCode code, const absl::Status& status);
 
-}  // namespace program
+}  // namespace base
 
 #endif  // VDUSE_NET_BASE_EXIT_CODES_H_

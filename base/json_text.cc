@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json_text.h"
 
-namespace program {
+namespace base {
 
 using nlohmann::json;
 
@@ -17,4 +17,4 @@ json ParseJson(std::string_view text) {
   return deep ? json(json::value_t::discarded) : document;
 }
 
-}  // namespace program
+}  // namespace base

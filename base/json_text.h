@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-namespace program {
+namespace base {
 
 // Nothing that this program reads is nested as deep.
 inline constexpr int kMaxJsonDepth = 32;
@@ -15,6 +15,6 @@ inline constexpr int kMaxJsonDepth = 32;
 // caller bounds the size of the text.
 nlohmann::json ParseJson(std::string_view text);
 
-}  // namespace program
+}  // namespace base
 
 #endif  // VDUSE_NET_BASE_JSON_TEXT_H_

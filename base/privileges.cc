@@ -8,7 +8,7 @@
 
 #include "base/status_text.h"
 
-namespace program {
+namespace base {
 
 absl::Status CheckPrivileges() {
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3,
@@ -28,4 +28,4 @@ absl::Status ExplainPermission(const absl::Status& status) {
       fmt::format("{}: run this as root", base::Text(status)));
 }
 
-}  // namespace program
+}  // namespace base

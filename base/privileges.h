@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 
-namespace program {
+namespace base {
 
 // Whether this process may make network devices, which takes CAP_NET_ADMIN.
 //   PermissionDenied: it may not; says what to do.
@@ -14,6 +14,6 @@ absl::Status CheckPrivileges();
 // statuses as they are.
 absl::Status ExplainPermission(const absl::Status& status);
 
-}  // namespace program
+}  // namespace base
 
 #endif  // VDUSE_NET_BASE_PRIVILEGES_H_

@@ -14,7 +14,7 @@
 #include "base/status_text.h"
 #include "base/unique_fd.h"
 
-namespace program {
+namespace base {
 namespace {
 
 absl::Status WriteAll(int fd, const std::string& text) {
@@ -79,4 +79,4 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   }
 }
 
-}  // namespace program
+}  // namespace base

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace program {
+namespace base {
 
 // What is longer is no file of ours.
 inline constexpr size_t kMaxTextFileBytes = size_t{1} << 20;
@@ -21,6 +21,6 @@ absl::Status WriteFile(const std::string& path, const std::string& text);
 //   InvalidArgument: it is not a regular file, or too long.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
-}  // namespace program
+}  // namespace base
 
 #endif  // VDUSE_NET_BASE_TEXT_FILE_H_

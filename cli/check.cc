@@ -17,7 +17,7 @@
 #include "vduse/kernel_device.h"
 #include "vduse/vdpa_bus.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 using nlohmann::json;
@@ -37,7 +37,7 @@ class Findings {
   }
   bool possible() const { return possible_; }
 
-  ExitCode Print(ExitCode code, bool as_json) const {
+  base::ExitCode Print(base::ExitCode code, bool as_json) const {
     if (as_json) {
       const json all = {{"exit_code", static_cast<int>(code)},
                         {"checks", list_}};
@@ -98,48 +98,48 @@ void CheckBus(Findings& findings) {
 }
 
 // Makes a device, and removes it.
-ExitCode CheckDevice(Findings& findings) {
+base::ExitCode CheckDevice(Findings& findings) {
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   if (!control.ok()) {
     findings.Add(Verdict::kMissing, "vduse",
-                 base::Text(ExplainPermission(control.status())));
-    return kExitHost;
+                 base::Text(base::ExplainPermission(control.status())));
+    return base::kExitHost;
   }
   findings.Add(Verdict::kOk, "vduse",
                fmt::format("API version {}, kernel features {:#x}",
                            control->api_version(), control->kernel_features()));
-  const absl::StatusOr<bool> allowed = ControlQueueAllowed(*control);
+  const absl::StatusOr<bool> allowed = program::ControlQueueAllowed(*control);
   if (!allowed.ok()) {
     findings.Add(Verdict::kMissing, "device",
-                 base::Text(ExplainPermission(allowed.status())));
-    return kExitHost;
+                 base::Text(base::ExplainPermission(allowed.status())));
+    return base::kExitHost;
   }
-  if (!findings.possible()) return kExitHost;
+  if (!findings.possible()) return base::kExitHost;
   if (!*allowed) {
-    findings.Add(Verdict::kNote, "control queue", kNoControlQueueText);
-    return kExitNoControlQueue;
+    findings.Add(Verdict::kNote, "control queue", program::kNoControlQueueText);
+    return base::kExitNoControlQueue;
   }
   findings.Add(Verdict::kOk, "control queue",
                "the consumer's `ethtool -C` reaches the device");
-  return kExitOk;
+  return base::kExitOk;
 }
 
 }  // namespace
 
-ExitCode Check(bool as_json) {
+base::ExitCode Check(bool as_json) {
   Findings findings;
   utsname kernel = {};
   uname(&kernel);
   findings.Add(Verdict::kOk, "kernel", kernel.release);
-  const absl::Status privileges = CheckPrivileges();
+  const absl::Status privileges = base::CheckPrivileges();
   findings.Add(privileges.ok() ? Verdict::kOk : Verdict::kMissing, "privileges",
                privileges.ok() ? "CAP_NET_ADMIN" : base::Text(privileges));
   CheckTun(findings);
   CheckBus(findings);
   CheckConsumer("virtio_vdpa", "a netdev on this host", findings);
   CheckConsumer("vhost_vdpa", "QEMU and other VMMs", findings);
-  const ExitCode code = CheckDevice(findings);
+  const base::ExitCode code = CheckDevice(findings);
   return findings.Print(code, as_json);
 }
 
-}  // namespace program
+}  // namespace cli

@@ -4,12 +4,12 @@
 
 #include "base/exit_codes.h"
 
-namespace program {
+namespace cli {
 
 // `vduse-net check`: says on stdout whether this host can run a device, in
 // which mode, and what to do about what is missing; as JSON if `as_json`.
-ExitCode Check(bool as_json);
+base::ExitCode Check(bool as_json);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_CHECK_H_

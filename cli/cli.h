@@ -13,10 +13,10 @@
 #include "absl/status/status.h"
 #include "base/exit_codes.h"
 
-namespace program {
+namespace cli {
 
 // What a sub-command does once the command line was parsed.
-using Action = std::function<ExitCode()>;
+using Action = std::function<base::ExitCode()>;
 using Actions = std::map<const CLI::App*, Action>;
 
 // Each adds a sub-command to `app`, and to `actions` what it does.
@@ -31,8 +31,8 @@ void AddTune(CLI::App& app, Actions& actions);
 
 // The exit code of a command, once its error is in the log. InvalidArgument is
 // an error of the command line where `judges_options` is set.
-ExitCode Report(const absl::Status& status, bool judges_options = false);
+base::ExitCode Report(const absl::Status& status, bool judges_options = false);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_CLI_H_

@@ -18,7 +18,7 @@
 #include "vduse/device_name.h"
 #include "vduse/vdpa_bus.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 using nlohmann::json;
@@ -26,7 +26,7 @@ using Text = std::shared_ptr<std::string>;
 using Words = std::shared_ptr<std::vector<std::string>>;
 
 Text DefaultStateDir() {
-  return std::make_shared<std::string>(kDefaultStateDir);
+  return std::make_shared<std::string>(program::kDefaultStateDir);
 }
 
 // Where the process of a device keeps its state.
@@ -40,7 +40,7 @@ Text AddStateDir(CLI::App* command, Text dir = DefaultStateDir()) {
 
 // For CLI11: what is wrong with it, or nothing.
 std::string IsDeviceName(const std::string& name) {
-  return base::Text(CheckDeviceName(name));
+  return base::Text(vduse::CheckDeviceName(name));
 }
 
 using Flag = std::shared_ptr<bool>;
@@ -56,7 +56,7 @@ void PrintJson(const json& value) {
               value.dump(2, ' ', false, json::error_handler_t::replace));
 }
 
-ExitCode Show(const std::optional<std::string>& name, bool as_json) {
+base::ExitCode Show(const std::optional<std::string>& name, bool as_json) {
   const auto devices = vduse::ListBus(name);
   if (!devices.ok()) return Report(devices.status());
   json all = json::array();
@@ -75,10 +75,10 @@ ExitCode Show(const std::optional<std::string>& name, bool as_json) {
                 device.driver.empty() ? "-" : device.driver);
   }
   if (as_json) PrintJson(all);
-  return kExitOk;
+  return base::kExitOk;
 }
 
-ExitCode ListProfiles(bool as_json) {
+base::ExitCode ListProfiles(bool as_json) {
   json all = json::array();
   for (const net::Profile& profile : net::Profiles()) {
     const std::string names = net::FeatureNames(profile.features);
@@ -92,14 +92,14 @@ ExitCode ListProfiles(bool as_json) {
     base::Print("{:<14}{}\n{:<14}{}\n", profile.name, profile.text, "", names);
   }
   if (as_json) PrintJson(all);
-  return kExitOk;
+  return base::kExitOk;
 }
 
-ExitCode SaveState(const std::string& dir, const std::string& name,
-                   const std::string& file) {
+base::ExitCode SaveState(const std::string& dir, const std::string& name,
+                         const std::string& file) {
   const absl::StatusOr<std::string> text = AskForState(dir, name);
   if (!text.ok()) return Report(text.status());
-  return Report(WriteFile(file, *text));
+  return Report(base::WriteFile(file, *text));
 }
 
 }  // namespace
@@ -183,9 +183,9 @@ void AddCoalesce(CLI::App& app, Actions& actions) {
   AddStateDir(set, dir);
   actions[set] = [=] {
     const absl::StatusOr<CoalesceChange> change = ParseCoalesceChange(*words);
-    if (!change.ok()) return Fail(kExitUsage, change.status());
+    if (!change.ok()) return base::Fail(base::kExitUsage, change.status());
     return Report(ChangeCoalescing(*dir, *change));
   };
 }
 
-}  // namespace program
+}  // namespace cli

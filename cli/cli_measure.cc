@@ -14,7 +14,7 @@
 #include "daemon/options.h"
 #include "simulate/arrivals.h"
 
-namespace program {
+namespace cli {
 
 namespace {
 
@@ -26,7 +26,7 @@ void AddFilter(CLI::App* simulate, CLI::Option* pcap,
                    "53'")
       ->needs(pcap);
   const auto is_mac = [](const std::string& text) -> std::string {
-    return base::Text(ParseMac(text).status());
+    return base::Text(net::ParseMac(text).status());
   };
   simulate
       ->add_option("--from", filter.from,
@@ -94,7 +94,7 @@ void AddSimulate(CLI::App& app, Actions& actions) {
 void AddTune(CLI::App& app, Actions& actions) {
   const auto options = std::make_shared<TuneOptions>();
   const auto words = std::make_shared<std::vector<std::string>>();
-  options->state_dir = kDefaultStateDir;
+  options->state_dir = program::kDefaultStateDir;
   CLI::App* tune = app.add_subcommand(
       "tune",
       "Try settings on a device under the traffic that it has, and recommend "
@@ -126,9 +126,9 @@ void AddTune(CLI::App& app, Actions& actions) {
   tune->add_option("--chart", options->chart, "Write a chart here, as SVG");
   actions[tune] = [=] {
     const absl::Status named = TakeTuneWords(*words, *options);
-    if (!named.ok()) return Fail(kExitUsage, named);
+    if (!named.ok()) return base::Fail(base::kExitUsage, named);
     return Report(Tune(*options), /*judges_options=*/true);
   };
 }
 
-}  // namespace program
+}  // namespace cli

@@ -10,7 +10,7 @@
 #include "base/output.h"
 #include "base/parse_number.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 bool HasCommands(const CLI::App& app) {
@@ -120,17 +120,17 @@ absl::Status PrintHelp(const CLI::App& app,
   return absl::OkStatus();
 }
 
-ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
+base::ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& given = *Given(app);
   if (error.get_exit_code() == 0) {
     std::ostringstream text;
     (void)app.exit(error, text, text);
     base::Write(text.str());
-    return kExitOk;
+    return base::kExitOk;
   }
   const bool inner = given.get_parent() != nullptr;
-  return Fail(
-      kExitUsage,
+  return base::Fail(
+      base::kExitUsage,
       absl::InvalidArgumentError(fmt::format(
           "{}{}; see `{}{}`",
           inner ? FullName(given).substr(app.get_name().size() + 1) + ": " : "",
@@ -138,4 +138,4 @@ ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
           inner ? FullName(given).substr(app.get_name().size()) : "")));
 }
 
-}  // namespace program
+}  // namespace cli

@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "base/exit_codes.h"
 
-namespace program {
+namespace cli {
 
 // Of the text of a decimal number, which CLI11 would take for an octal one.
 void WithoutLeadingZeros(std::string& text);
@@ -34,8 +34,8 @@ absl::Status PrintHelp(const CLI::App& app,
 
 // After parsing has ended with `error`, which may be a call for help or for
 // the version: does that, or says what is wrong.
-ExitCode Explain(const CLI::App& app, const CLI::ParseError& error);
+base::ExitCode Explain(const CLI::App& app, const CLI::ParseError& error);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_CLI_PARSE_H_

@@ -18,7 +18,7 @@
 #include "net/wire/features.h"
 #include "vduse/device_name.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 std::optional<net::Engine> EngineOf(const std::string& name) {
@@ -28,18 +28,18 @@ std::optional<net::Engine> EngineOf(const std::string& name) {
   return std::nullopt;
 }
 
-std::optional<TapLost> TapLostOf(const std::string& text) {
-  if (text == "reopen") return TapLost::kReopen;
-  if (text == "exit") return TapLost::kExit;
+std::optional<program::TapLost> TapLostOf(const std::string& text) {
+  if (text == "reopen") return program::TapLost::kReopen;
+  if (text == "exit") return program::TapLost::kExit;
   return std::nullopt;
 }
 
 // What the device is.
-void AddDevice(CLI::App* run, RunOptions& options) {
+void AddDevice(CLI::App* run, program::RunOptions& options) {
   run->add_option("--name", options.name, "Name of the device")
       ->required()
       ->check([](const std::string& name) -> std::string {
-        return base::Text(CheckDeviceName(name));
+        return base::Text(vduse::CheckDeviceName(name));
       });
   run->add_option("--tap", options.tap, "TAP interface, created if absent")
       ->required()
@@ -60,11 +60,11 @@ void AddDevice(CLI::App* run, RunOptions& options) {
   run->add_option_function<std::string>(
          "--mac",
          [&options](const std::string& text) {
-           options.mac = ParseDeviceMac(text).value_or(net::MacAddress{});
+           options.mac = net::ParseDeviceMac(text).value_or(net::MacAddress{});
          },
          "MAC address (default: random)")
       ->check([](const std::string& text) -> std::string {
-        return base::Text(ParseDeviceMac(text).status());
+        return base::Text(net::ParseDeviceMac(text).status());
       });
   run->add_option("--mtu", options.mtu,
                   "MTU the driver sees, and of the TAP (default: 1500 and as "
@@ -75,7 +75,7 @@ void AddDevice(CLI::App* run, RunOptions& options) {
                   "(default: 256)")
       ->transform(CLI::Validator(
           [](std::string& text) -> std::string {
-            const absl::Status status = CheckQueueSize(text);
+            const absl::Status status = program::CheckQueueSize(text);
             if (!status.ok()) return base::Text(status);
             WithoutLeadingZeros(text);
             return "";
@@ -113,7 +113,7 @@ void AddDevice(CLI::App* run, RunOptions& options) {
 }
 
 // Which threads serve it, and how.
-void AddThreads(CLI::App* run, RunOptions& options) {
+void AddThreads(CLI::App* run, program::RunOptions& options) {
   run->add_option("--queue-pairs", options.queue_pairs,
                   "Queue pairs that a driver may use, each with a thread and a "
                   "queue of the TAP (default: 1)")
@@ -121,12 +121,12 @@ void AddThreads(CLI::App* run, RunOptions& options) {
   run->add_option_function<std::string>(
          "--cpus",
          [&options](const std::string& list) {
-           options.cpus = ParseCpus(list).value_or(std::vector<int>());
+           options.cpus = program::ParseCpus(list).value_or(std::vector<int>());
          },
          "CPUs for the queue pairs' threads, in turn, like 2,4-6 (default: "
          "any)")
       ->check([](const std::string& list) -> std::string {
-        const auto cpus = ParseCpus(list);
+        const auto cpus = program::ParseCpus(list);
         return cpus.ok() ? "" : base::Text(cpus.status());
       });
   run->add_option_function<std::string>(
@@ -144,15 +144,15 @@ void AddThreads(CLI::App* run, RunOptions& options) {
   run->add_option("--busy-poll-usecs", options.busy_poll_usecs,
                   "Look for packets for up to so long before sleeping, while "
                   "that pays (default: 0)")
-      ->transform(Number(0, kMaxBusyPollUsecs));
+      ->transform(Number(0, program::kMaxBusyPollUsecs));
   run->add_option("--timer-poll-usecs", options.timer_poll_usecs,
                   "Do not sleep for the last so long before a notification is "
                   "due (default: 0)")
-      ->transform(Number(0, kMaxTimerPollUsecs));
+      ->transform(Number(0, program::kMaxTimerPollUsecs));
 }
 
 // The operator's coalescing.
-void AddCoalescing(CLI::App* run, RunOptions& options) {
+void AddCoalescing(CLI::App* run, program::RunOptions& options) {
   const std::string until = " until the driver sets it, and after a reset";
   run->add_option("--rx-usecs", options.rx.params.max_usecs,
                   "Delay of rx notifications in microseconds" + until)
@@ -190,7 +190,7 @@ void AddCoalescing(CLI::App* run, RunOptions& options) {
 }  // namespace
 
 void AddRun(CLI::App& app, Actions& actions) {
-  const auto options = std::make_shared<RunOptions>();
+  const auto options = std::make_shared<program::RunOptions>();
   const auto verbose = std::make_shared<bool>(false);
   CLI::App* run = app.add_subcommand(
       "run", "Create (or adopt) a device and serve it until SIGTERM");
@@ -206,11 +206,11 @@ void AddRun(CLI::App& app, Actions& actions) {
     for (const std::string& text : CoalescingWarnings(*options)) {
       base::Log(base::Severity::kWarning, "{}", text);
     }
-    if (const absl::Status rings = CheckRings(*options); !rings.ok()) {
-      return Fail(kExitUsage, rings);
+    if (const absl::Status rings = program::CheckRings(*options); !rings.ok()) {
+      return base::Fail(base::kExitUsage, rings);
     }
-    return Run(*options);
+    return program::Run(*options);
   };
 }
 
-}  // namespace program
+}  // namespace cli

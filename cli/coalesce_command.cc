@@ -19,7 +19,7 @@
 #include "base/status_text.h"
 #include "rpc/device_client.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 using coalesce::Goal;
@@ -57,7 +57,7 @@ absl::StatusOr<bool> ParseSwitch(std::string_view word,
 
 // The change a word is about, and the word without its direction.
 struct Word {
-  SettingChange* change = nullptr;  // none: for both
+  rpc::SettingChange* change = nullptr;  // none: for both
   std::string_view what;
 };
 
@@ -115,55 +115,56 @@ void AddSetting(const json& setting, const char* direction, std::string& text) {
   const auto adaptive = setting.find("adaptive");
   const bool on = adaptive != setting.end() && *adaptive == true;
   text += fmt::format(" {0}-usecs {1} {0}-frames {2} adaptive-{0} {3}",
-                      direction, NumberIn(setting, "usecs"),
-                      NumberIn(setting, "frames"), on ? "on" : "off");
-  if (const uint64_t usecs = NumberIn(setting, "target_latency_usecs")) {
+                      direction, rpc::NumberIn(setting, "usecs"),
+                      rpc::NumberIn(setting, "frames"), on ? "on" : "off");
+  if (const uint64_t usecs = rpc::NumberIn(setting, "target_latency_usecs")) {
     text += fmt::format(" target-latency-usecs {}", usecs);
   }
-  if (const uint64_t rate = NumberIn(setting, "max_irq_rate")) {
+  if (const uint64_t rate = rpc::NumberIn(setting, "max_irq_rate")) {
     text += fmt::format(" max-irq-rate {}", rate);
   }
 }
 
 // "usecs 100 frames 64".
 std::string Params(const json& params) {
-  return fmt::format("usecs {} frames {}", NumberIn(params, "usecs"),
-                     NumberIn(params, "frames"));
+  return fmt::format("usecs {} frames {}", rpc::NumberIn(params, "usecs"),
+                     rpc::NumberIn(params, "frames"));
 }
 
 // Those of an object's numbers that are not 0.
 std::string NonZero(const json& object) {
   std::string text;
   for (const auto& [name, value] : object.items()) {
-    const uint64_t number = WholeNumber(value).value_or(0);
+    const uint64_t number = rpc::WholeNumber(value).value_or(0);
     if (number > 0) text += fmt::format(" {} {}", name, number);
   }
   return text;
 }
 
 void AddHistogram(const json& queue, const char* name, std::string& text) {
-  const json& histogram = ObjectIn(queue, name);
-  if (NumberIn(histogram, "count") == 0) return;
-  text += fmt::format("    {}: p50 {} p90 {} p99 {} max {}\n", name,
-                      NumberIn(histogram, "p50"), NumberIn(histogram, "p90"),
-                      NumberIn(histogram, "p99"), NumberIn(histogram, "max"));
+  const json& histogram = rpc::ObjectIn(queue, name);
+  if (rpc::NumberIn(histogram, "count") == 0) return;
+  text += fmt::format(
+      "    {}: p50 {} p90 {} p99 {} max {}\n", name,
+      rpc::NumberIn(histogram, "p50"), rpc::NumberIn(histogram, "p90"),
+      rpc::NumberIn(histogram, "p99"), rpc::NumberIn(histogram, "max"));
 }
 
 void AddQueue(const json& queue, std::string& text) {
   const bool runs = queue.contains("effective");
-  text +=
-      fmt::format("  {} queue {}: {} set by {}, {}\n",
-                  TextIn(queue, "direction"), NumberIn(queue, "index"),
-                  Params(ObjectIn(queue, "requested")), TextIn(queue, "source"),
-                  runs ? "in effect " + Params(ObjectIn(queue, "effective"))
-                       : "not running");
-  text +=
-      fmt::format("    packets {} notifications {} (suppressed {})\n",
-                  NumberIn(queue, "packets"), NumberIn(queue, "notifications"),
-                  NumberIn(queue, "suppressed"));
-  const std::string causes = NonZero(ObjectIn(queue, "causes"));
+  text += fmt::format(
+      "  {} queue {}: {} set by {}, {}\n", rpc::TextIn(queue, "direction"),
+      rpc::NumberIn(queue, "index"), Params(rpc::ObjectIn(queue, "requested")),
+      rpc::TextIn(queue, "source"),
+      runs ? "in effect " + Params(rpc::ObjectIn(queue, "effective"))
+           : "not running");
+  text += fmt::format("    packets {} notifications {} (suppressed {})\n",
+                      rpc::NumberIn(queue, "packets"),
+                      rpc::NumberIn(queue, "notifications"),
+                      rpc::NumberIn(queue, "suppressed"));
+  const std::string causes = NonZero(rpc::ObjectIn(queue, "causes"));
   if (!causes.empty()) text += fmt::format("    causes:{}\n", causes);
-  const std::string decisions = NonZero(ObjectIn(queue, "decisions"));
+  const std::string decisions = NonZero(rpc::ObjectIn(queue, "decisions"));
   if (!decisions.empty()) text += fmt::format("    decisions:{}\n", decisions);
   for (const char* name :
        {"packets_per_notification", "delay_nsecs", "timer_lateness_nsecs"}) {
@@ -182,7 +183,7 @@ absl::StatusOr<std::vector<std::string>> DevicesIn(
     if (it->path().extension() == ".sock") names.push_back(it->path().stem());
   }
   if (error && error.value() != ENOENT) {
-    return ExplainPermission(
+    return base::ExplainPermission(
         absl::ErrnoToStatus(error.value(), "cannot read " + state_dir));
   }
   std::sort(names.begin(), names.end());
@@ -216,7 +217,7 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
   }
   if (!goal) return change;
   bool used = false;
-  for (SettingChange* side : {&change.rx, &change.tx}) {
+  for (rpc::SettingChange* side : {&change.rx, &change.tx}) {
     if (side->adaptive != true) continue;
     side->goal = goal;
     used = true;
@@ -230,11 +231,11 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
 }
 
 std::string FormatCoalescing(const json& answer) {
-  std::string text = TextIn(answer, "device") + ":";
-  AddSetting(ObjectIn(answer, "rx"), "rx", text);
-  AddSetting(ObjectIn(answer, "tx"), "tx", text);
+  std::string text = rpc::TextIn(answer, "device") + ":";
+  AddSetting(rpc::ObjectIn(answer, "rx"), "rx", text);
+  AddSetting(rpc::ObjectIn(answer, "tx"), "tx", text);
   text += '\n';
-  for (const json& queue : ArrayIn(answer, "queues")) {
+  for (const json& queue : rpc::ArrayIn(answer, "queues")) {
     if (queue.is_object()) AddQueue(queue, text);
   }
   return text;
@@ -253,7 +254,7 @@ absl::Status ShowCoalescing(const std::string& state_dir,
   }
   for (const std::string& device : devices) {
     absl::StatusOr<json> answer =
-        AskDevice(state_dir, device, "GetCoalescing", json::object());
+        rpc::AskDevice(state_dir, device, "GetCoalescing", json::object());
     if (!answer.ok()) {
       if (!name.empty()) return answer.status();
       // What a killed process left is no device.
@@ -281,14 +282,14 @@ std::vector<std::string> WithoutEffect(const CoalesceChange& change,
   std::vector<std::string> warnings;
   const struct {
     const char* name;
-    const SettingChange& change;
+    const rpc::SettingChange& change;
   } sides[] = {{"rx", change.rx}, {"tx", change.tx}};
   for (const auto& [name, wanted] : sides) {
     if (!wanted.usecs && !wanted.frames) continue;
-    const json& setting = ObjectIn(now, name);
+    const json& setting = rpc::ObjectIn(now, name);
     const auto adaptive = setting.find("adaptive");
-    const uint64_t usecs = NumberIn(setting, "usecs");
-    const uint64_t frames = NumberIn(setting, "frames");
+    const uint64_t usecs = rpc::NumberIn(setting, "usecs");
+    const uint64_t frames = rpc::NumberIn(setting, "frames");
     if (adaptive != setting.end() && *adaptive == true) {
       warnings.push_back(fmt::format(
           "{0}-usecs and {0}-frames have no effect until adaptive-{0} is off",
@@ -306,10 +307,10 @@ std::vector<std::string> WithoutEffect(const CoalesceChange& change,
 absl::Status ChangeCoalescing(const std::string& state_dir,
                               const CoalesceChange& change) {
   json parameters = json::object();
-  if (!change.rx.empty()) parameters["rx"] = ToJson(change.rx);
-  if (!change.tx.empty()) parameters["tx"] = ToJson(change.tx);
+  if (!change.rx.empty()) parameters["rx"] = rpc::ToJson(change.rx);
+  if (!change.tx.empty()) parameters["tx"] = rpc::ToJson(change.tx);
   const absl::StatusOr<json> answer =
-      AskDevice(state_dir, change.device, "SetCoalescing", parameters);
+      rpc::AskDevice(state_dir, change.device, "SetCoalescing", parameters);
   if (!answer.ok()) return answer.status();
   const auto kept = answer->find("kept_by_driver");
   if (kept != answer->end() && !kept->empty()) {
@@ -319,7 +320,7 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
               kept->dump());
   }
   const absl::StatusOr<json> now =
-      AskDevice(state_dir, change.device, "GetCoalescing", json::object());
+      rpc::AskDevice(state_dir, change.device, "GetCoalescing", json::object());
   if (!now.ok()) return absl::OkStatus();  // it was set
   for (const std::string& warning : WithoutEffect(change, *now)) {
     base::Log(base::Severity::kWarning, "{}", warning);
@@ -330,11 +331,11 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
 absl::StatusOr<std::string> AskForState(const std::string& state_dir,
                                         const std::string& name) {
   const absl::StatusOr<json> answer =
-      AskDevice(state_dir, name, "SaveState", json::object());
+      rpc::AskDevice(state_dir, name, "SaveState", json::object());
   if (!answer.ok()) return answer.status();
-  return ObjectIn(*answer, "state")
+  return rpc::ObjectIn(*answer, "state")
              .dump(2, ' ', false, json::error_handler_t::replace) +
          "\n";
 }
 
-}  // namespace program
+}  // namespace cli

@@ -10,13 +10,13 @@
 #include "absl/status/statusor.h"
 #include "rpc/device_service.h"
 
-namespace program {
+namespace cli {
 
 // `vduse-net coalesce set`: a device, and what is to be otherwise about it.
 struct CoalesceChange {
   std::string device;
-  SettingChange rx;
-  SettingChange tx;
+  rpc::SettingChange rx;
+  rpc::SettingChange tx;
 };
 
 // "dev vn0 rx-usecs 100 adaptive-tx on target-latency-usecs 50": iproute2's
@@ -50,6 +50,6 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
 absl::StatusOr<std::string> AskForState(const std::string& state_dir,
                                         const std::string& name);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_COALESCE_COMMAND_H_

@@ -11,13 +11,14 @@
 #include "cli/cli.h"
 #include "cli/cli_parse.h"
 
-namespace program {
+namespace cli {
 
-ExitCode Report(const absl::Status& status, bool judges_options) {
-  if (status.ok()) return kExitOk;
-  return Fail(judges_options && absl::IsInvalidArgument(status) ? kExitUsage
-                                                                : kExitFailure,
-              status);
+base::ExitCode Report(const absl::Status& status, bool judges_options) {
+  if (status.ok()) return base::kExitOk;
+  return base::Fail(judges_options && absl::IsInvalidArgument(status)
+                        ? base::kExitUsage
+                        : base::kExitFailure,
+                    status);
 }
 
 namespace {
@@ -31,7 +32,7 @@ void AddHelp(CLI::App& app, Actions& actions) {
   };
 }
 
-ExitCode Dispatch(int argc, char** argv) {
+base::ExitCode Dispatch(int argc, char** argv) {
   CLI::App app(
       "A virtio-net device for the kernel's vDPA bus, in userspace, over a "
       "TAP, with notification coalescing",
@@ -52,16 +53,16 @@ ExitCode Dispatch(int argc, char** argv) {
 }
 
 int Main(int argc, char** argv) {
-  const ExitCode code = Dispatch(argc, argv);
+  const base::ExitCode code = Dispatch(argc, argv);
   const absl::Status written = base::FlushOutput();
-  return written.ok() ? code : Fail(kExitFailure, written);
+  return written.ok() ? code : base::Fail(base::kExitFailure, written);
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace cli
 
 // Nothing here survives its own lack of memory, the parser included.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
-  if (!base::OpenStandardFds()) return program::kExitFailure;
-  return program::Main(argc, argv);
+  if (!base::OpenStandardFds()) return base::kExitFailure;
+  return cli::Main(argc, argv);
 }

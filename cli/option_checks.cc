@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
-namespace program {
+namespace cli {
 
 absl::Status CheckTapName(const std::string& name) {
   bool good = !name.empty() && name.size() < IFNAMSIZ;
@@ -23,7 +23,8 @@ absl::Status CheckTapName(const std::string& name) {
       name, IFNAMSIZ - 1));
 }
 
-std::vector<std::string> CoalescingWarnings(const RunOptions& options) {
+std::vector<std::string> CoalescingWarnings(
+    const program::RunOptions& options) {
   std::vector<std::string> warnings;
   const struct {
     const char* name;
@@ -49,4 +50,4 @@ std::vector<std::string> CoalescingWarnings(const RunOptions& options) {
   return warnings;
 }
 
-}  // namespace program
+}  // namespace cli

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "daemon/options.h"
 
-namespace program {
+namespace cli {
 
 // Whether Linux lets an interface have that name: 1 to 15 bytes without '/',
 // ':', '%' or blanks, which is none of ".", "..", "all" and "default".
@@ -17,8 +17,8 @@ absl::Status CheckTapName(const std::string& name);
 
 // What is odd about the coalescing that was asked for, for the log: a number
 // that has no effect without another one, or beside a goal.
-std::vector<std::string> CoalescingWarnings(const RunOptions& options);
+std::vector<std::string> CoalescingWarnings(const program::RunOptions& options);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_OPTION_CHECKS_H_

@@ -15,7 +15,7 @@
 #include "simulate/report.h"
 #include "simulate/setting.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 // Where nothing else is asked for.
@@ -76,4 +76,4 @@ absl::Status Simulate(const SimulateOptions& options) {
                             by_rule ? options.arrivals : options.pcap)));
 }
 
-}  // namespace program
+}  // namespace cli

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "simulate/capture.h"
 
-namespace program {
+namespace cli {
 
 // The command line of `vduse-net simulate`.
 struct SimulateOptions {
@@ -31,6 +31,6 @@ struct SimulateOptions {
 //   InvalidArgument: says which option makes no sense, and why.
 absl::Status Simulate(const SimulateOptions& options);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_SIMULATE_COMMAND_H_

@@ -23,7 +23,7 @@
 #include "tune/report.h"
 #include "tune/verdict.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 using coalesce::Direction;
@@ -102,7 +102,7 @@ class Subject {
     }
     const absl::StatusOr<json> before = Ask();
     if (!before.ok()) return before.status();
-    const json& former = ObjectIn(*before, NameOf(direction_));
+    const json& former = rpc::ObjectIn(*before, NameOf(direction_));
     absl::Status status = Sweep(settings);
     const absl::Status restored = Set(former);
     if (!restored.ok()) {
@@ -159,13 +159,13 @@ class Subject {
   }
 
   absl::StatusOr<json> Ask() const {
-    return AskDevice(options_.state_dir, options_.device, "GetCoalescing",
-                     json::object());
+    return rpc::AskDevice(options_.state_dir, options_.device, "GetCoalescing",
+                          json::object());
   }
 
   absl::Status Set(const json& setting) const {
-    return AskDevice(options_.state_dir, options_.device, "SetCoalescing",
-                     {{NameOf(direction_), setting}})
+    return rpc::AskDevice(options_.state_dir, options_.device, "SetCoalescing",
+                          {{NameOf(direction_), setting}})
         .status();
   }
 
@@ -175,20 +175,21 @@ class Subject {
     if (!answer.ok()) return answer.status();
     Reading reading;
     bool runs = false;
-    for (const json& queue : ArrayIn(*answer, "queues")) {
-      if (TextIn(queue, "direction") != NameOf(direction_)) continue;
-      if (TextIn(queue, "source").starts_with("driver")) {
+    for (const json& queue : rpc::ArrayIn(*answer, "queues")) {
+      if (rpc::TextIn(queue, "direction") != NameOf(direction_)) continue;
+      if (rpc::TextIn(queue, "source").starts_with("driver")) {
         return absl::FailedPreconditionError(fmt::format(
             "{}: the driver has asked for parameters of its own on {} queue "
             "{}, and keeps them until it resets the device: unbind and bind "
             "it, or restart the guest",
-            options_.device, NameOf(direction_), NumberIn(queue, "index")));
+            options_.device, NameOf(direction_),
+            rpc::NumberIn(queue, "index")));
       }
       runs = runs || queue.contains("effective");
-      reading.at_ns = NumberIn(queue, "read_nsecs");
-      reading.packets += NumberIn(queue, "packets");
-      reading.notifications += NumberIn(queue, "notifications");
-      reading.waited_ns += NumberIn(queue, "waited_nsecs");
+      reading.at_ns = rpc::NumberIn(queue, "read_nsecs");
+      reading.packets += rpc::NumberIn(queue, "packets");
+      reading.notifications += rpc::NumberIn(queue, "notifications");
+      reading.waited_ns += rpc::NumberIn(queue, "waited_nsecs");
     }
     if (!runs) {
       return absl::FailedPreconditionError(
@@ -281,7 +282,7 @@ absl::Status Tune(const TuneOptions& options) {
     }
   }
   // Before anything is promised.
-  const absl::StatusOr<json> there = AskDevice(
+  const absl::StatusOr<json> there = rpc::AskDevice(
       options.state_dir, options.device, "GetCoalescing", json::object());
   if (!there.ok()) return there.status();
   const auto length = sides.size() * settings->size() * options.rounds *
@@ -313,4 +314,4 @@ absl::Status Tune(const TuneOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace program
+}  // namespace cli

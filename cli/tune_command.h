@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 
-namespace program {
+namespace cli {
 
 // The command line of `vduse-net tune`.
 struct TuneOptions {
@@ -42,6 +42,6 @@ absl::Status TakeTuneWords(std::vector<std::string> words,
 //   else: the device cannot be asked.
 absl::Status Tune(const TuneOptions& options);
 
-}  // namespace program
+}  // namespace cli
 
 #endif  // VDUSE_NET_CLI_TUNE_COMMAND_H_

@@ -11,7 +11,7 @@ namespace program {
 namespace {
 
 // What the state says of the number of queues, but for how many pairs.
-bool Fits(const SavedState& state, uint32_t queue_count) {
+bool Fits(const state::SavedState& state, uint32_t queue_count) {
   const bool has_control = queue_count % 2 == 1;
   const uint32_t pairs = queue_count / 2;
   const size_t positions = state.device.positions.size();
@@ -60,7 +60,8 @@ absl::Status JudgeExisting(const ExistingDevice& device) {
                     : "it is not attached to the vDPA bus"));
 }
 
-absl::Status FitsDevice(const RunOptions& options, const SavedState& saved) {
+absl::Status FitsDevice(const RunOptions& options,
+                        const state::SavedState& saved) {
   const auto differs = [&](const char* option, const std::string& was,
                            const std::string& is) {
     return absl::InvalidArgumentError(fmt::format(
@@ -77,7 +78,8 @@ absl::Status FitsDevice(const RunOptions& options, const SavedState& saved) {
                    std::to_string(*options.mtu));
   }
   if (options.mac && *options.mac != saved.mac) {
-    return differs("--mac", FormatMac(saved.mac), FormatMac(*options.mac));
+    return differs("--mac", net::FormatMac(saved.mac),
+                   net::FormatMac(*options.mac));
   }
   if (options.queue_size && *options.queue_size != saved.queue_size) {
     return differs("--queue-size", std::to_string(saved.queue_size),

@@ -19,7 +19,7 @@ struct ExistingDevice {
   bool on_bus = false;  // attached to the vDPA bus
   // The kernel's word, if it has one: virtio's device type.
   std::optional<uint32_t> virtio_type;
-  std::optional<SavedState> state;  // that its process has left
+  std::optional<state::SavedState> state;  // that its process has left
 };
 
 // Whether it is a network device of ours to go on with. VDUSE devices of other
@@ -30,7 +30,8 @@ absl::Status JudgeExisting(const ExistingDevice& device);
 // Whether a device that was made as `saved` says can be served with these
 // options. A driver has seen what it was made with, and the TAP has an owner.
 //   InvalidArgument: with the option that does not fit.
-absl::Status FitsDevice(const RunOptions& options, const SavedState& saved);
+absl::Status FitsDevice(const RunOptions& options,
+                        const state::SavedState& saved);
 
 }  // namespace program
 

@@ -54,7 +54,7 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
   wanted.name = options.name;
   wanted.queue_size = options.queue_size.value_or(kDefaultQueueSize);
   wanted.queue_pairs = options.queue_pairs.value_or(1);
-  wanted.config.mac = options.mac ? *options.mac : RandomMac();
+  wanted.config.mac = options.mac ? *options.mac : net::RandomMac();
   wanted.config.mtu = options.mtu.value_or(kDefaultMtu);
   wanted.config.status = 0;
   wanted.config.speed = options.speed.value_or(net::kDefaultSpeed);
@@ -65,9 +65,10 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
   }
   if (options.restore.empty()) return wanted;
 
-  const absl::StatusOr<std::string> text = ReadFile(options.restore);
+  const absl::StatusOr<std::string> text = base::ReadFile(options.restore);
   if (!text.ok()) return text.status();
-  const absl::StatusOr<MigrationState> state = ParseMigrationState(*text);
+  const absl::StatusOr<state::MigrationState> state =
+      state::ParseMigrationState(*text);
   if (!state.ok()) {
     return absl::InvalidArgumentError(fmt::format(
         "--restore {}: {}", options.restore, base::Text(state.status())));
@@ -80,7 +81,8 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
                     options.restore, option + 2, was, option, is, option));
   };
   if (options.mac && *options.mac != state->mac) {
-    return differs("--mac", FormatMac(*options.mac), FormatMac(state->mac));
+    return differs("--mac", net::FormatMac(*options.mac),
+                   net::FormatMac(state->mac));
   }
   if (options.mtu && *options.mtu != state->mtu) {
     return differs("--mtu", std::to_string(*options.mtu),

@@ -51,9 +51,6 @@ struct RunOptions {
   std::string state_dir = kDefaultStateDir;
 };
 
-// Whether a device can have virtqueues of up to so many entries.
-bool IsQueueSize(uint64_t size);
-
 // Whether Linux's driver can work with queues of that size, which is what `run`
 // takes.
 absl::Status CheckQueueSize(const std::string& text);
@@ -61,14 +58,6 @@ absl::Status CheckQueueSize(const std::string& text);
 // CPUs like "2,4-6", in that order. The error names what is none, or none of
 // this process.
 absl::StatusOr<std::vector<int>> ParseCpus(const std::string& text);
-
-// "52:54:00:12:34:56". A device's is unicast and not all zero.
-absl::StatusOr<net::MacAddress> ParseMac(const std::string& text);
-absl::StatusOr<net::MacAddress> ParseDeviceMac(const std::string& text);
-std::string FormatMac(const net::MacAddress& mac);
-
-// A random unicast address, marked as locally administered.
-net::MacAddress RandomMac();
 
 }  // namespace program
 

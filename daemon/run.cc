@@ -31,13 +31,14 @@ void IgnoreSignals() {
 
 }  // namespace
 
-ExitCode Run(const RunOptions& options) {
+base::ExitCode Run(const RunOptions& options) {
   IgnoreSignals();
-  if (const absl::Status privileges = CheckPrivileges(); !privileges.ok()) {
-    return Fail(kExitFailure, privileges);
+  if (const absl::Status privileges = base::CheckPrivileges();
+      !privileges.ok()) {
+    return base::Fail(base::kExitFailure, privileges);
   }
   if (const absl::Status enough = RaiseFileLimit(kNeededFiles); !enough.ok()) {
-    return Fail(kExitHost, enough);
+    return base::Fail(base::kExitHost, enough);
   }
   sigset_t set;
   sigemptyset(&set);
@@ -48,17 +49,19 @@ ExitCode Run(const RunOptions& options) {
   sigprocmask(SIG_BLOCK, &set, nullptr);
   base::UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals) {
-    return Fail(kExitFailure, absl::ErrnoToStatus(errno, "signalfd"));
+    return base::Fail(base::kExitFailure,
+                      absl::ErrnoToStatus(errno, "signalfd"));
   }
   signal(SIGCHLD, SIG_IGN);  // children are reaped, their end is seen anyway
   absl::StatusOr<AdminProcess> admin = AdminProcess::Start();
-  if (!admin.ok()) return Fail(kExitFailure, admin.status());
-  absl::StatusOr<StateFile> state =
-      StateFile::Open(options.state_dir, options.name,
-                      DeviceExists(options.name) ? StateFile::IfFull::kGoOn
-                                                 : StateFile::IfFull::kFail);
+  if (!admin.ok()) return base::Fail(base::kExitFailure, admin.status());
+  absl::StatusOr<state::StateFile> state = state::StateFile::Open(
+      options.state_dir, options.name,
+      DeviceExists(options.name) ? state::StateFile::IfFull::kGoOn
+                                 : state::StateFile::IfFull::kFail);
   if (!state.ok()) {
-    return Fail(kExitFailure, ExplainPermission(state.status()));
+    return base::Fail(base::kExitFailure,
+                      base::ExplainPermission(state.status()));
   }
   if (!state->kept()) {
     base::Log(base::Severity::kWarning,

@@ -10,7 +10,7 @@ namespace program {
 // `vduse-net run`: makes the device, or adopts the one that a killed process
 // left, and serves it until SIGTERM or SIGINT, which detach and destroy it.
 // A second signal leaves at once and the device as it is.
-ExitCode Run(const RunOptions& options);
+base::ExitCode Run(const RunOptions& options);
 
 }  // namespace program
 

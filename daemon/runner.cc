@@ -35,14 +35,14 @@ constexpr net::Time kDetachNotice = std::chrono::seconds(2);
 
 }  // namespace
 
-ExitCode Runner::Run() {
+base::ExitCode Runner::Run() {
   if (const auto failed = Open()) {
     return adopted_ ? *failed : CloseTap(*failed);
   }
   if (const auto failed = BuildDevice()) {
     return adopted_ ? *failed : Dismantle(*failed);
   }
-  const ExitCode served = Serve();
+  const base::ExitCode served = Serve();
   // Left behind as a killed process leaves it: the kernel closes the device
   // first. Taking things apart here would close the TAP first, which can
   // wait for a lock whose holder waits for this very device.
@@ -54,7 +54,7 @@ void Runner::Save() { state_.Write(saved_); }
 
 // Without it the device does as well.
 void Runner::ListenToOperator() {
-  DeviceOperations device;
+  rpc::DeviceOperations device;
   device.name = options_.name;
   device.setting = [this](coalesce::Direction direction) {
     return net_->operator_coalescing(direction);
@@ -68,13 +68,14 @@ void Runner::ListenToOperator() {
   };
   device.report = [this] { return net_->ReportCoalescing(); };
   device.state = [this] {
-    return FormatMigrationState({.mac = saved_.mac,
-                                 .mtu = saved_.mtu,
-                                 .queue_size = saved_.queue_size,
-                                 .device = net_->state()});
+    return state::FormatMigrationState({.mac = saved_.mac,
+                                        .mtu = saved_.mtu,
+                                        .queue_size = saved_.queue_size,
+                                        .device = net_->state()});
   };
-  absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(
-      DeviceSocket(options_.state_dir, options_.name), DeviceService(device));
+  absl::StatusOr<rpc::VarlinkServer> server = rpc::VarlinkServer::Listen(
+      rpc::DeviceSocket(options_.state_dir, options_.name),
+      rpc::DeviceService(device));
   if (server.ok()) {
     operator_socket_.emplace(std::move(*server));
   } else {
@@ -112,7 +113,7 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
     case AdminProcess::Kind::kAttach:
       if (!event.status.ok() && !absl::IsAlreadyExists(event.status)) {
         Log(Severity::kError, "{}", base::Text(event.status));
-        exit_code_ = kExitFailure;
+        exit_code_ = base::kExitFailure;
         BeginDetach();
         return;
       }
@@ -123,7 +124,7 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
       // That it was not attached is as good.
       if (!event.status.ok() && !absl::IsNotFound(event.status)) {
         Log(Severity::kError, "{}", base::Text(event.status));
-        exit_code_ = kExitFailure;
+        exit_code_ = base::kExitFailure;
       }
       phase_ = Phase::kDone;
       return;
@@ -218,14 +219,14 @@ void Runner::SayWhatDetachWaitsFor() {
                         vhost_device_));
 }
 
-ExitCode Runner::Serve() {
+base::ExitCode Runner::Serve() {
   while (phase_ != Phase::kDone) {
     if (!device_broken_) {
       const absl::Status served = net_->Serve(net::Now());
       if (!served.ok()) {
         Log(Severity::kError, "{}", base::Text(served));
         device_broken_ = true;
-        exit_code_ = kExitBroken;
+        exit_code_ = base::kExitBroken;
         BeginDetach();
       }
     }
@@ -261,7 +262,7 @@ ExitCode Runner::Serve() {
     if ((fds[2].revents & (POLLERR | POLLNVAL)) != 0) {
       Log(Severity::kError, "the kernel has given the device up");
       device_broken_ = true;
-      exit_code_ = kExitBroken;
+      exit_code_ = base::kExitBroken;
       BeginDetach();
     }
     if (fds[0].revents != 0) OnSignal();

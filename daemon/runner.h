@@ -26,14 +26,14 @@ namespace program {
 // One device from start to end, on the control thread.
 class Runner {
  public:
-  Runner(const RunOptions& options, AdminProcess admin, StateFile state,
+  Runner(const RunOptions& options, AdminProcess admin, state::StateFile state,
          base::UniqueFd signals)
       : options_(options),
         admin_(std::move(admin)),
         state_(std::move(state)),
         signals_(std::move(signals)) {}
 
-  ExitCode Run();
+  base::ExitCode Run();
 
  private:
   enum class Phase {
@@ -44,13 +44,14 @@ class Runner {
   };
 
   // Its beginning and its end: runner_setup.cc.
-  std::optional<ExitCode> Open();
-  std::optional<ExitCode> Adopt(std::unique_ptr<vduse::KernelDevice> device);
-  std::optional<ExitCode> Create();
-  std::optional<ExitCode> BuildDevice();
-  ExitCode Dismantle(ExitCode code);
-  ExitCode CloseTap(ExitCode code);
-  ExitCode Abandon();
+  std::optional<base::ExitCode> Open();
+  std::optional<base::ExitCode> Adopt(
+      std::unique_ptr<vduse::KernelDevice> device);
+  std::optional<base::ExitCode> Create();
+  std::optional<base::ExitCode> BuildDevice();
+  base::ExitCode Dismantle(base::ExitCode code);
+  base::ExitCode CloseTap(base::ExitCode code);
+  base::ExitCode Abandon();
 
   // Its TAP: runner_tap.cc.
   void OpenTap();
@@ -68,7 +69,7 @@ class Runner {
   void ServeTap();
   std::optional<net::Time> TapDeadline() const;
 
-  ExitCode Serve();
+  base::ExitCode Serve();
   void RestartAdmin();
   void OnAdminEvent(AdminProcess::Event event);
   void OnSignal();
@@ -84,13 +85,13 @@ class Runner {
 
   const RunOptions& options_;
   AdminProcess admin_;
-  StateFile state_;
+  state::StateFile state_;
   base::UniqueFd signals_;
 
-  SavedState saved_;
-  std::optional<SavedState> predecessor_;
+  state::SavedState saved_;
+  std::optional<state::SavedState> predecessor_;
   std::optional<net::DeviceState> restored_;  // of --restore
-  std::optional<VarlinkServer> operator_socket_;
+  std::optional<rpc::VarlinkServer> operator_socket_;
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
   std::optional<AdminProcess::Event> early_tap_;
@@ -112,7 +113,7 @@ class Runner {
   bool device_broken_ = false;
   bool leave_device_ = false;
   bool abandoned_ = false;  // nobody waits for the administration process
-  ExitCode exit_code_ = kExitOk;
+  base::ExitCode exit_code_ = base::kExitOk;
   Phase phase_ = Phase::kStarting;
 };
 

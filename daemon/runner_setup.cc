@@ -30,25 +30,25 @@ constexpr net::Time kTapPatience = std::chrono::seconds(5);
 using base::Log;
 using base::Severity;
 
-std::optional<ExitCode> Runner::Open() {
+std::optional<base::ExitCode> Runner::Open() {
   // Before anything is touched.
   if (const auto saved = state_.Read(); saved && DeviceExists(options_.name)) {
     const absl::Status fits = FitsDevice(options_, *saved);
     if (!fits.ok()) {
       adopted_ = true;  // by somebody, later: everything stays
-      return Fail(kExitUsage, fits);
+      return base::Fail(base::kExitUsage, fits);
     }
   }
   auto existing = AdoptNetDevice(
       options_.name, [this](auto pause) { return SleepUnlessEnded(pause); });
   if (absl::IsNotFound(existing.status())) {
-    const std::optional<ExitCode> failed = Create();
+    const std::optional<base::ExitCode> failed = Create();
     // Of a device that is no more, if it was there.
     if (failed) state_.Remove();
     return failed;
   }
   if (absl::IsCancelled(existing.status())) return Abandon();
-  if (!existing.ok()) return Fail(kExitFailure, existing.status());
+  if (!existing.ok()) return base::Fail(base::kExitFailure, existing.status());
   return Adopt(std::move(*existing));
 }
 
@@ -64,7 +64,7 @@ std::optional<uint32_t> Runner::AskForType() {
   return answer->device_id;
 }
 
-std::optional<ExitCode> Runner::Adopt(
+std::optional<base::ExitCode> Runner::Adopt(
     std::unique_ptr<vduse::KernelDevice> device) {
   predecessor_ = state_.Read();
   ExistingDevice existing = {.name = options_.name,
@@ -76,10 +76,10 @@ std::optional<ExitCode> Runner::Adopt(
     existing.virtio_type = AskForType();
   }
   if (absl::Status good = JudgeExisting(existing); !good.ok()) {
-    Fail(kExitFailure, good);
+    base::Fail(base::kExitFailure, good);
     admin_.Abandon();
     abandoned_ = true;
-    return kExitFailure;
+    return base::kExitFailure;
   }
   adopted_ = true;
   device_ = std::move(device);
@@ -113,24 +113,25 @@ std::optional<ExitCode> Runner::Adopt(
 }
 
 // A new device: first the TAP, while no lock can depend on us.
-std::optional<ExitCode> Runner::Create() {
+std::optional<base::ExitCode> Runner::Create() {
   absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
-  if (!wanted.ok()) return Fail(kExitFailure, wanted.status());
+  if (!wanted.ok()) return base::Fail(base::kExitFailure, wanted.status());
   saved_.queue_pairs = wanted->queue_pairs;
   saved_.tap_name = options_.tap;
   OpenTap();
   absl::StatusOr<AdminProcess::Event> tap = WaitForAdmin();
   if (absl::IsCancelled(tap.status())) return Abandon();
-  if (!tap.ok()) return Fail(kExitFailure, tap.status());
+  if (!tap.ok()) return base::Fail(base::kExitFailure, tap.status());
   // It may have been made before something failed.
   saved_.tap_created = tap->tap_created;
-  if (!tap->status.ok()) return Fail(kExitFailure, tap->status);
+  if (!tap->status.ok()) return base::Fail(base::kExitFailure, tap->status);
   if (options_.engine == net::Engine::kUring) {
     const auto uring = net::Uring::Create(tap->tap.front().fd());
     if (!uring.ok()) {
-      return Fail(kExitHost, absl::UnavailableError(fmt::format(
-                                 "--engine io_uring: {}; leave it out",
-                                 base::Text(uring.status()))));
+      return base::Fail(base::kExitHost,
+                        absl::UnavailableError(
+                            fmt::format("--engine io_uring: {}; leave it out",
+                                        base::Text(uring.status()))));
     }
   }
   wanted->uso = tap->tap_knows_uso;
@@ -141,9 +142,9 @@ std::optional<ExitCode> Runner::Create() {
   early_tap_.emplace(std::move(*tap));
 
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
-  if (!control.ok()) return Fail(kExitHost, control.status());
+  if (!control.ok()) return base::Fail(base::kExitHost, control.status());
   absl::StatusOr<CreatedDevice> created = CreateNetDevice(*control, *wanted);
-  if (!created.ok()) return Fail(kExitHost, created.status());
+  if (!created.ok()) return base::Fail(base::kExitHost, created.status());
   device_ = std::move(created->device);
   saved_.features = created->features;
   saved_.queue_pairs = created->queue_pairs;
@@ -153,7 +154,7 @@ std::optional<ExitCode> Runner::Create() {
   saved_.queue_size = wanted->queue_size;
   Save();  // without which nobody would know that the device is ours
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
-      options_.name, FormatMac(saved_.mac), saved_.mtu,
+      options_.name, net::FormatMac(saved_.mac), saved_.mtu,
       net::FeatureNames(saved_.features));
   if (!net::Has(saved_.features, net::kFeatureCtrlVq)) {
     Log(Severity::kWarning, "no control queue{}: {}",
@@ -163,7 +164,7 @@ std::optional<ExitCode> Runner::Create() {
   return std::nullopt;
 }
 
-std::optional<ExitCode> Runner::BuildDevice() {
+std::optional<base::ExitCode> Runner::BuildDevice() {
   net::NetDevice::Options options;
   options.features = saved_.features;
   options.queue_pairs = saved_.queue_pairs;
@@ -189,7 +190,7 @@ std::optional<ExitCode> Runner::BuildDevice() {
     Save();
   };
   auto net = net::NetDevice::Create(*device_, std::move(options));
-  if (!net.ok()) return Fail(kExitFailure, net.status());
+  if (!net.ok()) return base::Fail(base::kExitFailure, net.status());
   net_ = std::move(*net);
   attached_ = !options_.attach;  // the operator's business
   if (adopted_) {
@@ -202,9 +203,10 @@ std::optional<ExitCode> Runner::BuildDevice() {
     if (restored_) {
       const absl::Status fits = net_->Restore(*restored_);
       if (!fits.ok()) {
-        return Fail(kExitFailure, absl::InvalidArgumentError(fmt::format(
-                                      "--restore {}: {}", options_.restore,
-                                      base::Text(fits))));
+        return base::Fail(
+            base::kExitFailure,
+            absl::InvalidArgumentError(fmt::format(
+                "--restore {}: {}", options_.restore, base::Text(fits))));
       }
     }
     OnTap(std::move(*early_tap_));
@@ -217,7 +219,7 @@ std::optional<ExitCode> Runner::BuildDevice() {
 }
 
 // The device is off the bus: it can go, and what came with it.
-ExitCode Runner::Dismantle(ExitCode code) {
+base::ExitCode Runner::Dismantle(base::ExitCode code) {
   if (net_) {
     for (const std::string& line : net_->Summary()) {
       Log(Severity::kInfo, "{}", line);
@@ -231,7 +233,7 @@ ExitCode Runner::Dismantle(ExitCode code) {
   const absl::Status destroyed =
       control.ok() ? control->Destroy(options_.name) : control.status();
   if (!destroyed.ok()) {
-    return Fail(kExitFailure, destroyed);
+    return base::Fail(base::kExitFailure, destroyed);
   }
   state_.Remove();
   Log(Severity::kInfo, "device '{}' destroyed", options_.name);
@@ -272,16 +274,16 @@ absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
 
 // Ended before there was a device. What is under way is the administration
 // process's to end.
-ExitCode Runner::Abandon() {
+base::ExitCode Runner::Abandon() {
   Log(Severity::kInfo, "ended by a signal before '{}' was there",
       options_.name);
   admin_.Abandon();
   abandoned_ = true;
-  return kExitOk;
+  return base::kExitOk;
 }
 
 // The TAP is free when the process ends; gone, if it was made for the device.
-ExitCode Runner::CloseTap(ExitCode code) {
+base::ExitCode Runner::CloseTap(base::ExitCode code) {
   if (abandoned_) return code;
   early_tap_.reset();
   tap_copies_.clear();
@@ -297,10 +299,12 @@ ExitCode Runner::CloseTap(ExitCode code) {
     }
     if (!event.ok()) {
       // So has its copy of the TAP.
-      return saved_.tap_created ? Fail(kExitFailure, event.status()) : code;
+      return saved_.tap_created ? base::Fail(base::kExitFailure, event.status())
+                                : code;
     }
     if (event->kind != AdminProcess::Kind::kCloseTap) continue;
-    return event->status.ok() ? code : Fail(kExitFailure, event->status);
+    return event->status.ok() ? code
+                              : base::Fail(base::kExitFailure, event->status);
   }
 }
 

@@ -54,7 +54,7 @@ void Runner::OnTapGone() {
   if (options_.tap_lost == TapLost::kExit) {
     Log(Severity::kError, "TAP '{}' was deleted: ending (--tap-lost exit)",
         options_.tap);
-    exit_code_ = kExitFailure;
+    exit_code_ = base::kExitFailure;
     BeginDetach();
     return;
   }
@@ -78,7 +78,7 @@ void Runner::OnNoTap(const absl::Status& status) {
   const std::string before = std::exchange(tap_error_, base::Text(status));
   if (tap_error_ != before) Log(Severity::kError, "{}", tap_error_);
   if (!adopted_ && !tap_lost_) {
-    exit_code_ = kExitFailure;
+    exit_code_ = base::kExitFailure;
     BeginDetach();
     return;
   }

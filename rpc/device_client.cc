@@ -9,14 +9,14 @@
 #include "rpc/varlink.h"
 #include "vduse/device_name.h"
 
-namespace program {
+namespace rpc {
 
 using nlohmann::json;
 
 absl::StatusOr<json> AskDevice(const std::string& state_dir,
                                const std::string& name, std::string_view method,
                                const json& parameters) {
-  if (absl::Status good = CheckDeviceName(name); !good.ok()) return good;
+  if (absl::Status good = vduse::CheckDeviceName(name); !good.ok()) return good;
   absl::StatusOr<json> answer =
       VarlinkCall(DeviceSocket(state_dir, name),
                   fmt::format("{}.{}", kDeviceInterface, method), parameters);
@@ -27,7 +27,7 @@ absl::StatusOr<json> AskDevice(const std::string& state_dir,
         name, base::Text(answer.status())));
   }
   if (absl::IsPermissionDenied(answer.status())) {
-    return ExplainPermission(answer.status());
+    return base::ExplainPermission(answer.status());
   }
   return answer;
 }
@@ -57,4 +57,4 @@ const json& ArrayIn(const json& object, const char* name) {
   return member != object.end() && member->is_array() ? *member : kNothing;
 }
 
-}  // namespace program
+}  // namespace rpc

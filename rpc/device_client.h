@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace program {
+namespace rpc {
 
 // Calls a method of a served device, see device_service.h.
 //   InvalidArgument: no device can have that name.
@@ -27,6 +27,6 @@ std::string TextIn(const nlohmann::json& object, const char* name);
 const nlohmann::json& ObjectIn(const nlohmann::json& object, const char* name);
 const nlohmann::json& ArrayIn(const nlohmann::json& object, const char* name);
 
-}  // namespace program
+}  // namespace rpc
 
 #endif  // VDUSE_NET_RPC_DEVICE_CLIENT_H_

@@ -9,7 +9,7 @@
 
 #include "base/status_text.h"
 
-namespace program {
+namespace rpc {
 
 const char kDeviceDescription[] =
     R"(# One device of vduse-net, for its operator.
@@ -358,4 +358,4 @@ VarlinkInterface DeviceService(const DeviceOperations& device) {
   return interface;
 }
 
-}  // namespace program
+}  // namespace rpc

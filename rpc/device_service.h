@@ -14,7 +14,7 @@
 #include "net/device/coalescing_report.h"
 #include "rpc/varlink.h"
 
-namespace program {
+namespace rpc {
 
 // The varlink interface of a device's process.
 inline constexpr char kDeviceInterface[] = "org.vduse-net.Device";
@@ -59,6 +59,6 @@ coalesce::Setting Changed(coalesce::Setting setting,
 // As the interface has it.
 nlohmann::json ToJson(const SettingChange& change);
 
-}  // namespace program
+}  // namespace rpc
 
 #endif  // VDUSE_NET_RPC_DEVICE_SERVICE_H_

@@ -20,7 +20,7 @@
 #include "base/eventfd.h"
 #include "base/json_text.h"
 
-namespace program {
+namespace rpc {
 namespace {
 
 using nlohmann::json;
@@ -292,7 +292,7 @@ bool VarlinkServer::Send(Connection& connection) {
 
 // False if that was no message.
 bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
-  json call = ParseJson(message);
+  json call = base::ParseJson(message);
   if (!call.is_object()) return false;
   const std::string* method = TextMember(call, "method");
   if (method == nullptr) return false;
@@ -429,7 +429,7 @@ absl::StatusOr<json> VarlinkCall(const std::string& path,
     }
   }
   in.pop_back();
-  const json answer = ParseJson(in);
+  const json answer = base::ParseJson(in);
   if (!answer.is_object()) {
     return absl::InternalError(
         fmt::format("the answer from {} is no varlink message", path));
@@ -441,4 +441,4 @@ absl::StatusOr<json> VarlinkCall(const std::string& path,
   return result;
 }
 
-}  // namespace program
+}  // namespace rpc

@@ -21,7 +21,7 @@
 
 // Varlink (https://varlink.org): JSON objects, each ended by a NUL byte, over a
 // stream socket.
-namespace program {
+namespace rpc {
 
 // A call that is longer ends the connection.
 inline constexpr size_t kMaxMessageBytes = 256 * 1024;
@@ -115,6 +115,6 @@ absl::StatusOr<nlohmann::json> VarlinkCall(const std::string& path,
                                            const nlohmann::json& parameters,
                                            int timeout_ms = 5000);
 
-}  // namespace program
+}  // namespace rpc
 
 #endif  // VDUSE_NET_RPC_VARLINK_H_

@@ -12,11 +12,10 @@
 
 #include "base/json_text.h"
 #include "base/status_text.h"
-#include "daemon/options.h"
 #include "net/wire/features.h"
 #include "vduse/ring_layout.h"
 
-namespace program {
+namespace state {
 namespace {
 
 using coalesce::Params;
@@ -48,7 +47,7 @@ json ToJson(const net::MacTable& table) {
   if (table.overflow != 0) return kAll;
   json macs = json::array();
   for (size_t i = 0; i < table.count; ++i) {
-    macs.push_back(FormatMac(table.macs[i]));
+    macs.push_back(net::FormatMac(table.macs[i]));
   }
   return macs;
 }
@@ -64,7 +63,7 @@ json ToJson(const net::RxFilter& filter) {
   }
   if (vlans.size() == net::RxFilter::kVlans) vlans = kAll;
   return {{"modes", std::move(modes)},
-          {"mac", FormatMac(filter.mac)},
+          {"mac", net::FormatMac(filter.mac)},
           {"unicast", ToJson(filter.unicast)},
           {"multicast", ToJson(filter.multicast)},
           {"vlans", std::move(vlans)}};
@@ -121,7 +120,7 @@ class Reader {
 
   net::MacAddress Mac(const json& value, const char* name) {
     const auto* text = value.get_ptr<const json::string_t*>();
-    const auto mac = ParseMac(text != nullptr ? *text : "");
+    const auto mac = net::ParseMac(text != nullptr ? *text : "");
     if (!mac.ok())
       Fail(fmt::format("'{}': {}", name, base::Text(mac.status())));
     return mac.value_or(net::MacAddress{});
@@ -139,7 +138,8 @@ class Reader {
 
   bool Flag(const json& object, const char* name) {
     const auto* flag = Member(object, name).get_ptr<const json::boolean_t*>();
-    if (flag == nullptr) Fail(fmt::format("'{}' is not true or false", name));
+    if (flag == nullptr)
+      Fail(fmt::format("'{}' is not true or false", name));
     return flag != nullptr && *flag;
   }
 
@@ -261,7 +261,7 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
   const json document = {
       {"format", kFormat},
       {"version", kVersion},
-      {"mac", FormatMac(state.mac)},
+      {"mac", net::FormatMac(state.mac)},
       {"mtu", state.mtu},
       {"queue_size", state.queue_size},
       {"features", fmt::format("{:#x}", device.features)},
@@ -278,7 +278,7 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
 }
 
 absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
-  const json document = ParseJson(text);
+  const json document = base::ParseJson(text);
   if (document.is_discarded() || !document.is_object()) {
     return absl::InvalidArgumentError(
         "device state: not JSON, cut short, or nested too deep");
@@ -297,7 +297,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
 
   MigrationState state;
   const absl::StatusOr<net::MacAddress> mac =
-      ParseDeviceMac(reader.Text(document, "mac"));
+      net::ParseDeviceMac(reader.Text(document, "mac"));
   if (mac.ok()) {
     state.mac = *mac;
   } else {
@@ -310,7 +310,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
   }
   state.queue_size = static_cast<uint16_t>(
       reader.Number(document, "queue_size", vduse::kMaxQueueSize));
-  if (!IsQueueSize(state.queue_size)) {
+  if (!vduse::IsQueueSize(state.queue_size)) {
     reader.Fail(fmt::format("'queue_size' is {}, not a power of 2 from 2 on",
                             state.queue_size));
   }
@@ -342,4 +342,4 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
   return state;
 }
 
-}  // namespace program
+}  // namespace state

@@ -10,7 +10,7 @@
 #include "net/device/device_state.h"
 #include "net/wire/config_space.h"
 
-namespace program {
+namespace state {
 
 // What a device must be for a driver to go on with it on another host, or
 // under another kernel: `vduse-net state save`, `vduse-net run --restore`.
@@ -29,6 +29,6 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state);
 //   InvalidArgument: of another version, or damaged; names what is wrong.
 absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text);
 
-}  // namespace program
+}  // namespace state
 
 #endif  // VDUSE_NET_STATE_MIGRATION_STATE_H_

@@ -17,7 +17,7 @@
 #include <thread>
 #include <utility>
 
-namespace program {
+namespace state {
 namespace {
 
 // A killed process may still be dying.
@@ -209,4 +209,4 @@ void StateFile::Remove() {
   lock_ = base::UniqueFd();
 }
 
-}  // namespace program
+}  // namespace state

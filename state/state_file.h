@@ -12,7 +12,7 @@
 #include "base/unique_fd.h"
 #include "state/state_layout.h"
 
-namespace program {
+namespace state {
 
 // DIR/NAME.state, mapped: a process killed in the middle of Write() leaves the
 // state before. DIR/NAME.lock is locked as long as this lives, so that there is
@@ -72,6 +72,6 @@ class StateFile {
   bool kept_ = true;
 };
 
-}  // namespace program
+}  // namespace state
 
 #endif  // VDUSE_NET_STATE_STATE_FILE_H_

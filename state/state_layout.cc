@@ -6,7 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
-namespace program {
+namespace state {
 namespace {
 
 using coalesce::Params;
@@ -297,4 +297,4 @@ std::string EncodeStateAsV6(const SavedState& state) {
   return file;
 }
 
-}  // namespace program
+}  // namespace state

@@ -11,7 +11,7 @@
 #include "net/device/device_state.h"
 #include "net/wire/config_space.h"
 
-namespace program {
+namespace state {
 
 // What a successor of a killed process cannot ask the kernel for.
 struct SavedState {
@@ -52,6 +52,6 @@ void EncodeState(const SavedState& state, std::span<char> file);
 // As a process of the release before wrote it: for tests.
 std::string EncodeStateAsV6(const SavedState& state);
 
-}  // namespace program
+}  // namespace state
 
 #endif  // VDUSE_NET_STATE_STATE_LAYOUT_H_

@@ -1,50 +1,64 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Which folder may include which. The arrows point down and do not turn:
-#   daemon -> net -> vduse, coalesce -> base
-#   daemon -> tune -> simulate -> coalesce
+# Which folder may include which: what its arrows in docs/architecture.md lead
+# to, directly or not. The picture there is the rule, so it cannot be wrong.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+picture=docs/architecture.md
 failures=0
+wrong() { echo "$*"; failures=$((failures + 1)); }
 
-# only FOLDER ALLOWED...: of the project's own folders, FOLDER's files include
-# none but ALLOWED.
-only() {
-  local folder=$1
-  shift
-  local allowed
-  allowed=$(IFS='|'; echo "$*")
-  local own='base|vduse|coalesce|simulate|tune|net|daemon|tests|examples'
-  local bad
-  bad=$(grep -rnE '^[[:space:]]*#[[:space:]]*include' "$folder" \
-          --include='*.h' --include='*.cc' |
-        grep -E "\"($own)/" | grep -vE "\"($allowed)/" || true)
-  if [[ -n $bad ]]; then
-    echo "$folder may include only: $*"
-    echo "$bad"
-    failures=$((failures + 1))
-  fi
+# includes FOLDER: every #include in it, as file:line:#include "...".
+includes() {
+  grep -rnE '^[[:space:]]*#[[:space:]]*include' "$1" \
+    --include='*.h' --include='*.cc'
 }
 
-only base base
-only vduse vduse base
-only coalesce coalesce
-only simulate simulate coalesce base
-only tune tune simulate coalesce
-only net net vduse coalesce base
-only daemon daemon net tune simulate vduse coalesce base
+# --- The picture ----------------------------------------------------------------
+
+# In Mermaid's words a folder is "net_device", and an arrow "a --> b & c".
+declare -A arrows
+while read -r from to; do
+  arrows[$from]=$to
+done < <(sed -n '/^```mermaid$/,/^```$/p' "$picture" |
+  sed -nE 's/^ *([a-z_]+)(\["[^"]*"\])? --> ([a-z_& ]+)$/\1 \3/p' | tr '_&' '/ ')
+((${#arrows[@]} >= 8)) || wrong "$picture: only ${#arrows[@]} folders have arrows"
+
+# below FOLDER: all that its arrows lead to. An arrow that comes back to where
+# it began ends in a depth that no layer has.
+below() {
+  local to depth=${2:-0}
+  ((depth < 20)) || { echo "circle"; return; }
+  for to in ${arrows[$1]:-}; do
+    echo "$to"
+    below "$to" $((depth + 1))
+  done
+}
+
+# --- The folders ----------------------------------------------------------------
+
+mapfile -t folders < <(git ls-files -co --exclude-standard '*.h' '*.cc' |
+  sed -E 's|/[^/]*$||' | grep -Ev '^(tests|examples)(/|$)' | sort -u)
+own=$(IFS='|'; echo "${folders[*]}|tests|examples")
+for folder in "${folders[@]}"; do
+  grep -qE "\\b${folder//\//_}\\b" "$picture" || wrong "$picture lacks $folder"
+  allowed=$(below "$folder" | sort -u)
+  if grep -q circle <<<"$allowed"; then
+    wrong "$picture: the arrows of $folder run in a circle"
+    continue
+  fi
+  allowed=$(echo "$folder" "$allowed" | tr ' \n' '||')
+  bad=$(includes "$folder" | grep -E "\"($own)/" |
+    grep -vE "\"(${allowed%|})/[^/]+\"" || true)
+  [[ -z $bad ]] || wrong "$folder may include only ${allowed%|}:"$'\n'"$bad"
+done
 
 # coalesce is pure policy: the standard library's headers have neither a
 # folder nor a suffix.
-bad=$(grep -rnE '^[[:space:]]*#[[:space:]]*include' coalesce \
-        --include='*.h' --include='*.cc' |
-      grep -vE '"coalesce/|<[a-z_]+>' || true)
-if [[ -n $bad ]]; then
-  echo "coalesce includes more than the standard library:"
-  echo "$bad"
-  failures=$((failures + 1))
-fi
+bad=$(includes coalesce | grep -vE '"coalesce/|<[a-z_]+>' || true)
+[[ -z $bad ]] ||
+  wrong "coalesce includes more than the standard library:"$'\n'"$bad"
 
 exit $((failures > 0))

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace program {
+namespace vduse {
 namespace {
 
 bool IsLetterOrDigit(char c) {
@@ -50,4 +50,4 @@ absl::Status CheckDeviceName(std::string_view name) {
   return absl::OkStatus();
 }
 
-}  // namespace program
+}  // namespace vduse

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 
-namespace program {
+namespace vduse {
 
 // With ".state" behind it a name still is one of a file.
 inline constexpr size_t kMaxDeviceNameBytes = 249;
@@ -19,6 +19,6 @@ inline constexpr size_t kMaxDeviceNameBytes = 249;
 //   InvalidArgument: it may not; says why.
 absl::Status CheckDeviceName(std::string_view name);
 
-}  // namespace program
+}  // namespace vduse
 
 #endif  // VDUSE_NET_VDUSE_DEVICE_NAME_H_

@@ -4,6 +4,7 @@
 #ifndef VDUSE_NET_VDUSE_RING_LAYOUT_H_
 #define VDUSE_NET_VDUSE_RING_LAYOUT_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -45,6 +46,11 @@ inline constexpr uint64_t kDescAlign = 16;
 inline constexpr uint64_t kAvailAlign = 2;
 inline constexpr uint64_t kUsedAlign = 4;
 inline constexpr uint32_t kMaxQueueSize = 32768;
+
+// Whether a virtqueue can have that many entries.
+constexpr bool IsQueueSize(uint64_t size) {
+  return size >= 2 && size <= kMaxQueueSize && std::has_single_bit(size);
+}
 
 // Bytes of each area, the event word at the end included when EVENT_IDX was
 // negotiated.

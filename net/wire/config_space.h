@@ -8,9 +8,9 @@
 #include <cstring>
 #include <vector>
 
-namespace net {
+#include "net/wire/mac_address.h"
 
-using MacAddress = std::array<uint8_t, 6>;
+namespace net {
 
 // The smallest and largest MTU a device may state (virtio 1.3, 5.1.4.1).
 inline constexpr uint16_t kMinMtu = 68;

@@ -10,7 +10,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace program {
+namespace base {
 namespace {
 
 class TextFileTest : public testing::Test {
@@ -83,4 +83,4 @@ TEST_F(TextFileTest, AHugeFileIsNotRead) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace base

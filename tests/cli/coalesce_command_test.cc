@@ -10,7 +10,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 using coalesce::Goal;
@@ -159,4 +159,4 @@ TEST(CoalesceCommandTest, WithoutAProcessTheDeviceIsNamed) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace cli

@@ -18,7 +18,7 @@
 #include "tests/rpc/serving_thread.h"
 #include "tests/support/temp_dir.h"
 
-namespace program {
+namespace cli {
 namespace {
 
 using coalesce::Direction;
@@ -37,7 +37,7 @@ class TuneCommandTest : public testing::Test {
     options_.device = "vn0";
     options_.rounds = 2;
     options_.window_msecs = 10;
-    DeviceOperations device;
+    rpc::DeviceOperations device;
     device.name = "vn0";
     device.setting = [this](Direction direction) { return Of(direction); };
     device.change_setting = [this](Direction direction,
@@ -48,8 +48,9 @@ class TuneCommandTest : public testing::Test {
     };
     device.report = [this] { return Report(); };
     device.state = [] { return std::string("{}"); };
-    serving_ = std::make_unique<ServingThread>(
-        DeviceSocket(directory_.path(), "vn0"), DeviceService(device));
+    serving_ = std::make_unique<rpc::ServingThread>(
+        rpc::DeviceSocket(directory_.path(), "vn0"),
+        rpc::DeviceService(device));
   }
   ~TuneCommandTest() override {
     serving_.reset();
@@ -120,7 +121,7 @@ class TuneCommandTest : public testing::Test {
   net::NotifiedQueue::Counters counters_[2];
   std::unique_ptr<net::NotificationHistograms> histograms_ =
       std::make_unique<net::NotificationHistograms>();
-  std::unique_ptr<ServingThread> serving_;
+  std::unique_ptr<rpc::ServingThread> serving_;
 };
 
 TEST_F(TuneCommandTest, WhatSavesMostIsRecommendedAndTheDeviceLeftAsItWas) {
@@ -216,4 +217,4 @@ TEST_F(TuneCommandTest, WhatMakesNoSenseIsNamed) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace cli

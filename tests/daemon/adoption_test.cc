@@ -11,8 +11,8 @@
 namespace program {
 namespace {
 
-SavedState StateWith(uint64_t features, size_t positions) {
-  SavedState state;
+state::SavedState StateWith(uint64_t features, size_t positions) {
+  state::SavedState state;
   state.features = features;
   state.device.positions.resize(positions);
   return state;
@@ -76,7 +76,7 @@ TEST(AdoptionTest, ADeviceOfUnknownTypeIsRefused) {
 TEST(AdoptionTest, OneThatIsUnlikeItsStateIsRefused) {
   ExistingDevice device = WithQueues(3);
   device.virtio_type = VIRTIO_ID_NET;
-  for (const SavedState& state :
+  for (const state::SavedState& state :
        {StateWith(0, 3), StateWith(kPairs, 3), StateWith(kOnePair, 5)}) {
     device.state = state;
     EXPECT_TRUE(Refused(device, "3 virtqueues"));
@@ -91,8 +91,8 @@ TEST(AdoptionTest, NumbersOfQueuesThatOursNeverHaveAreRefused) {
   }
 }
 
-SavedState Saved() {
-  SavedState saved;
+state::SavedState Saved() {
+  state::SavedState saved;
   saved.mac = {2, 0, 0, 0, 0, 1};
   saved.mtu = 1500;
   saved.queue_size = 256;
@@ -134,7 +134,7 @@ TEST(FitsDeviceTest, AnotherTapIsRefused) {
 }
 
 TEST(FitsDeviceTest, ATapThatIsNotKnownFits) {
-  SavedState saved = Saved();
+  state::SavedState saved = Saved();
   saved.tap_name.clear();
   EXPECT_TRUE(FitsDevice(Options(), saved).ok());
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace program {
+namespace rpc {
 namespace {
 
 using coalesce::Direction;
@@ -199,4 +199,4 @@ TEST_F(DeviceServiceTest, TheStateIsAnObjectOrAReason) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace rpc

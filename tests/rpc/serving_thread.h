@@ -13,7 +13,7 @@
 
 #include "rpc/varlink.h"
 
-namespace program {
+namespace rpc {
 
 // Serves an interface at a path on a thread of its own until it is stopped.
 class ServingThread {
@@ -47,6 +47,6 @@ class ServingThread {
   std::thread thread_;
 };
 
-}  // namespace program
+}  // namespace rpc
 
 #endif  // VDUSE_NET_TESTS_RPC_SERVING_THREAD_H_

@@ -23,7 +23,7 @@
 #include "tests/rpc/serving_thread.h"
 #include "tests/support/temp_dir.h"
 
-namespace program {
+namespace rpc {
 namespace {
 
 using nlohmann::json;
@@ -325,4 +325,4 @@ TEST(VarlinkPathTest, ANameThatIsTooLongIsAnError) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace rpc

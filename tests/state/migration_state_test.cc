@@ -5,12 +5,9 @@
 
 #include <string>
 
-#include "base/text_file.h"
-#include "daemon/device_setup.h"
 #include "net/wire/features.h"
-#include "tests/support/temp_dir.h"
 
-namespace program {
+namespace state {
 namespace {
 
 using coalesce::Source;
@@ -208,46 +205,5 @@ TEST(MigrationStateTest, DeepNestingIsRefusedWhereverItStands) {
       ParseMigrationState(With("\"allmulti\"", deep)).status()));
 }
 
-class StateFilesTest : public testing::Test {
- protected:
-  const tests::TempDir temp_;
-  const std::string& dir_ = temp_.path();
-};
-
-TEST_F(StateFilesTest, ADeviceIsPlannedAfterTheState) {
-  RunOptions options;
-  options.restore = dir_ + "/state";
-  ASSERT_TRUE(WriteFile(options.restore, SampleText()).ok());
-  const absl::StatusOr<NewDevice> planned = PlanDevice(options);
-  ASSERT_TRUE(planned.ok()) << planned.status();
-  EXPECT_EQ(planned->config.mac, Sample().mac);
-  EXPECT_EQ(planned->config.mtu, Sample().mtu);
-  EXPECT_EQ(planned->queue_size, Sample().queue_size);
-  ASSERT_TRUE(planned->restored);
-  EXPECT_EQ(planned->restored->positions, Sample().device.positions);
-}
-
-TEST_F(StateFilesTest, OptionsThatContradictTheStateAreNamed) {
-  RunOptions options;
-  options.restore = dir_ + "/state";
-  ASSERT_TRUE(WriteFile(options.restore, SampleText()).ok());
-  const auto refused = [](const RunOptions& changed, const char* named) {
-    const absl::Status status = PlanDevice(changed).status();
-    return absl::IsInvalidArgument(status) &&
-           status.message().find(named) != std::string::npos;
-  };
-  RunOptions mac = options;
-  mac.mac = net::MacAddress{2, 2, 2, 2, 2, 2};
-  EXPECT_TRUE(refused(mac, "--mac"));
-  RunOptions mtu = options;
-  mtu.mtu = 1500;
-  EXPECT_TRUE(refused(mtu, "--mtu"));
-  RunOptions queue_size = options;
-  queue_size.queue_size = 128;
-  EXPECT_TRUE(refused(queue_size, "--queue-size"));
-  queue_size.queue_size = 512;
-  EXPECT_TRUE(PlanDevice(queue_size).ok()) << "more room is as good";
-}
-
 }  // namespace
-}  // namespace program
+}  // namespace state

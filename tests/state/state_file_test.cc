@@ -17,7 +17,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace program {
+namespace state {
 namespace {
 
 using coalesce::Source;
@@ -384,4 +384,4 @@ TEST_F(StateFileTest, TwoDevicesHaveAStateEach) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace state

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace program {
+namespace vduse {
 namespace {
 
 using std::string_literals::operator""s;
@@ -37,4 +37,4 @@ TEST(DeviceNameTest, TheErrorNamesItInOnePrintableLine) {
 }
 
 }  // namespace
-}  // namespace program
+}  // namespace vduse
