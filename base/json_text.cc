@@ -17,4 +17,9 @@ json ParseJson(std::string_view text) {
   return deep ? json(json::value_t::discarded) : document;
 }
 
+std::string FormatJson(const nlohmann::json& value) {
+  using nlohmann::json;
+  return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace base

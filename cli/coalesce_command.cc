@@ -7,16 +7,21 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/output.h"
 #include "base/parse_number.h"
 #include "base/privileges.h"
 #include "base/status_text.h"
+#include "cli/command.h"
+#include "cli/common_options.h"
+#include "daemon/options.h"
 #include "rpc/device_client.h"
 
 namespace cli {
@@ -268,12 +273,7 @@ absl::Status ShowCoalescing(const std::string& state_dir,
     text += FormatCoalescing(*answer);
     all.push_back(std::move(*answer));
   }
-  if (as_json) {
-    base::Print("{}\n",
-                all.dump(2, ' ', false, json::error_handler_t::replace));
-  } else {
-    base::Write(text);
-  }
+  base::Write(as_json ? base::FormatJson(all) : text);
   return status;
 }
 
@@ -328,14 +328,44 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> AskForState(const std::string& state_dir,
-                                        const std::string& name) {
-  const absl::StatusOr<json> answer =
-      rpc::AskDevice(state_dir, name, "SaveState", json::object());
-  if (!answer.ok()) return answer.status();
-  return rpc::ObjectIn(*answer, "state")
-             .dump(2, ' ', false, json::error_handler_t::replace) +
-         "\n";
+void AddCoalesce(Command program) {
+  struct Options {
+    std::string state_dir = program::kDefaultStateDir;
+    std::vector<std::string> words;
+    bool json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  Command coalesce = program.Add(
+      "coalesce", "Show or set the coalescing of a device that is served");
+  AddStateDir(coalesce, options->state_dir);
+  Command show = coalesce.Add(
+      "show", "Who has set what, and what came of it: [dev] [NAME]");
+  show.Values("DEVICE", options->words, "[dev] NAME (default: all)");
+  AddJson(show, options->json);
+  AddStateDir(show, options->state_dir);
+  show.Does([=] {
+    std::vector<std::string>& words = options->words;
+    if (!words.empty() && words.front() == "dev") words.erase(words.begin());
+    if (words.size() > 1) {
+      return Report(Invalid("coalesce show: one device's name, or none"),
+                    /*judges_options=*/true);
+    }
+    return Report(ShowCoalescing(
+        options->state_dir, words.empty() ? "" : words.front(), options->json));
+  });
+  Command set = coalesce.Add(
+      "set",
+      "What applies until the driver sets it, and after a reset: [dev] NAME "
+      "[rx-usecs N] [rx-frames N] [tx-usecs N] [tx-frames N] [adaptive-rx "
+      "on|off] [adaptive-tx on|off] [target-latency-usecs N | max-irq-rate N]");
+  set.Values("SETTING", options->words, "As above");
+  AddStateDir(set, options->state_dir);
+  set.Does([=] {
+    const absl::StatusOr<CoalesceChange> change =
+        ParseCoalesceChange(options->words);
+    if (!change.ok()) return base::Fail(base::kExitUsage, change.status());
+    return Report(ChangeCoalescing(options->state_dir, *change));
+  });
 }
 
 }  // namespace cli

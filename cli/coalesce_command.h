@@ -46,10 +46,6 @@ std::vector<std::string> WithoutEffect(const CoalesceChange& change,
 absl::Status ChangeCoalescing(const std::string& state_dir,
                               const CoalesceChange& change);
 
-// `vduse-net state save`: as ParseMigrationState() takes it.
-absl::StatusOr<std::string> AskForState(const std::string& state_dir,
-                                        const std::string& name);
-
 }  // namespace cli
 
 #endif  // VDUSE_NET_CLI_COALESCE_COMMAND_H_

@@ -22,6 +22,8 @@ class Option;
 
 namespace cli {
 
+struct Program;
+
 // An option of a command. A handle: copies are of the same option.
 class Option {
  public:
@@ -34,8 +36,8 @@ class Option {
   Option Excludes(Option other);
   // --help shows the value that its variable has now.
   Option ShowsDefault();
-  // `wrong` judges the text: the error says what is wrong with it.
-  Option Checks(std::function<absl::Status(const std::string&)> wrong);
+  // The text has to be what `judge` takes: its error says what is wrong.
+  Option Checks(std::function<absl::Status(const std::string&)> judge);
   // A decimal number from `least` to `most`.
   Option From(uint64_t least, uint64_t most = UINT32_MAX);
   // One of `words`.
@@ -50,7 +52,7 @@ class Command {
  public:
   using Action = std::function<base::ExitCode()>;
 
-  explicit Command(CLI::App& app) : app_(&app) {}
+  Command(Program& program, CLI::App& app) : program_(&program), app_(&app) {}
 
   Command Add(const std::string& name, const std::string& description);
 
@@ -76,24 +78,27 @@ class Command {
                 std::function<void(const std::string&)> use,
                 const std::string& description);
 
-  // What the command does. One without an action wants a command of its own.
+  // What the command does. One without an action needs a command behind it.
   void Does(Action action);
 
  private:
+  Program* program_;
   CLI::App* app_;
 };
 
-// Each adds a command to the program; a file of that name has it.
+// Each adds a command to the program, and is in the file of its name.
 void AddRun(Command program);
-void AddAttach(Command program);
-void AddDetach(Command program);
-void AddShow(Command program);
+void AddBus(Command program);  // attach, detach, show
 void AddCheck(Command program);
 void AddProfiles(Command program);
 void AddState(Command program);
 void AddCoalesce(Command program);
 void AddSimulate(Command program);
 void AddTune(Command program);
+
+// The exit code of a command, once its error is in the log. InvalidArgument is
+// an error of the command line where `judges_options` is set.
+base::ExitCode Report(const absl::Status& status, bool judges_options = false);
 
 // Parses the command line and does what it says.
 base::ExitCode RunCommandLine(int argc, char** argv);

@@ -9,11 +9,15 @@
 
 #include "base/log.h"
 #include "base/output.h"
+#include "cli/command.h"
+#include "cli/common_options.h"
+#include "net/wire/mac_address.h"
 #include "simulate/arrivals.h"
 #include "simulate/chart.h"
 #include "simulate/replay.h"
 #include "simulate/report.h"
 #include "simulate/setting.h"
+#include "vduse/ring_layout.h"
 
 namespace cli {
 namespace {
@@ -74,6 +78,77 @@ absl::Status Simulate(const SimulateOptions& options) {
       simulate::ToChart(
           rows, fmt::format("{} packets, {}", arrivals->size(),
                             by_rule ? options.arrivals : options.pcap)));
+}
+
+namespace {
+
+absl::Status IsMac(const std::string& text) {
+  return net::ParseMac(text).status();
+}
+
+void AddFilter(Command simulate, Option pcap, simulate::CaptureFilter& filter) {
+  simulate
+      .Value("--filter", filter.expression,
+             "Only packets that pcap-filter(7) matches, like 'udp port 53'")
+      .Needs(pcap);
+  simulate
+      .Value("--from", filter.from, "Only packets with this source MAC address")
+      .Needs(pcap)
+      .Checks(IsMac);
+  simulate
+      .Value("--to", filter.to,
+             "Only packets with this destination MAC address")
+      .Needs(pcap)
+      .Checks(IsMac);
+}
+
+}  // namespace
+
+void AddSimulate(Command program) {
+  const auto options = std::make_shared<SimulateOptions>();
+  Command simulate = program.Add(
+      "simulate",
+      "What coalescing would do to packets: notifications against added "
+      "latency, without a device");
+  const Option pcap = simulate.Value(
+      "--pcap", options->pcap,
+      "Packets that come as in this capture, pcap or pcapng (- for standard "
+      "input)");
+  AddFilter(simulate, pcap, options->filter);
+  simulate
+      .Value("--arrivals", options->arrivals,
+             "Packets that come as steady:RATE, poisson:RATE or "
+             "bursts:RATE,SIZE, in packets per second")
+      .Excludes(pcap);
+  simulate.Value("--packets", options->packets, "How many, with --arrivals")
+      .From(1, simulate::kMaxPackets)
+      .ShowsDefault();
+  simulate.Value("--seed", options->seed, "Of poisson's chance")
+      .From(0, UINT64_MAX)
+      .ShowsDefault();
+  simulate.Values(
+      "settings", options->settings,
+      "off, USECS/FRAMES, latency:USECS or rate:PER_SECOND (default: a sweep)");
+  simulate
+      .Value("--queue-size", options->queue_size,
+             "More packets than this never wait")
+      .From(1, vduse::kMaxQueueSize)
+      .ShowsDefault();
+  simulate
+      .Value("--timer-lateness-usecs", options->timer_lateness_usecs,
+             "How late every timer is")
+      .From(0, 1'000'000)
+      .ShowsDefault();
+  simulate
+      .Value("--poll-nsecs", options->poll_nsecs,
+             "Per packet, the driver polls for so long and wants no "
+             "notification")
+      .From(0, 1'000'000'000)
+      .ShowsDefault();
+  AddJson(simulate, options->json);
+  simulate.Value("--chart", options->chart, "Write a chart here, as SVG");
+  simulate.Does(
+      [=] { return Report(Simulate(*options), /*judges_options=*/true); });
 }
 
 }  // namespace cli

@@ -8,14 +8,19 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/output.h"
 #include "base/status_text.h"
+#include "cli/command.h"
+#include "cli/common_options.h"
+#include "daemon/options.h"
 #include "rpc/device_client.h"
 #include "rpc/device_service.h"
 #include "simulate/chart.h"
@@ -238,8 +243,7 @@ void Print(const TuneOptions& options, const std::vector<tune::Side>& sides) {
       all["ethtool"] = ethtool;
       all["coalesce"] = coalesce;
     }
-    base::Print("{}\n",
-                all.dump(2, ' ', false, json::error_handler_t::replace));
+    base::Write(base::FormatJson(all));
     return;
   }
   for (const tune::Side& side : sides) base::Print("{}\n", tune::ToTable(side));
@@ -312,6 +316,41 @@ absl::Status Tune(const TuneOptions& options) {
                                          ": nothing can be recommended");
   }
   return absl::OkStatus();
+}
+
+void AddTune(Command program) {
+  const auto options = std::make_shared<TuneOptions>();
+  const auto words = std::make_shared<std::vector<std::string>>();
+  options->state_dir = program::kDefaultStateDir;
+  Command tune = program.Add(
+      "tune",
+      "Try settings on a device under the traffic that it has, and recommend "
+      "one; it is then as it was before");
+  tune.Values("words", *words,
+              "[dev] NAME [USECS/FRAMES...] (default: a sweep)");
+  tune.Value("--direction", options->direction,
+             "rx or tx (default: both, one after the other)")
+      .OneOf({"rx", "tx"});
+  tune.Value("--rounds", options->rounds, "How often each is tried")
+      .From(2, TuneOptions::kMaxRounds)
+      .ShowsDefault();
+  tune.Value("--window-msecs", options->window_msecs,
+             "How long it is looked at each time")
+      .From(10, TuneOptions::kMaxWindowMsecs)
+      .ShowsDefault();
+  tune.Value("--max-wait-usecs", options->max_wait_usecs,
+             "The longest that packets may wait, on average, with what is "
+             "recommended")
+      .From(0)
+      .ShowsDefault();
+  AddStateDir(tune, options->state_dir);
+  AddJson(tune, options->json);
+  tune.Value("--chart", options->chart, "Write a chart here, as SVG");
+  tune.Does([=] {
+    const absl::Status named = TakeTuneWords(*words, *options);
+    if (!named.ok()) return base::Fail(base::kExitUsage, named);
+    return Report(Tune(*options), /*judges_options=*/true);
+  });
 }
 
 }  // namespace cli

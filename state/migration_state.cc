@@ -138,8 +138,7 @@ class Reader {
 
   bool Flag(const json& object, const char* name) {
     const auto* flag = Member(object, name).get_ptr<const json::boolean_t*>();
-    if (flag == nullptr)
-      Fail(fmt::format("'{}' is not true or false", name));
+    if (flag == nullptr) Fail(fmt::format("'{}' is not true or false", name));
     return flag != nullptr && *flag;
   }
 

@@ -67,7 +67,7 @@ says 2 "--queue-pairs: '17' is not a number from 1 to 16" run --queue-pairs 17
 says 2 "'0' is not a number from 1 to 1000000" run --max-irq-rate 0
 says 2 "--mac: MAC address 'x' is not of the form" run --mac x
 says 2 "--rounds: '1' is not a number from 2 to 1000" net tune x --rounds 1
-says 2 "--direction: 'both' is neither rx nor tx" net tune x --direction both
+says 2 "--direction: 'both' is not one of rx, tx" net tune x --direction both
 says 2 "--packets: '0' is not a number from 1 to" \
   net simulate --arrivals steady:1 --packets 0
 [[ $(net simulate --arrivals steady:1 --packets 10 --seed 000 off -j) == \

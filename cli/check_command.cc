@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/check.h"
-
+//
+// `vduse-net check`: says whether this host can run a device, in which mode,
+// and what to do about what is missing.
 #include <errno.h>
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <system_error>
 
+#include "base/json_text.h"
 #include "base/output.h"
 #include "base/privileges.h"
 #include "base/status_text.h"
+#include "cli/command.h"
+#include "cli/common_options.h"
 #include "daemon/device_setup.h"
 #include "vduse/kernel_device.h"
 #include "vduse/vdpa_bus.h"
@@ -38,14 +43,8 @@ class Findings {
   bool possible() const { return possible_; }
 
   base::ExitCode Print(base::ExitCode code, bool as_json) const {
-    if (as_json) {
-      const json all = {{"exit_code", static_cast<int>(code)},
-                        {"checks", list_}};
-      base::Print("{}\n",
-                  all.dump(2, ' ', false, json::error_handler_t::replace));
-    } else {
-      base::Write(text_);
-    }
+    const json all = {{"exit_code", static_cast<int>(code)}, {"checks", list_}};
+    base::Write(as_json ? base::FormatJson(all) : text_);
     return code;
   }
 
@@ -124,8 +123,6 @@ base::ExitCode CheckDevice(Findings& findings) {
   return base::kExitOk;
 }
 
-}  // namespace
-
 base::ExitCode Check(bool as_json) {
   Findings findings;
   utsname kernel = {};
@@ -140,6 +137,15 @@ base::ExitCode Check(bool as_json) {
   CheckConsumer("vhost_vdpa", "QEMU and other VMMs", findings);
   const base::ExitCode code = CheckDevice(findings);
   return findings.Print(code, as_json);
+}
+
+}  // namespace
+
+void AddCheck(Command program) {
+  const auto as_json = std::make_shared<bool>(false);
+  Command check = program.Add("check", "Tell what this host can do");
+  AddJson(check, *as_json);
+  check.Does([=] { return Check(*as_json); });
 }
 
 }  // namespace cli

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/cli_parse.h"
+#include "cli/parse_errors.h"
 
 #include <fmt/format.h>
 
@@ -8,10 +8,16 @@
 
 #include "absl/status/status.h"
 #include "base/output.h"
-#include "base/parse_number.h"
 
 namespace cli {
 namespace {
+
+// "vduse-net coalesce set".
+std::string FullName(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name()
+                           : FullName(*parent) + " " + command.get_name();
+}
 
 bool HasCommands(const CLI::App& app) {
   return !app.get_subcommands([](const CLI::App*) { return true; }).empty();
@@ -75,34 +81,10 @@ std::string TextOf(const CLI::App& given, const CLI::ParseError& error) {
 
 }  // namespace
 
-void WithoutLeadingZeros(std::string& text) {
-  text.erase(0, std::min(text.find_first_not_of('0'), text.size() - 1));
-}
-
-CLI::Validator Number(uint64_t least, uint64_t most) {
-  return CLI::Validator(
-      [=](std::string& text) -> std::string {
-        const auto number = base::ParseNumber<uint64_t>(text);
-        if (!number || *number < least || *number > most) {
-          return fmt::format("'{}' is not a number from {} to {}", text, least,
-                             most);
-        }
-        WithoutLeadingZeros(text);
-        return "";
-      },
-      fmt::format("{} to {}", least, most));
-}
-
 const CLI::App* Given(const CLI::App& app) {
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
   return at;
-}
-
-std::string FullName(const CLI::App& command) {
-  const CLI::App* parent = command.get_parent();
-  return parent == nullptr ? command.get_name()
-                           : FullName(*parent) + " " + command.get_name();
 }
 
 absl::Status PrintHelp(const CLI::App& app,

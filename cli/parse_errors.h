@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What CLI11 leaves open: numbers with their range in words, and errors that
-// say which word is wrong.
-#ifndef VDUSE_NET_CLI_CLI_PARSE_H_
-#define VDUSE_NET_CLI_CLI_PARSE_H_
+// Which command was given, its help, and what is wrong with a command line, by
+// the word that is wrong.
+#ifndef VDUSE_NET_CLI_PARSE_ERRORS_H_
+#define VDUSE_NET_CLI_PARSE_ERRORS_H_
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,17 +14,8 @@
 
 namespace cli {
 
-// Of the text of a decimal number, which CLI11 would take for an octal one.
-void WithoutLeadingZeros(std::string& text);
-
-// For Option::transform(): a decimal number from `least` to `most`.
-CLI::Validator Number(uint64_t least, uint64_t most = UINT32_MAX);
-
-// The innermost sub-command that was given, or the program itself.
+// The innermost command that was given, or the program itself.
 const CLI::App* Given(const CLI::App& app);
-
-// "vduse-net coalesce set".
-std::string FullName(const CLI::App& command);
 
 // Prints what `--help` and `help` do. The error names a word that is no
 // command.
@@ -38,4 +28,4 @@ base::ExitCode Explain(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace cli
 
-#endif  // VDUSE_NET_CLI_CLI_PARSE_H_
+#endif  // VDUSE_NET_CLI_PARSE_ERRORS_H_

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `vduse-net run`.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/option_checks.h"
+#include "daemon/bounce_memory.h"
+#include "daemon/options.h"
+#include "daemon/run.h"
+#include "net/wire/features.h"
+#include "net/wire/mac_address.h"
+#include "vduse/device_name.h"
+
+namespace cli {
+namespace {
+
+using coalesce::Goal;
+using program::RunOptions;
+using program::TapLost;
+
+struct Options {
+  RunOptions run;
+  std::optional<uint32_t> target_latency_usecs;
+  std::optional<uint32_t> max_irq_rate;
+  bool verbose = false;
+};
+
+net::Engine EngineOf(const std::string& name) {
+  if (name == "io_uring") return net::Engine::kUring;
+  if (name == "syscalls") return net::Engine::kSyscalls;
+  return net::Engine::kAuto;
+}
+
+absl::Status IsProfile(const std::string& name) {
+  if (net::FindProfile(name) != nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError("no profile '" + name +
+                                    "': see `vduse-net profiles`");
+}
+
+absl::Status CanBeLeftOut(const std::string& names) {
+  const absl::StatusOr<uint64_t> features = net::ParseFeatureNames(names);
+  if (!features.ok() || net::Optional(*features)) return features.status();
+  return absl::InvalidArgumentError("no driver does without " + names);
+}
+
+// What the device is made with.
+void AddDevice(Command run, RunOptions& options) {
+  run.Value("--name", options.name, "Name of the device")
+      .Required()
+      .Checks(vduse::CheckDeviceName);
+  run.Parsed(
+         "--mac",
+         [&](const std::string& text) {
+           options.mac = net::ParseDeviceMac(text).value_or(net::MacAddress());
+         },
+         "MAC address (default: random)")
+      .Checks([](const std::string& text) {
+        return net::ParseDeviceMac(text).status();
+      });
+  run.Value("--mtu", options.mtu,
+            "MTU the driver sees, and of the TAP (default: 1500 and as it is)")
+      .From(net::kMinMtu, net::kMaxMtu);
+  run.Value("--queue-size", options.queue_size,
+            "Largest queue size, a power of 2 from 32 to 32768 (default: 256)")
+      .Checks(program::CheckQueueSize);
+  run.Value("--speed", options.speed,
+            "Speed the driver sees, in Mbit/s (default: the TAP's, as a rule "
+            "10000)")
+      .From(0, net::kMaxSpeed);
+  run.Value("--profile", options.profile,
+            "Offer just the features of that name, whatever this release knows "
+            "beyond them (see `vduse-net profiles`; default: all that the "
+            "kernel allows)")
+      .Checks(IsProfile);
+  run.Parsed(
+         "--without",
+         [&](const std::string& names) {
+           options.without = net::ParseFeatureNames(names).value_or(0);
+         },
+         "Features not to offer, like GUEST_TSO4,GUEST_TSO6, and what depends "
+         "on them")
+      .Checks(CanBeLeftOut);
+  run.Value("--restore", options.restore,
+            "Go on with what `vduse-net state save` wrote");
+  run.Flag("--attach", options.attach,
+           "Attach to the vDPA bus, like `vdpa dev add`");
+}
+
+void AddTap(Command run, RunOptions& options) {
+  run.Value("--tap", options.tap, "TAP interface, created if absent")
+      .Required()
+      .Checks(CheckTapName);
+  run.Parsed(
+         "--tap-lost",
+         [&](const std::string& text) {
+           options.tap_lost =
+               text == "exit" ? TapLost::kExit : TapLost::kReopen;
+         },
+         "When the TAP is deleted: reopen, which waits with the link down for "
+         "one of the same name, or exit (default: reopen)")
+      .OneOf({"reopen", "exit"});
+}
+
+// Which threads serve it, and how.
+void AddThreads(Command run, RunOptions& options) {
+  run.Value("--queue-pairs", options.queue_pairs,
+            "Queue pairs that a driver may use, each with a thread and a queue "
+            "of the TAP (default: 1)")
+      .From(1, net::kMaxQueuePairs);
+  run.Parsed(
+         "--cpus",
+         [&](const std::string& list) {
+           options.cpus = program::ParseCpus(list).value_or(std::vector<int>());
+         },
+         "CPUs for the queue pairs' threads, in turn, like 2,4-6 (default: "
+         "any)")
+      .Checks([](const std::string& list) {
+        return program::ParseCpus(list).status();
+      });
+  run.Parsed(
+         "--engine",
+         [&](const std::string& name) { options.engine = EngineOf(name); },
+         "How packets get into and out of the TAP: io_uring, syscalls, or "
+         "auto, which is io_uring if it can be had (default: auto)")
+      .OneOf({"auto", "io_uring", "syscalls"});
+  run.Value("--busy-poll-usecs", options.busy_poll_usecs,
+            "Look for packets for up to so long before sleeping, while that "
+            "pays (default: 0)")
+      .From(0, program::kMaxBusyPollUsecs);
+  run.Value("--timer-poll-usecs", options.timer_poll_usecs,
+            "Do not sleep for the last so long before a notification is due "
+            "(default: 0)")
+      .From(0, program::kMaxTimerPollUsecs);
+}
+
+// The operator's coalescing.
+void AddCoalescing(Command run, Options& options) {
+  const std::string until = " until the driver sets it, and after a reset";
+  coalesce::Params& rx = options.run.rx.params;
+  coalesce::Params& tx = options.run.tx.params;
+  run.Value("--rx-usecs", rx.max_usecs,
+            "Delay of rx notifications in microseconds" + until)
+      .From(0);
+  run.Value("--rx-frames", rx.max_packets,
+            "Packets per rx notification" + until)
+      .From(0);
+  run.Value("--tx-usecs", tx.max_usecs,
+            "Delay of tx notifications in microseconds" + until)
+      .From(0);
+  run.Value("--tx-frames", tx.max_packets,
+            "Packets per tx notification" + until)
+      .From(0);
+  const Option latency =
+      run.Value("--target-latency-usecs", options.target_latency_usecs,
+                "Coalesce adaptively: under load, notifications wait so long" +
+                    until)
+          .From(1, Goal::kMaxValue);
+  run.Value("--max-irq-rate", options.max_irq_rate,
+            "Coalesce adaptively: at most so many notifications a second, of a "
+            "queue" +
+                until)
+      .From(1, Goal::kMaxValue)
+      .Excludes(latency);
+}
+
+std::optional<Goal> GoalOf(const Options& options) {
+  if (options.target_latency_usecs) {
+    return Goal{.kind = Goal::Kind::kTargetLatency,
+                .value = *options.target_latency_usecs};
+  }
+  if (options.max_irq_rate) {
+    return Goal{.kind = Goal::Kind::kMaxRate, .value = *options.max_irq_rate};
+  }
+  return std::nullopt;
+}
+
+base::ExitCode Run(Options options) {
+  options.run.rx.goal = options.run.tx.goal = GoalOf(options);
+  if (options.verbose) base::SetMinLogSeverity(base::Severity::kDebug);
+  for (const std::string& text : CoalescingWarnings(options.run)) {
+    base::Log(base::Severity::kWarning, "{}", text);
+  }
+  if (const absl::Status rings = program::CheckRings(options.run);
+      !rings.ok()) {
+    return base::Fail(base::kExitUsage, rings);
+  }
+  return program::Run(options.run);
+}
+
+}  // namespace
+
+void AddRun(Command program) {
+  const auto options = std::make_shared<Options>();
+  Command run = program.Add(
+      "run", "Create (or adopt) a device and serve it until SIGTERM");
+  AddDevice(run, options->run);
+  AddTap(run, options->run);
+  AddThreads(run, options->run);
+  AddCoalescing(run, *options);
+  run.Value("--state-dir", options->run.state_dir,
+            "Where to keep what a restarted process needs")
+      .ShowsDefault();
+  run.Flag("--verbose", options->verbose, "Log more");
+  run.Does([=] { return Run(*options); });
+}
+
+}  // namespace cli
