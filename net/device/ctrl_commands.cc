@@ -8,6 +8,7 @@
 #include <span>
 
 #include "net/device/ctrl_queue.h"
+#include "net/wire/ctrl_wire.h"
 #include "net/wire/features.h"
 
 namespace net {
@@ -17,83 +18,9 @@ using coalesce::Direction;
 using coalesce::Params;
 using enum RxMode;
 
-constexpr uint8_t kClassRx = 0;
 constexpr uint8_t Code(RxMode mode) { return static_cast<uint8_t>(mode); }
 
-constexpr uint8_t kClassMac = 1;
-constexpr uint8_t kMacTableSet = 0;
-constexpr uint8_t kMacAddrSet = 1;
-
-constexpr uint8_t kClassVlan = 2;
-constexpr uint8_t kVlanAdd = 0;
-constexpr uint8_t kVlanDel = 1;
-
-constexpr uint8_t kClassAnnounce = 3;
-constexpr uint8_t kAnnounceAck = 0;
-
-constexpr uint8_t kClassMq = 4;
-constexpr uint8_t kPairsSet = 0;
-
-constexpr uint8_t kClassOffload = 5;
-constexpr uint8_t kOffloadSet = 0;
-
-constexpr uint8_t kClassCoal = 6;
-constexpr uint8_t kTxSet = 0;
-constexpr uint8_t kRxSet = 1;
-constexpr uint8_t kVqSet = 2;
-constexpr uint8_t kVqGet = 3;
-
-constexpr uint8_t kClassStats = 8;
-constexpr uint8_t kStatsQuery = 0;
-constexpr uint8_t kStatsGet = 1;
-
-// struct virtio_net_ctrl_coal
-struct CtrlCoal {
-  uint32_t max_packets;
-  uint32_t max_usecs;
-};
-static_assert(sizeof(CtrlCoal) == 8);
-
-// struct virtio_net_ctrl_coal_vq
-struct CtrlCoalVq {
-  uint16_t vq_index;
-  uint16_t reserved;  // to be ignored
-  CtrlCoal coal;
-};
-static_assert(sizeof(CtrlCoalVq) == 12);
-
-// Types of statistics, as bits in requests and as numbers in replies. There
-// are more, which this device does not have.
-constexpr uint8_t kStatsRxBasic = 0;
-constexpr uint8_t kStatsTxBasic = 16;
-constexpr uint8_t kStatsCvq = 32;
-
-// An entry of struct virtio_net_ctrl_queue_stats
-struct StatsRequest {
-  uint16_t vq_index;
-  uint16_t reserved[3];
-  uint64_t types;
-};
-static_assert(sizeof(StatsRequest) == 16);
-
-// struct virtio_net_stats_reply_hdr
-struct StatsReply {
-  uint8_t type;
-  uint8_t reserved = 0;
-  uint16_t vq_index;
-  uint16_t reserved1 = 0;
-  uint16_t size;  // with this header
-};
-static_assert(sizeof(StatsReply) == 8);
-
-// struct virtio_net_stats_cvq without its header
-struct StatsCvq {
-  uint64_t commands;
-  uint64_t ok;
-};
-static_assert(sizeof(StatsCvq) == 16);
-
-Params ToParams(CtrlCoal coal) {
+Params ToParams(ctrl::Coal coal) {
   return {.max_packets = coal.max_packets, .max_usecs = coal.max_usecs};
 }
 
@@ -106,8 +33,8 @@ void Append(std::vector<uint8_t>& to, const T& value) {
 
 // struct virtio_net_ctrl_mac. Nothing if it says that it is longer than it is.
 std::optional<MacTable> TakeMacTable(CtrlPayload& payload) {
-  if (payload.left() < sizeof(uint32_t)) return std::nullopt;
-  const uint64_t entries = payload.Take<uint32_t>();
+  if (payload.left() < sizeof(ctrl::MacTableEntries)) return std::nullopt;
+  const uint64_t entries = payload.Take<ctrl::MacTableEntries>();
   if (entries * sizeof(MacAddress) > payload.left()) return std::nullopt;
   // One more than fit tells the table that there are too many.
   const uint64_t taken = std::min<uint64_t>(entries, MacTable::kMaxEntries + 1);
@@ -120,32 +47,112 @@ std::optional<MacTable> TakeMacTable(CtrlPayload& payload) {
 }  // namespace
 
 // Two tables, each behind its length: as long as a chain can be.
-constexpr CtrlQueue::Length CtrlQueue::kMacTables = {8, 6, UINT32_MAX};
+constexpr CtrlQueue::Length CtrlQueue::kMacTables = {
+    .least = 2 * sizeof(ctrl::MacTableEntries),
+    .entry_bytes = sizeof(MacAddress),
+    .most_entries = UINT32_MAX};
 // A driver asks for each of its queues once.
 constexpr CtrlQueue::Length CtrlQueue::kStatsRequests = {
-    0, sizeof(StatsRequest), 64};
+    .least = 0, .entry_bytes = sizeof(ctrl::StatsRequest), .most_entries = 64};
 
 using Q = CtrlQueue;
 constexpr CtrlQueue::Command CtrlQueue::kCommands[] = {
-    {kClassRx, Code(kPromisc), kFeatureCtrlRx, {1}, &Q::SetMode<kPromisc>},
-    {kClassRx, Code(kAllMulti), kFeatureCtrlRx, {1}, &Q::SetMode<kAllMulti>},
-    {kClassRx, Code(kAllUni), kFeatureCtrlRxExtra, {1}, &Q::SetMode<kAllUni>},
-    {kClassRx, Code(kNoMulti), kFeatureCtrlRxExtra, {1}, &Q::SetMode<kNoMulti>},
-    {kClassRx, Code(kNoUni), kFeatureCtrlRxExtra, {1}, &Q::SetMode<kNoUni>},
-    {kClassRx, Code(kNoBcast), kFeatureCtrlRxExtra, {1}, &Q::SetMode<kNoBcast>},
-    {kClassMac, kMacTableSet, kFeatureCtrlRx, kMacTables, &Q::MacTableSet},
-    {kClassMac, kMacAddrSet, kFeatureCtrlMacAddr, {6}, &Q::MacAddrSet},
-    {kClassVlan, kVlanAdd, kFeatureCtrlVlan, {2}, &Q::SetVlan<true>},
-    {kClassVlan, kVlanDel, kFeatureCtrlVlan, {2}, &Q::SetVlan<false>},
-    {kClassAnnounce, kAnnounceAck, kFeatureGuestAnnounce, {0}, &Q::AnnounceAck},
-    {kClassMq, kPairsSet, kFeatureMq, {2}, &Q::PairsSet},
-    {kClassOffload, kOffloadSet, kFeatureCtrlGuestOffloads, {8}, &Q::Offloads},
-    {kClassCoal, kTxSet, kFeatureNotfCoal, {8}, &Q::SetAll<Direction::kTx>},
-    {kClassCoal, kRxSet, kFeatureNotfCoal, {8}, &Q::SetAll<Direction::kRx>},
-    {kClassCoal, kVqSet, kFeatureVqNotfCoal, {12}, &Q::VqSet},
-    {kClassCoal, kVqGet, kFeatureVqNotfCoal, {4}, &Q::VqGet, 8},
-    {kClassStats, kStatsQuery, kFeatureDeviceStats, {0}, &Q::StatsQuery},
-    {kClassStats, kStatsGet, kFeatureDeviceStats, kStatsRequests, &Q::StatsGet},
+    {.command_class = ctrl::kClassRx,
+     .command = Code(kPromisc),
+     .feature = kFeatureCtrlRx,
+     .payload = {sizeof(ctrl::Switch)},
+     .run = &Q::SetMode<kPromisc>},
+    {.command_class = ctrl::kClassRx,
+     .command = Code(kAllMulti),
+     .feature = kFeatureCtrlRx,
+     .payload = {sizeof(ctrl::Switch)},
+     .run = &Q::SetMode<kAllMulti>},
+    {.command_class = ctrl::kClassRx,
+     .command = Code(kAllUni),
+     .feature = kFeatureCtrlRxExtra,
+     .payload = {sizeof(ctrl::Switch)},
+     .run = &Q::SetMode<kAllUni>},
+    {.command_class = ctrl::kClassRx,
+     .command = Code(kNoMulti),
+     .feature = kFeatureCtrlRxExtra,
+     .payload = {sizeof(ctrl::Switch)},
+     .run = &Q::SetMode<kNoMulti>},
+    {.command_class = ctrl::kClassRx,
+     .command = Code(kNoUni),
+     .feature = kFeatureCtrlRxExtra,
+     .payload = {sizeof(ctrl::Switch)},
+     .run = &Q::SetMode<kNoUni>},
+    {.command_class = ctrl::kClassRx,
+     .command = Code(kNoBcast),
+     .feature = kFeatureCtrlRxExtra,
+     .payload = {sizeof(ctrl::Switch)},
+     .run = &Q::SetMode<kNoBcast>},
+    {.command_class = ctrl::kClassMac,
+     .command = ctrl::kMacTableSet,
+     .feature = kFeatureCtrlRx,
+     .payload = kMacTables,
+     .run = &Q::MacTableSet},
+    {.command_class = ctrl::kClassMac,
+     .command = ctrl::kMacAddrSet,
+     .feature = kFeatureCtrlMacAddr,
+     .payload = {sizeof(MacAddress)},
+     .run = &Q::MacAddrSet},
+    {.command_class = ctrl::kClassVlan,
+     .command = ctrl::kVlanAdd,
+     .feature = kFeatureCtrlVlan,
+     .payload = {sizeof(ctrl::VlanId)},
+     .run = &Q::SetVlan<true>},
+    {.command_class = ctrl::kClassVlan,
+     .command = ctrl::kVlanDel,
+     .feature = kFeatureCtrlVlan,
+     .payload = {sizeof(ctrl::VlanId)},
+     .run = &Q::SetVlan<false>},
+    {.command_class = ctrl::kClassAnnounce,
+     .command = ctrl::kAnnounceAck,
+     .feature = kFeatureGuestAnnounce,
+     .payload = {0},
+     .run = &Q::AnnounceAck},
+    {.command_class = ctrl::kClassMq,
+     .command = ctrl::kPairsSet,
+     .feature = kFeatureMq,
+     .payload = {sizeof(ctrl::QueuePairs)},
+     .run = &Q::PairsSet},
+    {.command_class = ctrl::kClassOffloads,
+     .command = ctrl::kOffloadsSet,
+     .feature = kFeatureCtrlGuestOffloads,
+     .payload = {sizeof(ctrl::GuestOffloads)},
+     .run = &Q::OffloadsSet},
+    {.command_class = ctrl::kClassNotfCoal,
+     .command = ctrl::kCoalTxSet,
+     .feature = kFeatureNotfCoal,
+     .payload = {sizeof(ctrl::Coal)},
+     .run = &Q::SetAll<Direction::kTx>},
+    {.command_class = ctrl::kClassNotfCoal,
+     .command = ctrl::kCoalRxSet,
+     .feature = kFeatureNotfCoal,
+     .payload = {sizeof(ctrl::Coal)},
+     .run = &Q::SetAll<Direction::kRx>},
+    {.command_class = ctrl::kClassNotfCoal,
+     .command = ctrl::kCoalVqSet,
+     .feature = kFeatureVqNotfCoal,
+     .payload = {sizeof(ctrl::CoalVq)},
+     .run = &Q::VqSet},
+    {.command_class = ctrl::kClassNotfCoal,
+     .command = ctrl::kCoalVqGet,
+     .feature = kFeatureVqNotfCoal,
+     .payload = {sizeof(ctrl::CoalVqIndex)},
+     .run = &Q::VqGet,
+     .reply_bytes = sizeof(ctrl::Coal)},
+    {.command_class = ctrl::kClassStats,
+     .command = ctrl::kStatsQuery,
+     .feature = kFeatureDeviceStats,
+     .payload = {0},
+     .run = &Q::StatsQuery},
+    {.command_class = ctrl::kClassStats,
+     .command = ctrl::kStatsGet,
+     .feature = kFeatureDeviceStats,
+     .payload = kStatsRequests,
+     .run = &Q::StatsGet},
 };
 
 const CtrlQueue::Command* CtrlQueue::Find(uint8_t command_class,
@@ -160,7 +167,7 @@ const CtrlQueue::Command* CtrlQueue::Find(uint8_t command_class,
 
 template <RxMode mode>
 CtrlQueue::Reply CtrlQueue::SetMode(CtrlPayload& payload) {
-  const auto on = payload.Take<uint8_t>();
+  const auto on = payload.Take<ctrl::Switch>();
   if (on > 1) return {};
   target_.SetRxMode(mode, on == 1);
   return {.ok = true};
@@ -181,7 +188,7 @@ CtrlQueue::Reply CtrlQueue::MacAddrSet(CtrlPayload& payload) {
 
 template <bool on>
 CtrlQueue::Reply CtrlQueue::SetVlan(CtrlPayload& payload) {
-  return {.ok = target_.SetVlan(payload.Take<uint16_t>(), on)};
+  return {.ok = target_.SetVlan(payload.Take<ctrl::VlanId>(), on)};
 }
 
 CtrlQueue::Reply CtrlQueue::AnnounceAck(CtrlPayload& /*payload*/) {
@@ -189,39 +196,39 @@ CtrlQueue::Reply CtrlQueue::AnnounceAck(CtrlPayload& /*payload*/) {
 }
 
 CtrlQueue::Reply CtrlQueue::PairsSet(CtrlPayload& payload) {
-  return {.ok = target_.SetQueuePairs(payload.Take<uint16_t>())};
+  return {.ok = target_.SetQueuePairs(payload.Take<ctrl::QueuePairs>())};
 }
 
-CtrlQueue::Reply CtrlQueue::Offloads(CtrlPayload& payload) {
-  return {.ok = target_.SetGuestOffloads(payload.Take<uint64_t>())};
+CtrlQueue::Reply CtrlQueue::OffloadsSet(CtrlPayload& payload) {
+  return {.ok = target_.SetGuestOffloads(payload.Take<ctrl::GuestOffloads>())};
 }
 
 template <Direction direction>
 CtrlQueue::Reply CtrlQueue::SetAll(CtrlPayload& payload) {
-  target_.SetCoalescing(direction, ToParams(payload.Take<CtrlCoal>()));
+  target_.SetCoalescing(direction, ToParams(payload.Take<ctrl::Coal>()));
   return {.ok = true};
 }
 
 CtrlQueue::Reply CtrlQueue::VqSet(CtrlPayload& payload) {
-  const auto command = payload.Take<CtrlCoalVq>();
-  return {.ok = target_.SetQueueCoalescing(command.vq_index,
+  const auto command = payload.Take<ctrl::CoalVq>();
+  return {.ok = target_.SetQueueCoalescing(command.queue.vq_index,
                                            ToParams(command.coal))};
 }
 
 CtrlQueue::Reply CtrlQueue::VqGet(CtrlPayload& payload) {
-  const auto command = payload.Take<CtrlCoalVq>();
-  const std::optional<Params> params =
-      target_.QueueCoalescing(command.vq_index);
+  const auto queue = payload.Take<ctrl::CoalVqIndex>();
+  const std::optional<Params> params = target_.QueueCoalescing(queue.vq_index);
   if (!params) return {};
   Reply reply{.ok = true};
-  Append(reply.bytes, CtrlCoal{.max_packets = params->max_packets,
-                               .max_usecs = params->max_usecs});
+  Append(reply.bytes, ctrl::Coal{.max_packets = params->max_packets,
+                                 .max_usecs = params->max_usecs});
   return reply;
 }
 
 CtrlQueue::Reply CtrlQueue::StatsQuery(CtrlPayload& /*payload*/) {
   Reply reply{.ok = true};
-  Append(reply.bytes, Bit(kStatsRxBasic) | Bit(kStatsTxBasic) | Bit(kStatsCvq));
+  Append(reply.bytes, Bit(ctrl::kStatsRxBasic) | Bit(ctrl::kStatsTxBasic) |
+                          Bit(ctrl::kStatsCvq));
   return reply;
 }
 
@@ -230,29 +237,30 @@ CtrlQueue::Reply CtrlQueue::StatsQuery(CtrlPayload& /*payload*/) {
 CtrlQueue::Reply CtrlQueue::StatsGet(CtrlPayload& payload) {
   Reply reply{.ok = true};
   while (payload.left() > 0) {
-    const auto request = payload.Take<StatsRequest>();
+    const auto request = payload.Take<ctrl::StatsRequest>();
     const auto add = [&](uint8_t type, const auto& stats) {
       if ((request.types & ~Bit(type)) != 0) return false;
       if (request.types == 0) return true;
-      Append(reply.bytes,
-             StatsReply{.type = type,
-                        .vq_index = request.vq_index,
-                        .size = sizeof(StatsReply) + sizeof(stats)});
+      Append(reply.bytes, ctrl::StatsReply{.type = type,
+                                           .vq_index = request.vq_index,
+                                           .size = sizeof(ctrl::StatsReply) +
+                                                   sizeof(stats)});
       Append(reply.bytes, stats);
       return true;
     };
     if (request.vq_index == queue_.index()) {
       // This command counts, too.
       const uint64_t ok = counters_.commands + 1;
-      const StatsCvq stats{
+      const ctrl::StatsCvq stats{
           .commands = ok + counters_.rejected + counters_.unanswerable,
           .ok = ok};
-      if (!add(kStatsCvq, stats)) return {};
+      if (!add(ctrl::kStatsCvq, stats)) return {};
       continue;
     }
     const std::optional<QueueStats> stats = target_.Stats(request.vq_index);
     const bool rx = request.vq_index % 2 == 0;
-    if (!stats || !add(rx ? kStatsRxBasic : kStatsTxBasic, *stats)) return {};
+    if (!stats || !add(rx ? ctrl::kStatsRxBasic : ctrl::kStatsTxBasic, *stats))
+      return {};
   }
   return reply;
 }

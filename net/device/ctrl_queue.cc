@@ -11,16 +11,6 @@
 namespace net {
 namespace {
 
-// 5.1.6.5: the status byte
-constexpr uint8_t kOk = 0;
-constexpr uint8_t kErr = 1;
-
-// struct virtio_net_ctrl_hdr
-struct CtrlHeader {
-  uint8_t command_class;
-  uint8_t command;
-};
-
 // Copies bytes to `offset` of a chain's writable part; what does not fit is
 // left out.
 void Scatter(std::span<const iovec> to, uint64_t offset,
@@ -79,8 +69,8 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
   }
   CtrlPayload payload(chain);
   const Command* command = nullptr;
-  if (payload.left() >= sizeof(CtrlHeader)) {
-    const auto header = payload.Take<CtrlHeader>();
+  if (payload.left() >= sizeof(ctrl::Header)) {
+    const auto header = payload.Take<ctrl::Header>();
     command = Find(header.command_class, header.command);
   }
   const size_t reply_bytes = command != nullptr ? command->reply_bytes : 0;
@@ -96,12 +86,12 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
   if (command != nullptr && fits && command->payload.Admits(payload.left())) {
     reply = (this->*command->run)(payload);
   }
-  const uint8_t status = reply.ok ? kOk : kErr;
+  const uint8_t status = reply.ok ? ctrl::kOk : ctrl::kErr;
   if (!fits) {
     // Where the status byte is can only be guessed: all bytes say ERR.
     ++counters_.rejected;
     std::array<uint8_t, kMaxReplyBytes> errors;
-    errors.fill(kErr);
+    errors.fill(ctrl::kErr);
     Scatter(chain.writable(), 0, errors);
     return chain.writable_bytes();
   }

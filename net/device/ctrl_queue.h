@@ -9,6 +9,7 @@
 #include "net/device/command_target.h"
 #include "net/device/ctrl_payload.h"
 #include "net/path/notified_queue.h"
+#include "net/wire/ctrl_wire.h"
 #include "vduse/chain.h"
 
 namespace net {
@@ -74,7 +75,7 @@ class CtrlQueue {
   };
   static const Length kMacTables;
   static const Length kStatsRequests;
-  static constexpr size_t kMaxReplyBytes = 8;
+  static constexpr size_t kMaxReplyBytes = sizeof(ctrl::Coal);
   static const Command kCommands[];
 
   uint64_t Execute(const vduse::Chain& chain);
@@ -89,7 +90,7 @@ class CtrlQueue {
   Reply SetVlan(CtrlPayload& payload);
   Reply AnnounceAck(CtrlPayload& payload);
   Reply PairsSet(CtrlPayload& payload);
-  Reply Offloads(CtrlPayload& payload);
+  Reply OffloadsSet(CtrlPayload& payload);
   template <coalesce::Direction direction>
   Reply SetAll(CtrlPayload& payload);
   Reply VqSet(CtrlPayload& payload);
