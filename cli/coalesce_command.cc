@@ -23,6 +23,7 @@
 #include "cli/common_options.h"
 #include "daemon/options.h"
 #include "rpc/device_client.h"
+#include "rpc/varlink_message.h"
 
 namespace cli {
 namespace {

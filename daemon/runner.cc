@@ -219,36 +219,59 @@ void Runner::SayWhatDetachWaitsFor() {
                         vhost_device_));
 }
 
+void Runner::OnDeviceBroken(const std::string& why) {
+  Log(Severity::kError, "{}", why);
+  device_broken_ = true;
+  exit_code_ = base::kExitBroken;
+  BeginDetach();
+}
+
+std::optional<net::Time> Runner::Deadline() const {
+  const std::optional<net::Time> own =
+      net::Earlier(admin_restart_at_, detach_notice_at_);
+  if (device_broken_) return own;
+  return net::Earlier(own, net::Earlier(net_->deadline(), TapDeadline()));
+}
+
+// What is due by now.
+void Runner::ServeDevice() {
+  if (!device_broken_) {
+    const absl::Status served = net_->Serve(net::Now());
+    if (!served.ok()) OnDeviceBroken(base::Text(served));
+  }
+  ServeTap();
+  if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
+  if (detach_notice_at_ && net::Now() >= *detach_notice_at_) {
+    SayWhatDetachWaitsFor();
+  }
+}
+
+void Runner::ServeAdmin() {
+  absl::StatusOr<AdminProcess::Event> event = admin_.Next();
+  if (event.ok()) {
+    OnAdminEvent(std::move(*event));
+    return;
+  }
+  // The driver goes on all the same; it must, for leaving would hang whoever
+  // waits for it.
+  Log(Severity::kWarning, "{}: starting another", base::Text(event.status()));
+  admin_restart_at_ = std::max(net::Now(), admin_started_ + kAdminPause);
+}
+
 base::ExitCode Runner::Serve() {
   while (phase_ != Phase::kDone) {
-    if (!device_broken_) {
-      const absl::Status served = net_->Serve(net::Now());
-      if (!served.ok()) {
-        Log(Severity::kError, "{}", base::Text(served));
-        device_broken_ = true;
-        exit_code_ = base::kExitBroken;
-        BeginDetach();
-      }
-    }
-    ServeTap();
-    if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
-    if (detach_notice_at_ && net::Now() >= *detach_notice_at_) {
-      SayWhatDetachWaitsFor();
-    }
+    ServeDevice();
+    enum Source { kSignals, kAdmin, kDevice, kCtrlKick, kAttention, kOperator };
+    const auto while_whole = [&](int fd) { return device_broken_ ? -1 : fd; };
     std::array<pollfd, 6> fds = {
         pollfd{signals_.get(), POLLIN, 0},
         pollfd{admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0},
-        pollfd{device_broken_ ? -1 : device_->poll_fd(), POLLIN, 0},
-        pollfd{device_broken_ ? -1 : net_->ctrl_kick_fd(), POLLIN, 0},
-        pollfd{device_broken_ ? -1 : net_->attention_fd(), POLLIN, 0},
+        pollfd{while_whole(device_->poll_fd()), POLLIN, 0},
+        pollfd{while_whole(net_->ctrl_kick_fd()), POLLIN, 0},
+        pollfd{while_whole(net_->attention_fd()), POLLIN, 0},
         pollfd{operator_socket_ ? operator_socket_->fd() : -1, POLLIN, 0}};
     timespec timeout = {};
-    std::optional<net::Time> deadline =
-        net::Earlier(admin_restart_at_, detach_notice_at_);
-    if (!device_broken_) {
-      deadline =
-          net::Earlier(deadline, net::Earlier(net_->deadline(), TapDeadline()));
-    }
+    const std::optional<net::Time> deadline = Deadline();
     if (deadline) {
       const net::Time rest =
           std::max(*deadline - net::Now(), net::Time::zero());
@@ -259,26 +282,12 @@ base::ExitCode Runner::Serve() {
         0) {
       continue;  // EINTR; and an error would be our own bug
     }
-    if ((fds[2].revents & (POLLERR | POLLNVAL)) != 0) {
-      Log(Severity::kError, "the kernel has given the device up");
-      device_broken_ = true;
-      exit_code_ = base::kExitBroken;
-      BeginDetach();
+    if ((fds[kDevice].revents & (POLLERR | POLLNVAL)) != 0) {
+      OnDeviceBroken("the kernel has given the device up");
     }
-    if (fds[0].revents != 0) OnSignal();
-    if (fds[5].revents != 0) operator_socket_->Serve();
-    if (fds[1].revents != 0) {
-      absl::StatusOr<AdminProcess::Event> event = admin_.Next();
-      if (event.ok()) {
-        OnAdminEvent(std::move(*event));
-      } else {
-        // The driver goes on all the same; it must, for leaving would hang
-        // whoever waits for it.
-        Log(Severity::kWarning, "{}: starting another",
-            base::Text(event.status()));
-        admin_restart_at_ = std::max(net::Now(), admin_started_ + kAdminPause);
-      }
-    }
+    if (fds[kSignals].revents != 0) OnSignal();
+    if (fds[kOperator].revents != 0) operator_socket_->Serve();
+    if (fds[kAdmin].revents != 0) ServeAdmin();
   }
   return exit_code_;
 }

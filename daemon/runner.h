@@ -17,7 +17,7 @@
 #include "daemon/options.h"
 #include "daemon/tap_settings.h"
 #include "net/device/net_device.h"
-#include "rpc/varlink.h"
+#include "rpc/varlink_server.h"
 #include "state/state_file.h"
 #include "vduse/kernel_device.h"
 
@@ -69,6 +69,10 @@ class Runner {
   void ServeTap();
   std::optional<net::Time> TapDeadline() const;
 
+  void OnDeviceBroken(const std::string& why);
+  std::optional<net::Time> Deadline() const;
+  void ServeDevice();
+  void ServeAdmin();
   base::ExitCode Serve();
   void RestartAdmin();
   void OnAdminEvent(AdminProcess::Event event);

@@ -6,7 +6,8 @@
 #include "base/privileges.h"
 #include "base/status_text.h"
 #include "rpc/device_service.h"
-#include "rpc/varlink.h"
+#include "rpc/varlink_client.h"
+#include "rpc/varlink_message.h"
 #include "vduse/device_name.h"
 
 namespace rpc {

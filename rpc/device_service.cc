@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/status_text.h"
+#include "rpc/varlink_message.h"
 
 namespace rpc {
 

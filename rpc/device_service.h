@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "coalesce/param_table.h"
 #include "net/device/coalescing_report.h"
-#include "rpc/varlink.h"
+#include "rpc/varlink_server.h"
 
 namespace rpc {
 

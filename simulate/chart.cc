@@ -8,6 +8,7 @@
 #include <cmath>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
 namespace simulate {
 namespace {
@@ -16,6 +17,7 @@ constexpr double kLeft = 80;
 constexpr double kTop = 40;
 constexpr double kWidth = 560;
 constexpr double kHeight = 340;
+constexpr double kBottom = kTop + kHeight;
 constexpr int kTicks = 5;  // or a few more
 
 std::string Escaped(std::string_view text) {
@@ -62,76 +64,97 @@ struct Axis {
   int ticks() const { return static_cast<int>(std::lround(end / step)); }
 };
 
-}  // namespace
+// Where a value lies on the drawing.
+struct Scale {
+  Axis x;
+  Axis y;
 
-std::string ToSvg(const Chart& chart) {
-  double most_x = 0;
-  double most_y = 0;
-  for (const Chart::Point& point : chart.points) {
-    most_x = std::max(most_x, point.x);
-    most_y = std::max(most_y, point.y);
-  }
-  for (const Chart::Line& line : chart.lines) {
-    for (const auto& [line_x, line_y] : line.points) {
-      most_x = std::max(most_x, line_x);
-      most_y = std::max(most_y, line_y);
+  explicit Scale(const Chart& chart) : Scale(Most(chart)) {}
+  double X(double value) const { return kLeft + kWidth * x.At(value); }
+  double Y(double value) const { return kBottom - kHeight * y.At(value); }
+
+ private:
+  using Pair = std::pair<double, double>;
+
+  explicit Scale(Pair most) : x(most.first), y(most.second) {}
+  static Pair Most(const Chart& chart) {
+    Pair most{};
+    const auto include = [&](double at_x, double at_y) {
+      most = {std::max(most.first, at_x), std::max(most.second, at_y)};
+    };
+    for (const Chart::Point& point : chart.points) include(point.x, point.y);
+    for (const Chart::Line& line : chart.lines) {
+      for (const auto& [at_x, at_y] : line.points) include(at_x, at_y);
     }
+    return most;
   }
-  const Axis x(most_x);
-  const Axis y(most_y);
-  const double bottom = kTop + kHeight;
+};
+
+// Title, grid, and what the axes are.
+std::string Frame(const Chart& chart, const Scale& scale) {
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" "
       "font-family=\"sans-serif\" font-size=\"12\">\n"
       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
       "<text x=\"{}\" y=\"24\" font-weight=\"bold\">{}</text>\n",
-      kLeft + kWidth + 110, bottom + 60, kLeft, Escaped(chart.title));
-  for (int tick = 0; tick <= x.ticks(); ++tick) {
-    const double value = tick * x.step;
-    const double at = kLeft + kWidth * x.At(value);
+      kLeft + kWidth + 110, kBottom + 60, kLeft, Escaped(chart.title));
+  for (int tick = 0; tick <= scale.x.ticks(); ++tick) {
+    const double value = tick * scale.x.step;
     svg += fmt::format(
         "<path d=\"M{0:.1f} {1}V{2}\" stroke=\"#dddddd\"/>\n"
         "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4:g}</text>\n",
-        at, kTop, bottom, bottom + 18, value);
+        scale.X(value), kTop, kBottom, kBottom + 18, value);
   }
-  for (int tick = 0; tick <= y.ticks(); ++tick) {
-    const double value = tick * y.step;
-    const double at = bottom - kHeight * y.At(value);
+  for (int tick = 0; tick <= scale.y.ticks(); ++tick) {
+    const double value = tick * scale.y.step;
+    const double at = scale.Y(value);
     svg += fmt::format(
         "<path d=\"M{1} {0:.1f}H{2}\" stroke=\"#dddddd\"/>\n"
         "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5:g}</text>\n",
         at, kLeft, kLeft + kWidth, kLeft - 6, at + 4, value);
   }
-  svg += fmt::format(
-      "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n"
-      "<text transform=\"translate(16 {}) rotate(-90)\" "
-      "text-anchor=\"middle\">{}</text>\n",
-      kLeft + kWidth / 2, bottom + 42, Escaped(chart.x_text),
-      kTop + kHeight / 2, Escaped(chart.y_text));
-  for (const Chart::Line& line : chart.lines) {
-    std::string path;
-    double at_x = 0;
-    double at_y = 0;
-    for (const auto& [line_x, line_y] : line.points) {
-      at_x = kLeft + kWidth * x.At(line_x);
-      at_y = bottom - kHeight * y.At(line_y);
-      path +=
-          fmt::format("{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L', at_x, at_y);
-    }
-    svg += fmt::format(
-        "<path d=\"{}\" stroke=\"#808080\" fill=\"none\"/>\n"
-        "<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
-        path, at_x + 8, at_y + 4, Escaped(line.name));
+  return svg + fmt::format(
+                   "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n"
+                   "<text transform=\"translate(16 {}) rotate(-90)\" "
+                   "text-anchor=\"middle\">{}</text>\n",
+                   kLeft + kWidth / 2, kBottom + 42, Escaped(chart.x_text),
+                   kTop + kHeight / 2, Escaped(chart.y_text));
+}
+
+// With its name at its end.
+std::string Path(const Chart::Line& line, const Scale& scale) {
+  std::string path;
+  double at_x = 0;
+  double at_y = 0;
+  for (const auto& [x, y] : line.points) {
+    at_x = scale.X(x);
+    at_y = scale.Y(y);
+    path +=
+        fmt::format("{}{:.1f} {:.1f}", path.empty() ? 'M' : 'L', at_x, at_y);
   }
-  for (const Chart::Point& point : chart.points) {
-    const double at_x = kLeft + kWidth * x.At(point.x);
-    const double at_y = bottom - kHeight * y.At(point.y);
-    svg += fmt::format(
-        "<circle cx=\"{0:.1f}\" cy=\"{1:.1f}\" r=\"{2}\" fill=\"{3}\"/>\n"
-        "<text x=\"{4:.1f}\" y=\"{5:.1f}\">{6}</text>\n",
-        at_x, at_y, point.marked ? 6 : 4, point.marked ? "#d98c3f" : "#2f6f9f",
-        at_x + 8, at_y - 4, Escaped(point.name));
-  }
+  return fmt::format(
+      "<path d=\"{}\" stroke=\"#808080\" fill=\"none\"/>\n"
+      "<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
+      path, at_x + 8, at_y + 4, Escaped(line.name));
+}
+
+std::string Dot(const Chart::Point& point, const Scale& scale) {
+  const double at_x = scale.X(point.x);
+  const double at_y = scale.Y(point.y);
+  return fmt::format(
+      "<circle cx=\"{0:.1f}\" cy=\"{1:.1f}\" r=\"{2}\" fill=\"{3}\"/>\n"
+      "<text x=\"{4:.1f}\" y=\"{5:.1f}\">{6}</text>\n",
+      at_x, at_y, point.marked ? 6 : 4, point.marked ? "#d98c3f" : "#2f6f9f",
+      at_x + 8, at_y - 4, Escaped(point.name));
+}
+
+}  // namespace
+
+std::string ToSvg(const Chart& chart) {
+  const Scale scale(chart);
+  std::string svg = Frame(chart, scale);
+  for (const Chart::Line& line : chart.lines) svg += Path(line, scale);
+  for (const Chart::Point& point : chart.points) svg += Dot(point, scale);
   return svg + "</svg>\n";
 }
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/json_text.h"
 #include "base/status_text.h"
@@ -230,6 +231,24 @@ net::RxFilter ParseFilter(Reader& reader, const json& document) {
   return filter;
 }
 
+std::vector<uint16_t> ParsePositions(Reader& reader, const json& list) {
+  std::vector<uint16_t> positions;
+  if (!list.is_array() || list.size() > kMaxQueues) {
+    reader.Fail(
+        fmt::format("'positions' is not a list of up to {}", kMaxQueues));
+    return positions;
+  }
+  for (const json& position : list) {
+    const auto* value = position.get_ptr<const json::number_unsigned_t*>();
+    if (value == nullptr || *value > UINT16_MAX) {
+      reader.Fail("'positions' holds what is not a 16 bit number");
+      break;
+    }
+    positions.push_back(static_cast<uint16_t>(*value));
+  }
+  return positions;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
@@ -321,20 +340,8 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
       ParseFilter(reader, reader.Member(document, "rx_filter"));
   state.device.active_pairs = static_cast<uint16_t>(
       reader.Number(document, "active_pairs", net::kMaxQueuePairs));
-  const json& positions = reader.Member(document, "positions");
-  if (positions.is_array() && positions.size() <= kMaxQueues) {
-    for (const json& position : positions) {
-      const auto* value = position.get_ptr<const json::number_unsigned_t*>();
-      if (value == nullptr || *value > UINT16_MAX) {
-        reader.Fail("'positions' holds what is not a 16 bit number");
-        break;
-      }
-      state.device.positions.push_back(static_cast<uint16_t>(*value));
-    }
-  } else {
-    reader.Fail(
-        fmt::format("'positions' is not a list of up to {}", kMaxQueues));
-  }
+  state.device.positions =
+      ParsePositions(reader, reader.Member(document, "positions"));
   ParseCoalescing(reader, reader.Member(document, "coalescing"),
                   state.device.coalescing);
   if (!reader.status().ok()) return reader.status();

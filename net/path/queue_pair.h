@@ -281,6 +281,9 @@ class QueuePair {
   void Discard();
   void Receive(Clock clock);
   size_t ReadBatch();
+  std::optional<size_t> ReadToSide(size_t slots);
+  std::optional<size_t> ReadIntoChains();
+  void AddRead(size_t slot, uint64_t in_chains);
   bool Arrived(size_t slot, uint64_t in_chains);
   void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
   size_t DeliverStaged();

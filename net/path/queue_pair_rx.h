@@ -70,65 +70,90 @@ void QueuePair<Port>::Receive(Clock clock) {
 // come.
 template <PacketPort Port>
 size_t QueuePair<Port>::ReadBatch() {
-  RxChains& chains = rx_->chains;
-  size_t slots = 0;
   const size_t limit = BatchLimit();
+  size_t slots = 0;
   if (expected_bytes_ <= kSmallBytes) {
-    slots = chains.CollectEach(expected_bytes_, std::min(rx_batch_, limit),
-                               rx_->mergeable);
+    slots = rx_->chains.CollectEach(expected_bytes_, std::min(rx_batch_, limit),
+                                    rx_->mergeable);
   }
-  uint64_t in_chains = 0;  // that a read puts there
-  if (slots == 0) {
-    slots = 1;
-    const bool enough = CollectFor(expected_bytes_);
-    if (chains.size() == 0) {
-      if (chains.spent()) {
-        again_ = true;
-      } else {
-        Starve();
-      }
-      return 0;
-    }
-    if (enough) {
-      in_chains = chains.bytes();
-    } else {
-      chains.GiveBack();  // until it is known how large the packet is
-    }
+  const std::optional<size_t> came =
+      slots > 0 ? ReadToSide(slots) : ReadIntoChains();
+  if (!came) return 0;
+  slots = std::max<size_t>(slots, 1);
+  if (*came == slots) {
+    // A batch that was held back tells nothing about the next.
+    if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);
+  } else {
+    rx_batch_ = *came + 1;
+    // Larger packets than expected may have taken the last buffers: another
+    // read finds that out.
+    port_has_more_ = *came > 0 && rx_->chains.size() == 0;
   }
+  rx_->chains.GiveBack();
+  return *came;
+}
+
+// Up to `slots` packets, each to a place at the side. Returns how many came.
+template <PacketPort Port>
+std::optional<size_t> QueuePair<Port>::ReadToSide(size_t slots) {
   iov_.clear();
   ios_.clear();
-  for (size_t slot = 0; slot < slots; ++slot) {
-    const size_t first = iov_.size();
-    if (in_chains > 0) chains.AppendSegments(iov_);
-    const std::span<uint8_t> spill = Spill(slot);
-    iov_.push_back({.iov_base = spill.data(), .iov_len = spill.size()});
-    ios_.push_back({.segments = std::span(iov_).subspan(first)});
-  }
+  for (size_t slot = 0; slot < slots; ++slot) AddRead(slot, 0);
   const size_t at_once = port_->at_once(slots);
   size_t came = 0;
   size_t read = 0;
   for (size_t slot = 0; slot < slots; ++slot) {
     if (slot == read) {
-      // Whoever gave none has none.
-      if (came < read) break;
+      if (came < read) break;  // a read came back empty: the port is drained
       read = std::min(slot + at_once, slots);
       port_->Read(std::span(ios_).subspan(slot, read - slot));
     }
-    if (Arrived(slot, in_chains)) ++came;
-    if (slot + 1 == read) chains.MakeVisible();
+    if (Arrived(slot, 0)) ++came;
+    if (slot + 1 == read) rx_->chains.MakeVisible();
   }
-  chains.Publish(now_);
-  if (came == slots) {
-    // One that was held back says nothing of the next.
-    if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);
-  } else {
-    rx_batch_ = came + 1;
-    // Larger ones than expected may have taken the last buffers: another read
-    // sees to that.
-    port_has_more_ = came > 0 && chains.size() == 0;
-  }
-  chains.GiveBack();
+  rx_->chains.Publish(now_);
   return came;
+}
+
+// One packet into the driver's buffers, or to the side if there are too few for
+// what is expected. Nothing if there are none.
+template <PacketPort Port>
+std::optional<size_t> QueuePair<Port>::ReadIntoChains() {
+  RxChains& chains = rx_->chains;
+  uint64_t in_chains = 0;  // bytes that the read puts there
+  const bool enough = CollectFor(expected_bytes_);
+  if (chains.size() == 0) {
+    if (chains.spent()) {
+      again_ = true;
+    } else {
+      Starve();
+    }
+    return std::nullopt;
+  }
+  if (enough) {
+    in_chains = chains.bytes();
+  } else {
+    chains.GiveBack();  // until it is known how large the packet is
+  }
+  iov_.clear();
+  ios_.clear();
+  AddRead(0, in_chains);
+  port_->Read(std::span(ios_).first(1));
+  const size_t came = Arrived(0, in_chains) ? 1 : 0;
+  chains.MakeVisible();
+  chains.Publish(now_);
+  return came;
+}
+
+// A read into the chains, if it puts bytes there, and on to a place at the
+// side.
+template <PacketPort Port>
+void QueuePair<Port>::AddRead(size_t slot, uint64_t in_chains) {
+  const size_t first = iov_.size();
+  if (in_chains > 0) rx_->chains.AppendSegments(iov_);
+  const std::span<uint8_t> spill = Spill(slot);
+  iov_.push_back({.iov_base = spill.data(), .iov_len = spill.size()});
+  ios_.push_back({.segments = std::span(iov_).subspan(first)});
 }
 
 // What became of one read, whose first `in_chains` bytes are in the chains.

@@ -137,6 +137,61 @@ void Measure(Cell& cell, Time length, Time timer_poll, Time limit) {
   cell.lateness.Add(std::move(outcome.lateness), limit);
 }
 
+struct Run {
+  uint64_t rounds;
+  Time timer_poll;
+  Time limit;  // what is later is late
+};
+
+void Report(const Run& run, const std::vector<Cell>& cells,
+            const std::map<uint32_t, Lateness>& machine) {
+  fmt::print(
+      "How many notifications there were, of how many there may be; the 99th "
+      "percentile of how late those were\nthat the time brought about, us, the "
+      "median of {} rounds with {} of them at least, and the share that\nwas "
+      "more than {} us late; a packet every {} us or {} at once, "
+      "--timer-poll-usecs {}\n\n"
+      "| usecs/frames | rx, steady | rx, bursts | tx, steady | tx, bursts |\n"
+      "|---|---|---|---|---|\n",
+      run.rounds, kLeastSamples, run.limit / microseconds(1),
+      kGap / microseconds(1), kBurst, run.timer_poll / microseconds(1));
+  size_t judged = 0;
+  size_t punctual = 0;
+  size_t compared = 0;
+  size_t near_machine = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const Cell& cell = cells[i];
+    if (i % kColumns == 0) {
+      fmt::print("| {}/{} |", cell.params.max_usecs, cell.params.max_packets);
+    }
+    fmt::print(" {} of {}", cell.notifications, cell.bound);
+    if (2 * cell.lateness.rounds() > run.rounds) {
+      const double late = cell.lateness.late99().median();
+      const double percent = cell.lateness.PercentLate();
+      fmt::print("; {:.1f}, {:.2f} %", late, percent);
+      ++judged;
+      if (late < static_cast<double>(run.limit / microseconds(1))) ++punctual;
+      const Lateness& bare = machine.at(cell.params.max_usecs);
+      if (bare.rounds() > 0) {
+        ++compared;
+        if (percent < bare.PercentLate() + 1) ++near_machine;
+      }
+    }
+    fmt::print(" |{}", i % kColumns == kColumns - 1 ? "\n" : "");
+  }
+  fmt::print(
+      "\nOf {} percentiles {} are under {} us. A thread that only waits:",
+      judged, punctual, run.limit / microseconds(1));
+  for (const auto& [usecs, lateness] : machine) {
+    if (lateness.rounds() == 0) continue;
+    fmt::print(" {} us {}, {:.2f} %;", usecs, lateness.late99().Text(),
+               lateness.PercentLate());
+  }
+  fmt::print(
+      " of {} shares {} are less than one percentage point above its.\n\n",
+      compared, near_machine);
+}
+
 int Main(int argc, char** argv) {
   const tools::Flags flags(argc, argv, 1,
                            " --rounds --round-ms --timer-poll-usecs ");
@@ -160,51 +215,8 @@ int Main(int argc, char** argv) {
           limit);
     }
   }
-  fmt::print(
-      "How many notifications there were, of how many there may be; the 99th "
-      "percentile of how late those were\nthat the time brought about, us, the "
-      "median of {} rounds with {} of them at least, and the share that\nwas "
-      "more than {} us late; a packet every {} us or {} at once, "
-      "--timer-poll-usecs {}\n\n"
-      "| usecs/frames | rx, steady | rx, bursts | tx, steady | tx, bursts |\n"
-      "|---|---|---|---|---|\n",
-      rounds, kLeastSamples, limit / microseconds(1), kGap / microseconds(1),
-      kBurst, timer_poll / microseconds(1));
-  size_t judged = 0;
-  size_t punctual = 0;
-  size_t compared = 0;
-  size_t near_machine = 0;
-  for (size_t i = 0; i < cells.size(); ++i) {
-    const Cell& cell = cells[i];
-    if (i % kColumns == 0) {
-      fmt::print("| {}/{} |", cell.params.max_usecs, cell.params.max_packets);
-    }
-    fmt::print(" {} of {}", cell.notifications, cell.bound);
-    if (2 * cell.lateness.rounds() > rounds) {
-      const double late = cell.lateness.late99().median();
-      const double percent = cell.lateness.PercentLate();
-      fmt::print("; {:.1f}, {:.2f} %", late, percent);
-      ++judged;
-      if (late < static_cast<double>(limit / microseconds(1))) ++punctual;
-      const Lateness& bare = machine[cell.params.max_usecs];
-      if (bare.rounds() > 0) {
-        ++compared;
-        if (percent < bare.PercentLate() + 1) ++near_machine;
-      }
-    }
-    fmt::print(" |{}", i % kColumns == kColumns - 1 ? "\n" : "");
-  }
-  fmt::print(
-      "\nOf {} percentiles {} are under {} us. A thread that only waits:",
-      judged, punctual, limit / microseconds(1));
-  for (const auto& [usecs, lateness] : machine) {
-    if (lateness.rounds() == 0) continue;
-    fmt::print(" {} us {}, {:.2f} %;", usecs, lateness.late99().Text(),
-               lateness.PercentLate());
-  }
-  fmt::print(
-      " of {} shares {} are less than one percentage point above its.\n\n",
-      compared, near_machine);
+  Report({.rounds = rounds, .timer_poll = timer_poll, .limit = limit}, cells,
+         machine);
   return std::any_of(cells.begin(), cells.end(),
                      [](const Cell& cell) { return cell.exceeded; })
              ? 1

@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-#include "rpc/varlink.h"
+#include "rpc/varlink_server.h"
 
 namespace rpc {
 

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rpc/varlink.h"
-
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -20,6 +18,8 @@
 #include <thread>
 #include <vector>
 
+#include "rpc/varlink_client.h"
+#include "rpc/varlink_server.h"
 #include "tests/rpc/serving_thread.h"
 #include "tests/support/temp_dir.h"
 

@@ -45,6 +45,24 @@ int Call(int fd, const std::string& dev, ethtool_coalesce& coalesce) {
 
 void Stop(int) { g_stop = 1; }
 
+// What the round of that number asks for.
+void SetFor(uint64_t round, ethtool_coalesce& wanted) {
+  const bool odd = round % 2 == 1;
+  wanted.cmd = ETHTOOL_SCOALESCE;
+  wanted.rx_coalesce_usecs = odd ? 8 : static_cast<uint32_t>(round % 1000);
+  wanted.rx_max_coalesced_frames =
+      odd ? 4 : static_cast<uint32_t>(1 + round % 250);
+  wanted.tx_coalesce_usecs = wanted.rx_coalesce_usecs;
+  wanted.tx_max_coalesced_frames = wanted.rx_max_coalesced_frames;
+}
+
+bool Same(const ethtool_coalesce& a, const ethtool_coalesce& b) {
+  return a.rx_coalesce_usecs == b.rx_coalesce_usecs &&
+         a.rx_max_coalesced_frames == b.rx_max_coalesced_frames &&
+         a.tx_coalesce_usecs == b.tx_coalesce_usecs &&
+         a.tx_max_coalesced_frames == b.tx_max_coalesced_frames;
+}
+
 int Main(int argc, char** argv) {
   const Flags flags(argc, argv, 1, " --dev --count --pause-usecs --limit-ms ");
   struct sigaction action {};
@@ -71,13 +89,7 @@ int Main(int argc, char** argv) {
   const int64_t start = NowUs();
   for (uint64_t round = 1; (count == 0 || round <= count) && g_stop == 0;
        ++round) {
-    const bool odd = round % 2 == 1;
-    wanted.cmd = ETHTOOL_SCOALESCE;
-    wanted.rx_coalesce_usecs = odd ? 8 : static_cast<uint32_t>(round % 1000);
-    wanted.rx_max_coalesced_frames =
-        odd ? 4 : static_cast<uint32_t>(1 + round % 250);
-    wanted.tx_coalesce_usecs = wanted.rx_coalesce_usecs;
-    wanted.tx_max_coalesced_frames = wanted.rx_max_coalesced_frames;
+    SetFor(round, wanted);
     const int64_t before = NowUs();
     const int error = Call(fd, dev, wanted);
     const int64_t took = NowUs() - before;
@@ -96,11 +108,7 @@ int Main(int argc, char** argv) {
   ethtool_coalesce now{};
   now.cmd = ETHTOOL_GCOALESCE;
   const int error = Call(fd, dev, now);
-  const bool same =
-      error == 0 && now.rx_coalesce_usecs == wanted.rx_coalesce_usecs &&
-      now.rx_max_coalesced_frames == wanted.rx_max_coalesced_frames &&
-      now.tx_coalesce_usecs == wanted.tx_coalesce_usecs &&
-      now.tx_max_coalesced_frames == wanted.tx_max_coalesced_frames;
+  const bool same = error == 0 && Same(now, wanted);
   fmt::print(
       "changes={} failed={}{} slow={} worst_ms={}.{:03} elapsed_ms={} "
       "per_sec={} rx_usecs={} rx_frames={} last_rules={}\n",

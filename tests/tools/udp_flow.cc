@@ -76,6 +76,26 @@ bool Passing(int error) {
          error == EINVAL || error == EADDRNOTAVAIL;
 }
 
+sockaddr_in Destination(const Flags& flags) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
+  const std::string ip = flags.Text("--to");
+  if (inet_pton(AF_INET, ip.c_str(), &to.sin_addr) != 1) {
+    Die("--to takes an IPv4 address, not '{}'", ip);
+  }
+  return to;
+}
+
+// Or until there was a signal.
+void WaitUntil(int64_t due) {
+  const timespec when{.tv_sec = due / kNsPerSec, .tv_nsec = due % kNsPerSec};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) ==
+             EINTR &&
+         g_stop == 0) {
+  }
+}
+
 int Send(const Flags& flags) {
   const uint64_t count = flags.Number("--count");
   const auto interval_ns =
@@ -92,13 +112,7 @@ int Send(const Flags& flags) {
   }
   const uint64_t burst = flags.Number("--burst", 1);
   if (burst < 1) Die("--burst takes a positive number");
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
-  const std::string ip = flags.Text("--to");
-  if (inet_pton(AF_INET, ip.c_str(), &to.sin_addr) != 1) {
-    Die("--to takes an IPv4 address, not '{}'", ip);
-  }
+  const sockaddr_in to = Destination(flags);
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) DieErrno("socket");
   const auto segment_bytes = static_cast<int>(size);
@@ -118,11 +132,7 @@ int Send(const Flags& flags) {
        seq += segments) {
     const int64_t due =
         start + static_cast<int64_t>(seq - seq % burst) * interval_ns;
-    const timespec when{.tv_sec = due / kNsPerSec, .tv_nsec = due % kNsPerSec};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) ==
-               EINTR &&
-           g_stop == 0) {
-    }
+    WaitUntil(due);
     latest_ns = std::max(latest_ns, NowNs() - due);
     for (uint64_t i = 0; i < segments; ++i) {
       Fill(seq + i, std::span(packets).subspan(i * size, size));
@@ -145,9 +155,7 @@ int Send(const Flags& flags) {
   return 0;
 }
 
-int Receive(const Flags& flags) {
-  const uint64_t count = flags.Number("--count", 0);
-  const auto idle_ms = static_cast<int>(flags.Number("--idle-ms", 1000));
+int Listening(uint16_t port) {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) DieErrno("socket");
   const int buffer = 8 << 20;
@@ -157,11 +165,24 @@ int Receive(const Flags& flags) {
   }
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
+  address.sin_port = htons(port);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) !=
       0) {
     DieErrno("bind");
   }
+  return fd;
+}
+
+bool Intact(std::span<const uint8_t> packet, uint64_t seq) {
+  std::vector<uint8_t> expected(packet.size());
+  Fill(seq, expected);
+  return std::ranges::equal(expected, packet);
+}
+
+int Receive(const Flags& flags) {
+  const uint64_t count = flags.Number("--count", 0);
+  const auto idle_ms = static_cast<int>(flags.Number("--idle-ms", 1000));
+  const int fd = Listening(static_cast<uint16_t>(flags.Number("--port")));
   fmt::print(stderr, "listening\n");
 
   uint64_t received = 0;
@@ -170,7 +191,6 @@ int Receive(const Flags& flags) {
   uint64_t reordered = 0;
   uint64_t corrupt = 0;
   std::array<uint8_t, 65536> packet;
-  std::vector<uint8_t> expected;
   int64_t first_ns = 0;
   int64_t last_ns = 0;
   int64_t gap_ns = 0;
@@ -193,9 +213,7 @@ int Receive(const Flags& flags) {
       ++corrupt;
       continue;
     }
-    expected.resize(size);
-    Fill(header.seq, expected);
-    if (std::memcmp(expected.data(), packet.data(), size) != 0) {
+    if (!Intact(std::span(packet).first(size), header.seq)) {
       ++corrupt;
       continue;
     }

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "rpc/varlink.h"
+#include "rpc/varlink_server.h"
 
 #include <errno.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "base/eventfd.h"
 #include "base/json_text.h"
+#include "rpc/varlink_message.h"
 
 namespace rpc {
 namespace {
@@ -30,9 +27,6 @@ using nlohmann::json;
 constexpr int kBudget = 4;
 constexpr size_t kReadBytes = 16 * 1024;
 
-// Far beyond what the report of the largest device takes.
-constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
-
 // How long nobody is accepted when the process has no descriptor for it.
 constexpr long kPauseNsecs = 100'000'000;
 
@@ -42,7 +36,6 @@ void* PauseTag() {
   return &tag;
 }
 
-constexpr std::string_view kService = "org.varlink.service";
 constexpr char kServiceDescription[] = R"(# What every varlink service has.
 interface org.varlink.service
 
@@ -65,38 +58,8 @@ error ExpectedMore ()
 )";
 
 VarlinkReply ServiceError(std::string_view name, json parameters) {
-  return {.error = fmt::format("{}.{}", kService, name),
+  return {.error = fmt::format("{}.{}", kVarlinkService, name),
           .parameters = std::move(parameters)};
-}
-
-absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}: longer than a socket's name may be ({} bytes)", path,
-                    sizeof(address.sun_path) - 1));
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
-
-std::string Text(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-// A member that is text, or nothing.
-const std::string* TextMember(const json& object, const char* name) {
-  const auto member = object.find(name);
-  return member == object.end() ? nullptr
-                                : member->get_ptr<const json::string_t*>();
-}
-
-bool FlagMember(const json& object, const char* name) {
-  const auto member = object.find(name);
-  if (member == object.end()) return false;
-  const auto* flag = member->get_ptr<const json::boolean_t*>();
-  return flag != nullptr && *flag;
 }
 
 }  // namespace
@@ -104,17 +67,6 @@ bool FlagMember(const json& object, const char* name) {
 VarlinkReply VarlinkReply::InvalidParameter(std::string_view name) {
   return ServiceError("InvalidParameter", {{"parameter", name}});
 }
-
-std::optional<uint64_t> WholeNumber(const json& value) {
-  if (const auto* number = value.get_ptr<const json::number_unsigned_t*>()) {
-    return *number;
-  }
-  const auto* number = value.get_ptr<const json::number_integer_t*>();
-  if (number == nullptr || *number < 0) return std::nullopt;
-  return static_cast<uint64_t>(*number);
-}
-
-// --- The server --------------------------------------------------------------
 
 VarlinkServer::VarlinkServer(std::string path, base::UniqueFd listener,
                              base::UniqueFd epoll, base::UniqueFd pause_end,
@@ -141,7 +93,7 @@ VarlinkServer::~VarlinkServer() {
 
 absl::StatusOr<VarlinkServer> VarlinkServer::Listen(
     const std::string& path, VarlinkInterface interface) {
-  const absl::StatusOr<sockaddr_un> address = AddressOf(path);
+  const absl::StatusOr<sockaddr_un> address = SocketAddress(path);
   if (!address.ok()) return address.status();
   base::UniqueFd listener(
       socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -308,7 +260,7 @@ bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
   if (FlagMember(call, "oneway")) return true;
   json answer = {{"parameters", std::move(reply.parameters)}};
   if (!reply.error.empty()) answer["error"] = std::move(reply.error);
-  connection.out += Text(answer);
+  connection.out += MessageText(answer);
   connection.out += '\0';
   return true;
 }
@@ -318,11 +270,11 @@ VarlinkReply VarlinkServer::Dispatch(const std::string& method,
   const size_t dot = method.rfind('.');
   const std::string interface = method.substr(0, dot);
   if (dot == std::string::npos ||
-      (interface != kService && interface != interface_.name)) {
+      (interface != kVarlinkService && interface != interface_.name)) {
     return ServiceError("InterfaceNotFound", {{"interface", interface}});
   }
   const std::string name = method.substr(dot + 1);
-  if (interface == kService) return ServiceMethod(name, parameters);
+  if (interface == kVarlinkService) return ServiceMethod(name, parameters);
   const auto found = interface_.methods.find(name);
   if (found == interface_.methods.end()) {
     return ServiceError("MethodNotFound", {{"method", method}});
@@ -338,15 +290,16 @@ VarlinkReply VarlinkServer::ServiceMethod(std::string_view method,
                            {"product", "vduse-net"},
                            {"version", VDUSE_NET_VERSION},
                            {"url", ""},
-                           {"interfaces", {kService, interface_.name}}}};
+                           {"interfaces", {kVarlinkService, interface_.name}}}};
   }
   if (method != "GetInterfaceDescription") {
-    return ServiceError("MethodNotFound",
-                        {{"method", fmt::format("{}.{}", kService, method)}});
+    return ServiceError(
+        "MethodNotFound",
+        {{"method", fmt::format("{}.{}", kVarlinkService, method)}});
   }
   const std::string* interface = TextMember(parameters, "interface");
   if (interface == nullptr) return VarlinkReply::InvalidParameter("interface");
-  if (*interface == kService) {
+  if (*interface == kVarlinkService) {
     return {.error = "", .parameters = {{"description", kServiceDescription}}};
   }
   if (*interface == interface_.name) {
@@ -354,91 +307,6 @@ VarlinkReply VarlinkServer::ServiceMethod(std::string_view method,
             .parameters = {{"description", interface_.description}}};
   }
   return ServiceError("InterfaceNotFound", {{"interface", *interface}});
-}
-
-// --- The client --------------------------------------------------------------
-
-namespace {
-
-absl::Status StatusOf(const std::string& error, const json& parameters) {
-  if (error == fmt::format("{}.PermissionDenied", kService)) {
-    return absl::PermissionDeniedError(
-        "only root and the user who started the process are answered");
-  }
-  const std::string* reason = TextMember(parameters, "reason");
-  return absl::FailedPreconditionError(
-      reason != nullptr ? *reason
-                        : fmt::format("{} {}", error, Text(parameters)));
-}
-
-}  // namespace
-
-absl::StatusOr<json> VarlinkCall(const std::string& path,
-                                 std::string_view method,
-                                 const json& parameters, int timeout_ms) {
-  using std::chrono::milliseconds;
-  using std::chrono::steady_clock;
-  const absl::StatusOr<sockaddr_un> address = AddressOf(path);
-  if (!address.ok()) return address.status();
-  const base::UniqueFd fd(
-      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return absl::ErrnoToStatus(errno, "socket");
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address),
-              sizeof(*address)) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) {
-      return absl::NotFoundError(fmt::format("nobody listens at {}", path));
-    }
-    return absl::ErrnoToStatus(errno, "connect to " + path);
-  }
-  std::string out = Text({{"method", method}, {"parameters", parameters}});
-  out += '\0';
-  std::string in;
-  const auto deadline = steady_clock::now() + milliseconds(timeout_ms);
-  for (;;) {
-    const auto rest =
-        std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
-    pollfd wait = {
-        .fd = fd.get(),
-        .events = static_cast<int16_t>(out.empty() ? POLLIN : POLLOUT),
-        .revents = 0};
-    if (rest.count() <= 0 ||
-        poll(&wait, 1, static_cast<int>(rest.count())) == 0) {
-      return absl::DeadlineExceededError(
-          fmt::format("no answer from {} within {} ms", path, timeout_ms));
-    }
-    if (!out.empty()) {
-      const ssize_t n = send(fd.get(), out.data(), out.size(), MSG_NOSIGNAL);
-      if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        return absl::ErrnoToStatus(errno, "send to " + path);
-      }
-      if (n > 0) out.erase(0, static_cast<size_t>(n));
-      continue;
-    }
-    std::array<char, kReadBytes> buffer;
-    const ssize_t n = recv(fd.get(), buffer.data(), buffer.size(), 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (n <= 0) {
-      return absl::UnavailableError(
-          fmt::format("{} was closed without an answer", path));
-    }
-    in.append(buffer.data(), static_cast<size_t>(n));
-    if (in.back() == '\0') break;
-    if (in.size() > kMaxAnswerBytes) {
-      return absl::InternalError(fmt::format(
-          "the answer from {} has more than {} bytes", path, kMaxAnswerBytes));
-    }
-  }
-  in.pop_back();
-  const json answer = base::ParseJson(in);
-  if (!answer.is_object()) {
-    return absl::InternalError(
-        fmt::format("the answer from {} is no varlink message", path));
-  }
-  json result = answer.value("parameters", json::object());
-  if (const std::string* error = TextMember(answer, "error")) {
-    return StatusOf(*error, result);
-  }
-  return result;
 }
 
 }  // namespace rpc

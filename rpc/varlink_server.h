@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef VDUSE_NET_RPC_VARLINK_H_
-#define VDUSE_NET_RPC_VARLINK_H_
+#ifndef VDUSE_NET_RPC_VARLINK_SERVER_H_
+#define VDUSE_NET_RPC_VARLINK_SERVER_H_
 
 #include <sys/types.h>
 
@@ -34,9 +34,6 @@ struct VarlinkReply {
 
   static VarlinkReply InvalidParameter(std::string_view name);
 };
-
-// A JSON number that is whole and not negative, or nothing.
-std::optional<uint64_t> WholeNumber(const nlohmann::json& value);
 
 // An interface and the methods that it describes.
 struct VarlinkInterface {
@@ -104,17 +101,6 @@ class VarlinkServer {
   Connections connections_;
 };
 
-// One call, and its answer's parameters. `timeout_ms` for all of it.
-//   NotFound: nobody listens at `path`.
-//   PermissionDenied: the caller is not who the server answers.
-//   FailedPrecondition: the method's error; the message is its parameter
-//     "reason", or names the error and all of its parameters.
-//   DeadlineExceeded: no answer in time.
-absl::StatusOr<nlohmann::json> VarlinkCall(const std::string& path,
-                                           std::string_view method,
-                                           const nlohmann::json& parameters,
-                                           int timeout_ms = 5000);
-
 }  // namespace rpc
 
-#endif  // VDUSE_NET_RPC_VARLINK_H_
+#endif  // VDUSE_NET_RPC_VARLINK_SERVER_H_

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the administration process and its parent send each other. Both are the
+// same program: there is no other layout to expect.
+#ifndef VDUSE_NET_DAEMON_ADMIN_MESSAGES_H_
+#define VDUSE_NET_DAEMON_ADMIN_MESSAGES_H_
+
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "daemon/admin_process.h"
+#include "net/wire/config_space.h"
+
+namespace program {
+
+struct AdminRequest {
+  AdminProcess::Kind kind;
+  // kOpenTap: the MTU, 0: leave it; kSetTap: offloads; kCloseTap: remove it
+  uint32_t value;
+  uint32_t queues;                     // kOpenTap, kSetTap
+  uint32_t may_create;                 // kOpenTap
+  AdminProcess::TapIdentity identity;  // kOpenTap
+  char name[256];
+};
+
+struct AdminAnswer {
+  AdminProcess::Kind kind;
+  int32_t code;  // absl::StatusCode
+  uint32_t tap_created;
+  uint32_t tap_knows_uso;
+  uint32_t link_up;
+  uint32_t device_id;
+  LinkSpeed speed;
+  AdminProcess::TapIdentity identity;
+  char tap_name[IFNAMSIZ];
+  char text[512];
+};
+
+template <size_t kSize>
+void CopyText(char (&to)[kSize], std::string_view from) {
+  const size_t n = std::min(from.size(), kSize - 1);
+  std::memcpy(to, from.data(), n);
+  to[n] = 0;
+}
+
+// Room for the descriptors of a TAP.
+using AdminControl =
+    std::array<char, CMSG_SPACE(net::kMaxQueuePairs * sizeof(int))>;
+
+}  // namespace program
+
+#endif  // VDUSE_NET_DAEMON_ADMIN_MESSAGES_H_
