@@ -223,8 +223,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
 void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
   if (asid == state_.asids[kDataGroup]) {
     for (const std::unique_ptr<Worker>& worker : workers_) {
-      worker->Call(
-          [&](QueuePair<Tap>& pair) { pair.InvalidateIova(first, last); });
+      worker->Call([&](QueuePair& pair) { pair.InvalidateIova(first, last); });
     }
   }
   if (asid == state_.asids[CtrlGroup()]) {
@@ -288,7 +287,7 @@ void NetDevice::CheckWorkers() {
 void NetDevice::LookForBroken() {
   std::vector<std::string> broken;
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call([&](QueuePair<Tap>& pair) {
+    worker->Call([&](QueuePair& pair) {
       for (const Direction direction : {Direction::kRx, Direction::kTx}) {
         const std::string reason = pair.BrokenReason(direction);
         if (reason.empty()) continue;
@@ -320,8 +319,7 @@ std::vector<std::string> NetDevice::Summary() {
   std::vector<std::string> lines;
   for (size_t i = 0; i < workers_.size(); ++i) {
     QueuePairCounters counters;
-    workers_[i]->Call(
-        [&](QueuePair<Tap>& pair) { counters = pair.counters(); });
+    workers_[i]->Call([&](QueuePair& pair) { counters = pair.counters(); });
     Summarize(i, counters, lines);
     for (const Direction direction : {Direction::kRx, Direction::kTx}) {
       Summarize(fmt::format("pair {} {}", i,

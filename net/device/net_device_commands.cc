@@ -56,8 +56,7 @@ bool NetDevice::SetGuestOffloads(uint64_t offloads) {
   state_.guest_offloads = offloads;
   Persist();
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call(
-        [&](QueuePair<Tap>& pair) { pair.SetGuestOffloads(offloads); });
+    worker->Call([&](QueuePair& pair) { pair.SetGuestOffloads(offloads); });
   }
   LogLimited(change_log_, Severity::kInfo, "GUEST_OFFLOADS_SET: {}",
              offloads != 0 ? FeatureNames(offloads) : "none");
@@ -70,7 +69,7 @@ void NetDevice::LogChange(const std::string& what, Params params) {
 }
 
 void NetDevice::ApplyParams(uint32_t queue) {
-  worker_of(queue).Call([&](QueuePair<Tap>& pair) {
+  worker_of(queue).Call([&](QueuePair& pair) {
     pair.SetCoalescing(ParamTable::DirectionOf(queue), params_.setting(queue),
                        Now());
   });
@@ -138,7 +137,7 @@ void NetDevice::FilterChanged() {
     filter = std::make_shared<const RxFilter>(in_force);
   }
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call([&](QueuePair<Tap>& pair) { pair.SetFilter(filter); });
+    worker->Call([&](QueuePair& pair) { pair.SetFilter(filter); });
   }
 }
 
@@ -171,7 +170,7 @@ bool NetDevice::AcknowledgeAnnounce() {
 std::optional<QueueStats> NetDevice::Stats(uint32_t queue) const {
   if (!IsData(queue)) return std::nullopt;
   QueuePairCounters c;
-  workers_[queue / 2]->Call([&](QueuePair<Tap>& pair) { c = pair.counters(); });
+  workers_[queue / 2]->Call([&](QueuePair& pair) { c = pair.counters(); });
   if (ParamTable::DirectionOf(queue) == Direction::kRx) {
     // The kernel does not tell the TAP's queues apart: the first has them all.
     const uint64_t overruns =

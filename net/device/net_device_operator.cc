@@ -49,7 +49,7 @@ std::vector<CoalescingReport> NetDevice::ReportCoalescing() {
     report.direction = direction;
     report.requested = params_.entry(queue);
     report.goal = params_.setting(queue).goal;
-    worker_of(queue).Call([&](QueuePair<Tap>& pair) {
+    worker_of(queue).Call([&](QueuePair& pair) {
       const QueuePairCounters counters = pair.counters();
       report.counters = rx ? counters.rx_queue : counters.tx_queue;
       report.read_at = Now();

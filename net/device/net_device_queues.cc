@@ -94,7 +94,7 @@ void NetDevice::StopDriver(std::optional<FlushCause> settle) {
     if (queues_[index] == QueueState::kRunning) StopQueue(index, settle);
   }
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call([](QueuePair<Tap>& pair) { pair.Stop(); });
+    worker->Call([](QueuePair& pair) { pair.Stop(); });
   }
   ctrl_map_.DropAll();
   std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
@@ -124,7 +124,7 @@ void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
     ctrl_retry_.reset();
   } else {
     const Direction direction = ParamTable::DirectionOf(index);
-    worker_of(index).Call([&](QueuePair<Tap>& pair) {
+    worker_of(index).Call([&](QueuePair& pair) {
       if (settle) pair.Settle(direction, *settle, Now());
       position = pair.Position(direction);
       pair.Stop(direction);
@@ -201,7 +201,7 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
     return StartCtrlQueue(info, start, owe);
   }
   absl::Status status;
-  worker_of(index).Call([&](QueuePair<Tap>& pair) {
+  worker_of(index).Call([&](QueuePair& pair) {
     status = pair.Start(ParamTable::DirectionOf(index), info, features_, start,
                         params_.setting(index), Now());
     if (!status.ok()) return;
@@ -260,7 +260,7 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
   if (IsCtrl(index)) {
     if (ctrl_) position = ctrl_->queue().ring().position();
   } else if (IsData(index)) {
-    worker_of(index).Call([&](QueuePair<Tap>& pair) {
+    worker_of(index).Call([&](QueuePair& pair) {
       position = pair.Position(ParamTable::DirectionOf(index));
     });
   }
@@ -290,7 +290,7 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
 // that begins.
 void NetDevice::DiscardQueued() {
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->Call([](QueuePair<Tap>& pair) { pair.DiscardQueued(); });
+    worker->Call([](QueuePair& pair) { pair.DiscardQueued(); });
   }
 }
 
@@ -299,7 +299,7 @@ void NetDevice::DiscardQueued() {
 void NetDevice::UsePairs() {
   for (size_t pair = 0; pair < workers_.size(); ++pair) {
     const bool used = pair < state_.active_pairs;
-    workers_[pair]->Call([&](QueuePair<Tap>& p) { p.SetReceiving(used); });
+    workers_[pair]->Call([&](QueuePair& p) { p.SetReceiving(used); });
   }
 }
 

@@ -177,7 +177,7 @@ void NetDevice::ForgetAsids() {
 void NetDevice::UseAsids() {
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->Call(
-        [&](QueuePair<Tap>& pair) { pair.SetAsid(state_.asids[kDataGroup]); });
+        [&](QueuePair& pair) { pair.SetAsid(state_.asids[kDataGroup]); });
   }
   if (ctrl_) ctrl_->queue().ring().UnmapRings();
   ctrl_map_.SetAsid(state_.asids[CtrlGroup()]);

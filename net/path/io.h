@@ -4,7 +4,6 @@
 
 #include <sys/uio.h>
 
-#include <concepts>
 #include <cstddef>
 #include <span>
 
@@ -25,15 +24,24 @@ struct Io {
 // The most packets of one call.
 inline constexpr size_t kMaxBatch = 32;
 
-// Where packets come from and go to, each behind a VirtioNetHeader. Never
-// blocks. Read() and Write() take packets in order and fill in their results;
-// all is done when they return. A later one may succeed where an earlier one
-// gave EAGAIN. at_once() is how many of `packets` a call is to have.
-template <typename T>
-concept PacketPort = requires(T port, std::span<Io> packets) {
-  { port.at_once(packets.size()) } -> std::same_as<size_t>;
-  port.Read(packets);
-  port.Write(packets);
+// Where packets come from and go to, each behind a VirtioNetHeader. A call is
+// for a batch and never blocks. One thread.
+class PacketPort {
+ public:
+  virtual ~PacketPort() = default;
+
+  // How many of `packets` a call should have.
+  virtual size_t at_once(size_t packets) const = 0;
+
+  // Read or write packets in order and fill in their results: all is done when
+  // they return. A later packet may succeed where an earlier one got EAGAIN.
+  virtual void Read(std::span<Io> packets) = 0;
+  virtual void Write(std::span<Io> packets) = 0;
+
+ protected:
+  PacketPort() = default;
+  PacketPort(PacketPort&&) = default;
+  PacketPort& operator=(PacketPort&&) = default;
 };
 
 }  // namespace net

@@ -19,7 +19,6 @@
 #include "net/path/notified_queue.h"
 #include "net/path/rx_chains.h"
 #include "net/path/rx_filter.h"
-#include "net/path/tap.h"
 #include "net/wire/header.h"
 #include "vduse/device.h"
 #include "vduse/iova_map.h"
@@ -98,7 +97,6 @@ struct QueuePairCounters {
 // No epoll, no threads, no clock of its own, no allocation but in Start(). One
 // thread; between two steps no pointer into driver memory is held but the
 // rings', which InvalidateIova() renews.
-template <PacketPort Port>
 class QueuePair {
  public:
   // Packets per direction and step: the other direction has its turn then. A
@@ -142,7 +140,7 @@ class QueuePair {
             bool punctual = false);
 
   // Without a port the queues wait.
-  void SetPort(Port port);
+  void SetPort(std::unique_ptr<PacketPort> port);
   void DropPort() { port_.reset(); }
 
   // Starts a queue with what the driver negotiated and set up. Errors are
@@ -261,7 +259,7 @@ class QueuePair {
   static void Add(QueuePairCounters& to, const Tx& tx);
 
   bool staged() const { return staged_begin_ < staged_end_; }
-  bool port_usable() const { return port_.has_value() && !port_lost_; }
+  bool port_usable() const { return port_ != nullptr && !port_lost_; }
 
   std::optional<Time> LackEnds() const;
   std::optional<Time> NotifyDeadline() const;
@@ -305,7 +303,7 @@ class QueuePair {
   const uint16_t mtu_;
   const bool punctual_;
   vduse::IovaMap map_;
-  std::optional<Port> port_;
+  std::unique_ptr<PacketPort> port_;
   bool port_lost_ = false;
   bool port_has_more_ = false;
   uint32_t discard_left_ = 0;
@@ -346,8 +344,6 @@ class QueuePair {
   uint32_t small_in_a_row_ = 0;
   QueuePairCounters counters_;
 };
-
-extern template class QueuePair<Tap>;
 
 }  // namespace net
 

@@ -24,9 +24,8 @@ enum class Engine {
   kSyscalls,  // each with one of its own
 };
 
-// One queue of a TAP interface: a packet per call, each behind a
-// VirtioNetHeader. Non-blocking. One thread.
-class Tap {
+// One queue of a TAP interface.
+class Tap final : public PacketPort {
  public:
   enum class IfAbsent { kCreate, kFail };
 
@@ -46,12 +45,12 @@ class Tap {
   // Any descriptor with the semantics of a TAP queue.
   explicit Tap(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
-  // See PacketPort.
-  size_t at_once(size_t packets) const {
+  // PacketPort
+  size_t at_once(size_t packets) const override {
     return UseUring(packets) ? packets : kSyscallsAtOnce;
   }
-  void Read(std::span<Io> packets);
-  void Write(std::span<Io> packets);
+  void Read(std::span<Io> packets) override;
+  void Write(std::span<Io> packets) override;
 
   // Takes up io_uring, if `engine` has it; an error is Uring::Create()'s, and
   // leaves system calls. On the thread that will read and write.

@@ -84,7 +84,7 @@ Worker::~Worker() {
   thread_.join();
 }
 
-void Worker::Call(const std::function<void(QueuePair<Tap>&)>& work) {
+void Worker::Call(const std::function<void(QueuePair&)>& work) {
   Job job{.work = &work};
   std::unique_lock lock(mutex_);
   jobs_.push_back(&job);
@@ -95,7 +95,7 @@ void Worker::Call(const std::function<void(QueuePair<Tap>&)>& work) {
 absl::Status Worker::SetTap(Tap tap) {
   absl::Status status;
   absl::Status engine;
-  Call([&](QueuePair<Tap>& pair) {
+  Call([&](QueuePair& pair) {
     UnwatchTap();
     // Watched before the pair gets it.
     epoll_event event = {.events = 0, .data = {.u32 = kTap}};
@@ -107,7 +107,7 @@ absl::Status Worker::SetTap(Tap tap) {
     tap_events_ = 0;
     reported_lost_ = false;
     engine = tap.StartEngine(options_.engine);
-    pair.SetPort(std::move(tap));
+    pair.SetPort(std::make_unique<Tap>(std::move(tap)));
   });
   if (!engine.ok()) {
     base::Log(options_.engine == Engine::kUring ? base::Severity::kError

@@ -56,7 +56,7 @@ class Worker {
 
   // Runs `work` on the worker's thread and waits. From the control thread,
   // never from the worker's own.
-  void Call(const std::function<void(QueuePair<Tap>&)>& work);
+  void Call(const std::function<void(QueuePair&)>& work);
 
   // Eventfds that the kernel signals on the driver's kicks.
   int kick_fd(Direction direction) const {
@@ -73,7 +73,7 @@ class Worker {
 
  private:
   struct Job {
-    const std::function<void(QueuePair<Tap>&)>* work;
+    const std::function<void(QueuePair&)>* work;
     bool done = false;
   };
 
@@ -92,7 +92,7 @@ class Worker {
   void UnwatchTap();
   void ReportChanges();
 
-  QueuePair<Tap> pair_;  // the thread's, from Run() on
+  QueuePair pair_;  // the thread's, from Run() on
   const Options options_;
   BusyPoll busy_poll_;
   base::UniqueFd epoll_;

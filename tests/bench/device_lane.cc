@@ -9,11 +9,12 @@ namespace bench {
 namespace {
 
 // The one place that knows of the device's ways to its port.
-net::Tap MakePort(base::UniqueFd tap, const std::string& engine) {
-  net::Tap port(std::move(tap));
+std::unique_ptr<net::Tap> MakePort(base::UniqueFd tap,
+                                   const std::string& engine) {
+  auto port = std::make_unique<net::Tap>(std::move(tap));
   if (engine == "syscalls") return port;
   if (engine != "auto") tools::Die("no engine '{}': auto, syscalls", engine);
-  const absl::Status started = port.StartEngine(net::Engine::kUring);
+  const absl::Status started = port->StartEngine(net::Engine::kUring);
   if (!started.ok()) tools::Die("{}", std::string(started.message()));
   return port;
 }
@@ -21,8 +22,8 @@ net::Tap MakePort(base::UniqueFd tap, const std::string& engine) {
 }  // namespace
 
 std::unique_ptr<Lane> MakeDeviceLane(base::UniqueFd tap, LaneOptions options) {
-  return std::make_unique<PairLane<net::Tap>>(
-      MakePort(std::move(tap), options.engine), options);
+  return std::make_unique<PairLane>(MakePort(std::move(tap), options.engine),
+                                    options);
 }
 
 }  // namespace bench

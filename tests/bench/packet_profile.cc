@@ -17,7 +17,7 @@
 #include "coalesce/coalescer.h"
 #include "net/path/notified_queue.h"
 #include "net/path/offload.h"
-#include "net/path/queue_pair_impl.h"
+#include "net/path/queue_pair.h"
 #include "tests/bench/bench_tap.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/pair_lane.h"
@@ -36,15 +36,15 @@ constexpr Time kRound = std::chrono::milliseconds(20);
 constexpr size_t kFillPackets = 16384;
 
 // Takes every packet, and always has another one.
-struct NullPort {
-  size_t at_once(size_t packets) const { return packets; }
-  void Read(std::span<net::Io> packets) const {
+struct NullPort final : net::PacketPort {
+  size_t at_once(size_t packets) const override { return packets; }
+  void Read(std::span<net::Io> packets) override {
     for (net::Io& packet : packets) {
       std::memset(packet.segments.front().iov_base, 0, net::kHeaderBytes);
       packet.result = {.bytes = kPacketBytes};
     }
   }
-  void Write(std::span<net::Io> packets) const {
+  void Write(std::span<net::Io> packets) override {
     for (net::Io& packet : packets) packet.result = {.bytes = kPacketBytes};
   }
 };
@@ -202,7 +202,7 @@ int Main(int argc, char** argv) {
         .shape = {.mode = mode, .frame_bytes = kFrameBytes},
         .queue_size = kQueueSize,
         .engine = engine};
-    PairLane<NullPort> null(NullPort{}, options);
+    PairLane null(std::make_unique<NullPort>(), options);
     Whole(profile, name + ": the whole pair, without a port", null, nullptr);
     BenchTap tap("profile_" + name, 1);
     const auto lane = MakeDeviceLane(tap.TakeQueue(0), options);

@@ -3,6 +3,7 @@
 #define VDUSE_NET_TESTS_BENCH_PAIR_LANE_H_
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -32,10 +33,9 @@ inline uint64_t MemoryBytes(const LaneOptions& options) {
 }
 
 // A queue pair over a port, and the driver of its virtqueues.
-template <net::PacketPort Port>
 class PairLane final : public Lane {
  public:
-  PairLane(Port port, const LaneOptions& options)
+  PairLane(std::unique_ptr<net::PacketPort> port, const LaneOptions& options)
       : shape_(options.shape),
         device_(2, MemoryBytes(options)),
         rx_(device_, {.size = options.queue_size,
@@ -101,7 +101,7 @@ class PairLane final : public Lane {
   BenchDevice device_;
   BenchQueue rx_;
   BenchQueue tx_;
-  net::QueuePair<Port> pair_;
+  net::QueuePair pair_;
   Traffic before_;
 };
 

@@ -59,7 +59,7 @@ WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
   if (!worker.ok()) tools::Die("{}", std::string(worker.status().message()));
   worker_ = std::move(*worker);
   absl::Status status = worker_->SetTap(net::Tap(tap_.TakeQueue(0)));
-  worker_->Call([&](net::QueuePair<net::Tap>& pair) {
+  worker_->Call([&](net::QueuePair& pair) {
     status.Update(pair.Start(setting.direction, queue_.info(), kFeatures,
                              vduse::Virtqueue::Start::kFresh,
                              setting.coalescing, net::Now()));
@@ -72,7 +72,7 @@ Notified WatchedQueue::Run(Time length) {
       static_cast<size_t>(length / setting_.gap) + setting_.at_once;
   completions_.clear();
   completions_.reserve(capacity);
-  worker_->Call([&](net::QueuePair<net::Tap>& /*pair*/) {
+  worker_->Call([&](net::QueuePair& /*pair*/) {
     device_.KeepInjections(capacity, queue_.info().device_addr);
   });
   const Time begin = Now();
@@ -98,7 +98,7 @@ Notified WatchedQueue::Run(Time length) {
   while (Now() < last) Watch();
   std::vector<BenchDevice::Injection> injections;
   uint64_t switched = 0;
-  worker_->Call([&](net::QueuePair<net::Tap>& pair) {
+  worker_->Call([&](net::QueuePair& pair) {
     injections = device_.injections();
     const net::QueuePairCounters counters = pair.counters();
     switched = (rx_ ? counters.rx_queue : counters.tx_queue).decisions.switched;

@@ -44,20 +44,20 @@ struct PortScript {
   }
 };
 
-// A net::PacketPort that plays a script. Like a TAP, it hands out whole
+// A port that plays a script. Like a TAP, it hands out whole
 // packets and cuts what does not fit.
-class ScriptPort {
+class ScriptPort final : public net::PacketPort {
  public:
   explicit ScriptPort(PortScript& script) : script_(&script) {}
 
-  size_t at_once(size_t packets) const {
+  size_t at_once(size_t packets) const override {
     return std::min(packets, script_->at_once);
   }
-  void Read(std::span<net::Io> packets) {
+  void Read(std::span<net::Io> packets) override {
     script_->read_batches.push_back(packets.size());
     for (net::Io& packet : packets) packet.result = ReadOne(packet.segments);
   }
-  void Write(std::span<net::Io> packets) {
+  void Write(std::span<net::Io> packets) override {
     script_->write_batches.push_back(packets.size());
     for (net::Io& packet : packets) packet.result = WriteOne(packet.segments);
   }

@@ -24,7 +24,7 @@
 #include <string>
 
 #include "tests/tools/flags.h"
-#include "tests/tools/packet_port.h"
+#include "tests/tools/raw_socket.h"
 
 namespace tools {
 namespace {
@@ -48,7 +48,7 @@ uint64_t Mix(uint64_t x) {
 
 class FrameSource {
  public:
-  FrameSource(const PacketPort& from, const PacketPort& to, const Flags& flags)
+  FrameSource(const RawSocket& from, const RawSocket& to, const Flags& flags)
       : from_(from.mac),
         to_(to.mac),
         seed_(flags.Number("--seed", 1)),
@@ -93,7 +93,7 @@ struct Figures {
 };
 
 // Takes what has arrived; `next` is the number that is due.
-void Drain(const PacketPort& to, const FrameSource& source, Figures& figures,
+void Drain(const RawSocket& to, const FrameSource& source, Figures& figures,
            uint64_t& next) {
   static Frame got;
   static Frame expected;
@@ -130,10 +130,10 @@ int Main(int argc, char** argv) {
   const uint64_t count = flags.Number("--count");
   const uint64_t window = flags.Number("--window", 128);
   const auto idle_ms = static_cast<int64_t>(flags.Number("--idle-ms", 3000));
-  const PacketPort from =
-      PacketPort::Open(flags.Text("--from"), PacketPort::Use::kSend);
-  const PacketPort to =
-      PacketPort::Open(flags.Text("--to"), PacketPort::Use::kReceive);
+  const RawSocket from =
+      RawSocket::Open(flags.Text("--from"), RawSocket::Use::kSend);
+  const RawSocket to =
+      RawSocket::Open(flags.Text("--to"), RawSocket::Use::kReceive);
   const FrameSource source(from, to, flags);
 
   Figures figures;

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "tests/tools/flags.h"
-#include "tests/tools/packet_port.h"
+#include "tests/tools/raw_socket.h"
 
 namespace tools {
 namespace {
@@ -33,7 +33,7 @@ constexpr uint32_t kProbe = 0x70726f62;
 constexpr uint32_t kEnd = 0x656e6421;
 
 // Sends one frame, with a tag if `vlan` is not 0.
-void Send(const PacketPort& from, const ether_addr& to, uint64_t vlan,
+void Send(const RawSocket& from, const ether_addr& to, uint64_t vlan,
           uint32_t what) {
   std::vector<uint8_t> frame(std::begin(to.ether_addr_octet),
                              std::end(to.ether_addr_octet));
@@ -57,7 +57,7 @@ void Send(const PacketPort& from, const ether_addr& to, uint64_t vlan,
 }
 
 // What the next frame says; ends the program if none comes.
-uint32_t Receive(const PacketPort& port) {
+uint32_t Receive(const RawSocket& port) {
   for (;;) {
     std::array<uint8_t, ETH_FRAME_LEN> frame;
     const ssize_t size = recv(port.fd, frame.data(), frame.size(), 0);
@@ -80,10 +80,10 @@ int Main(int argc, char** argv) {
   if (ether_aton_r(text.c_str(), &to) == nullptr)
     Die("--dst takes a MAC address, not '{}'", text);
   const uint64_t count = flags.Number("--count", 20);
-  const PacketPort from =
-      PacketPort::Open(flags.Text("--from"), PacketPort::Use::kSend);
-  const PacketPort port =
-      PacketPort::Open(flags.Text("--to"), PacketPort::Use::kReceive);
+  const RawSocket from =
+      RawSocket::Open(flags.Text("--from"), RawSocket::Use::kSend);
+  const RawSocket port =
+      RawSocket::Open(flags.Text("--to"), RawSocket::Use::kReceive);
 
   for (uint64_t i = 0; i < count; ++i) {
     Send(from, to, flags.Number("--vlan", 0), kProbe);

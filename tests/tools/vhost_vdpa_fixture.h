@@ -21,7 +21,7 @@
 #include "net/wire/features.h"
 #include "net/wire/header.h"
 #include "tests/support/fake_driver.h"
-#include "tests/tools/packet_port.h"
+#include "tests/tools/raw_socket.h"
 #include "tests/tools/vhost_vdpa.h"
 
 namespace tools {
@@ -59,8 +59,7 @@ inline bool IsNewKernel() { return Variable("KERNEL", "6.12") != "6.12"; }
 class VhostVdpaTest : public testing::Test {
  protected:
   VhostVdpaTest()
-      : tap(PacketPort::Open(Variable("TAP", "tap0"),
-                             PacketPort::Use::kReceive)),
+      : tap(RawSocket::Open(Variable("TAP", "tap0"), RawSocket::Use::kReceive)),
         vhost(std::in_place, Variable("VHOST", "/dev/vhost-vdpa-0")) {
     AddMemory();
   }
@@ -188,7 +187,7 @@ class VhostVdpaTest : public testing::Test {
     ASSERT_NO_FATAL_FAILURE(ExpectReceives());
   }
 
-  PacketPort tap;
+  RawSocket tap;
   std::optional<VhostVdpa> vhost;
   std::optional<DriverMemory> memory;
   std::optional<DriverQueue> rx;

@@ -7,10 +7,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 
 #include "net/path/queue_pair.h"
-#include "net/path/queue_pair_impl.h"
 #include "net/wire/features.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/fake_driver.h"
@@ -44,14 +44,14 @@ struct Endless {
   size_t bytes = 0;
   size_t written = 0;
 };
-class EndlessPort {
+class EndlessPort final : public PacketPort {
  public:
   explicit EndlessPort(Endless& state) : state_(&state) {}
 
-  size_t at_once(size_t packets) const {
+  size_t at_once(size_t packets) const override {
     return std::min(packets, state_->most);
   }
-  void Read(std::span<Io> packets) {
+  void Read(std::span<Io> packets) override {
     for (Io& packet : packets) {
       packet.result = {.error = EAGAIN};
       if (state_->waiting == 0) continue;
@@ -65,7 +65,7 @@ class EndlessPort {
       packet.result = {.bytes = kHeaderBytes + state_->bytes};
     }
   }
-  void Write(std::span<Io> packets) {
+  void Write(std::span<Io> packets) override {
     for (Io& packet : packets) packet.result = {};
     state_->written += packets.size();
   }
@@ -84,9 +84,9 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
   tests::DriverQueue rx(device, memory, {.index = 0, .size = kSize});
   tests::DriverQueue tx(device, memory, {.index = 1, .size = kSize});
   const uint64_t features = kOfferedFeatures & ~Bit(kFeatureEventIdx);
-  QueuePair<EndlessPort> pair(device, 0, 1500);
+  QueuePair pair(device, 0, 1500);
   Endless port{.most = GetParam()};
-  pair.SetPort(EndlessPort(port));
+  pair.SetPort(std::make_unique<EndlessPort>(port));
   for (const auto& [direction, queue] :
        {std::pair(Direction::kRx, &rx), std::pair(Direction::kTx, &tx)}) {
     ASSERT_TRUE(pair.Start(direction, queue->info(), features,

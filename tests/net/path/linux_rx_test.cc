@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -19,7 +20,7 @@ namespace {
 using std::chrono::seconds;
 using tests::LinuxRxModel;
 
-constexpr Time kLackLimit = QueuePair<tests::ScriptPort>::kLackLimit;
+constexpr Time kLackLimit = QueuePair::kLackLimit;
 
 // Ring size, EVENT_IDX, MTU.
 class LinuxRxTest
@@ -31,7 +32,7 @@ class LinuxRxTest
     response.request_id = device.ReadRequest().value()->request_id;
     EXPECT_TRUE(device.Reply(response).ok());
     port.at_once = kMaxBatch;
-    pair.SetPort(tests::ScriptPort(port));
+    pair.SetPort(std::make_unique<tests::ScriptPort>(port));
     uint64_t features = Bit(kFeatureVersion1) | Bit(kFeatureMrgRxbuf);
     if (event_idx) features |= Bit(kFeatureEventIdx);
     EXPECT_TRUE(pair.Start(Direction::kRx, driver.queue().info(), features,
@@ -84,7 +85,7 @@ class LinuxRxTest
       memory,
       {.index = 0, .size = size, .base = 65530, .event_idx = event_idx}};
   tests::PortScript port;
-  QueuePair<tests::ScriptPort> pair{device, 0, std::get<2>(GetParam())};
+  QueuePair pair{device, 0, std::get<2>(GetParam())};
   Time now = seconds(1000);
   const std::function<Time()> clock = [this] { return now; };
   uint64_t injects = 0;

@@ -13,13 +13,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "net/path/queue_pair.h"
-#include "net/path/queue_pair_impl.h"
 #include "net/wire/features.h"
 #include "tests/net/path/linux_tx_model.h"
 
@@ -33,12 +33,12 @@ using std::chrono::microseconds;
 using tests::LinuxTxModel;
 
 // Takes everything and gives nothing.
-struct SinkPort {
-  static size_t at_once(size_t packets) { return packets; }
-  static void Read(std::span<Io> packets) {
+struct SinkPort final : PacketPort {
+  size_t at_once(size_t packets) const override { return packets; }
+  void Read(std::span<Io> packets) override {
     for (Io& packet : packets) packet.result = {.error = EAGAIN};
   }
-  static void Write(std::span<Io> packets) {
+  void Write(std::span<Io> packets) override {
     for (Io& packet : packets) packet.result = {};
   }
 };
@@ -87,8 +87,8 @@ class LinuxTxTest : public testing::Test {
     EXPECT_TRUE(device.Reply(response).ok());
     tests::DriverMemory memory(device, tests::DriverMemory::kStart, 1 << 16);
     LinuxTxModel driver(device, memory, run.driver);
-    QueuePair<SinkPort> pair(device, 0, 1500);
-    pair.SetPort(SinkPort());
+    QueuePair pair(device, 0, 1500);
+    pair.SetPort(std::make_unique<SinkPort>());
     uint64_t features = Bit(kFeatureVersion1);
     if (run.driver.event_idx) features |= Bit(kFeatureEventIdx);
     EXPECT_TRUE(pair.Start(Direction::kTx, driver.info(), features,

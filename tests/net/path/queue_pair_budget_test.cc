@@ -3,6 +3,7 @@
 // How much a step does before it comes back.
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -61,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(Rings, BudgetTest, kEveryPair, PairName);
 
 TEST_P(BudgetTest, Row22_AStepTakesItsBudgetAndComesBack) {
   Start();
-  constexpr uint32_t kBudget = QueuePair<tests::ScriptPort>::kBudget;
+  constexpr uint32_t kBudget = QueuePair::kBudget;
   for (uint32_t i = 0; i < 2 * kBudget; ++i) OfferTx(Packet(Frame(60)));
   EXPECT_TRUE(pair.Step({.tx_kick = true}, clock).again);
   EXPECT_EQ(port.written.size(), kBudget);
@@ -117,7 +118,7 @@ class PunctualTest : public BudgetTest {
  protected:
   PunctualTest() {
     port.read_batches.clear();
-    punctual.SetPort(tests::ScriptPort(port));
+    punctual.SetPort(std::make_unique<tests::ScriptPort>(port));
     ForceDriverOk();
   }
 
@@ -149,8 +150,8 @@ class PunctualTest : public BudgetTest {
 
   static constexpr size_t kFew = 4;
   static constexpr uint32_t kTimeForFew =
-      kFew * QueuePair<tests::ScriptPort>::kPacketTime / microseconds(1);
-  QueuePair<tests::ScriptPort> punctual{device, 0, kMtu, true};
+      kFew * QueuePair::kPacketTime / microseconds(1);
+  QueuePair punctual{device, 0, kMtu, true};
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, PunctualTest, kEveryPair, PairName);
@@ -177,7 +178,7 @@ TEST_P(PunctualTest, SendsAsManyAsEverWhereTheDeadlineIsFar) {
 
 TEST_P(PunctualTest, SendsNoMoreThanFitBeforeTheDeadline) {
   // Of 8 packets' time a batch takes 3, then another, then it is over.
-  const auto packet = QueuePair<tests::ScriptPort>::kPacketTime;
+  const auto packet = QueuePair::kPacketTime;
   Send(static_cast<uint32_t>(8 * packet / microseconds(1)), 3 * packet);
   if (port.at_once < kSmall) return;
   EXPECT_EQ(port.write_batches, (std::vector<size_t>{8, 5, 2, 8, 1}));

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include "tests/net/path/queue_pair_fixture.h"
 
 namespace net {
@@ -85,7 +87,7 @@ TEST_P(DiscardTest, AnotherPortHasNothingFromBefore) {
   Start();
   OfferRx();
   Wait(1);
-  pair.SetPort(tests::ScriptPort(port));
+  pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   Step();
   EXPECT_EQ(rx.DrainUsed(), 1U);
   EXPECT_EQ(stale(), 0U);

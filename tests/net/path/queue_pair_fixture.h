@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,8 +21,6 @@
 #include "tests/support/script_port.h"
 
 namespace net {
-
-extern template class QueuePair<tests::ScriptPort>;
 
 using Bytes = std::vector<uint8_t>;
 using vduse::Virtqueue;
@@ -82,7 +81,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
                Bit(kFeatureIndirectDesc) | Bit(kFeatureMrgRxbuf);
     if (GetParam().event_idx) features |= Bit(kFeatureEventIdx);
     port.at_once = GetParam().at_once;
-    pair.SetPort(tests::ScriptPort(port));
+    pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   }
 
   static tests::DriverQueue::Options QueueOptions(uint32_t index,
@@ -179,7 +178,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   tests::DriverQueue tx;
   tests::PortScript port;
   uint64_t features = 0;
-  QueuePair<tests::ScriptPort> pair{device, 0, kMtu};
+  QueuePair pair{device, 0, kMtu};
   Time now = std::chrono::seconds(1000);
   const std::function<Time()> clock = [this] { return now; };
 };

@@ -3,6 +3,8 @@
 // What survives a change of the driver's memory, or of this process.
 #include <errno.h>
 
+#include <memory>
+
 #include "tests/net/path/queue_pair_fixture.h"
 
 namespace net {
@@ -25,8 +27,8 @@ TEST_P(RecoveryTest, ASuccessorGoesOnAtTheUsedIndexAndNotifies) {
   // The queue's information still says where it began.
   const uint64_t rx_before = rx_injects();
   const uint64_t tx_before = tx_injects();
-  QueuePair<tests::ScriptPort> successor(device, 0, kMtu);
-  successor.SetPort(tests::ScriptPort(port));
+  QueuePair successor(device, 0, kMtu);
+  successor.SetPort(std::make_unique<tests::ScriptPort>(port));
   for (const Direction direction : {Direction::kRx, Direction::kTx}) {
     const auto& queue = direction == Direction::kRx ? rx : tx;
     ASSERT_TRUE(successor
@@ -185,8 +187,8 @@ TEST_P(TwoRegionsTest, AQueueRunsOnWhileTheOthersRingsAreGone) {
   tests::DriverQueue rx(device, rx_memory, {.index = 0});
   tests::DriverQueue tx(device, tx_memory, {.index = 1});
   tests::PortScript port;
-  QueuePair<tests::ScriptPort> pair(device, 0, 1500);
-  pair.SetPort(tests::ScriptPort(port));
+  QueuePair pair(device, 0, 1500);
+  pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   const uint64_t features = Bit(kFeatureVersion1);
   Time now = seconds(1);
   const auto clock = [&now] { return now; };

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 class LackTest : public QueuePairTest {
  protected:
-  static constexpr Time kLimit = QueuePair<tests::ScriptPort>::kLackLimit;
+  static constexpr Time kLimit = QueuePair::kLackLimit;
 
   LackTest() { Start(); }
 
@@ -97,7 +97,7 @@ TEST_P(LackTest, Row59_NothingIsDueOnceNothingCanBeReceived) {
   LackOne();
   ASSERT_TRUE(Step().deadline);
   EXPECT_FALSE(Step({.port_gone = true}).deadline);
-  pair.SetPort(tests::ScriptPort(port));
+  pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   EXPECT_TRUE(Step({}).deadline);
   pair.SetReceiving(false);
   EXPECT_FALSE(Step({}).deadline);

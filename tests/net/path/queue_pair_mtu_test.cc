@@ -19,7 +19,7 @@ class MtuTest : public QueuePairTest {
     its_pair.emplace(device, 0, mtu);
     port = {};
     port.at_once = GetParam().at_once;
-    its_pair->SetPort(tests::ScriptPort(port));
+    its_pair->SetPort(std::make_unique<tests::ScriptPort>(port));
     rx.Restart(GetParam().base);
     ASSERT_TRUE(its_pair
                     ->Start(Direction::kRx, rx.info(), features,
@@ -53,7 +53,7 @@ class MtuTest : public QueuePairTest {
     ASSERT_EQ(packet, Packet(frame, header));
   }
 
-  std::optional<QueuePair<tests::ScriptPort>> its_pair;
+  std::optional<QueuePair> its_pair;
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, MtuTest, kEveryPair, PairName);

@@ -191,8 +191,8 @@ TEST_P(PairNotifyTest, ADriverThatHasStoppedItsTxQueueIsNotified) {
     ForceDriverOk(its_device);
     tests::DriverMemory its_memory(its_device);
     tests::DriverQueue its_tx(its_device, its_memory, QueueOptions(1, size));
-    QueuePair<tests::ScriptPort> its_pair(its_device, 0, kMtu);
-    its_pair.SetPort(tests::ScriptPort(port));
+    QueuePair its_pair(its_device, 0, kMtu);
+    its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
     ASSERT_TRUE(its_pair
                     .Start(Direction::kTx, its_tx.info(), features,
                            Virtqueue::Start::kFresh, kPatient, now)
@@ -278,8 +278,8 @@ TEST_P(PairNotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   RefillingDevice refilling(2);
   tests::DriverMemory its_memory(refilling);
   tests::DriverQueue its_rx(refilling, its_memory, QueueOptions(0, kSize));
-  QueuePair<tests::ScriptPort> its_pair(refilling, 0, kMtu);
-  its_pair.SetPort(tests::ScriptPort(port));
+  QueuePair its_pair(refilling, 0, kMtu);
+  its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   ASSERT_TRUE(its_pair
                   .Start(Direction::kRx, its_rx.info(), features,
                          Virtqueue::Start::kFresh, kPatient, now)
@@ -320,8 +320,8 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   ForceDriverOk(eager);
   tests::DriverMemory its_memory(eager);
   tests::DriverQueue its_tx(eager, its_memory, QueueOptions(1, kSize));
-  QueuePair<tests::ScriptPort> its_pair(eager, 0, kMtu);
-  its_pair.SetPort(tests::ScriptPort(port));
+  QueuePair its_pair(eager, 0, kMtu);
+  its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   ASSERT_TRUE(its_pair
                   .Start(Direction::kTx, its_tx.info(), features,
                          Virtqueue::Start::kFresh, kOff, now)
@@ -340,7 +340,7 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   } while (wait.again && steps < 1000);
   EXPECT_EQ(eager.deepest, 1);
   EXPECT_EQ(port.written.size(), 1001U);
-  EXPECT_GE(steps, 1000 / int{QueuePair<tests::ScriptPort>::kBudget})
+  EXPECT_GE(steps, 1000 / int{QueuePair::kBudget})
       << "a step ends at its budget";
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "tests/net/path/queue_pair_fixture.h"
 
@@ -274,7 +275,7 @@ TEST_P(RxTest, APortThatIsGoneIsNotWatched) {
   port.reads.push_back({.bytes = {}, .error = EBADFD});
   EXPECT_FALSE(Step().port_readable);
   EXPECT_TRUE(pair.port_lost());
-  pair.SetPort(tests::ScriptPort(port));
+  pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   port.Receive(Packet(Frame(60)));
   EXPECT_FALSE(Step({}).port_readable);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));

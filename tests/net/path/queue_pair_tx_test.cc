@@ -3,6 +3,8 @@
 // From the driver to the port.
 #include <errno.h>
 
+#include <memory>
+
 #include "tests/net/path/queue_pair_fixture.h"
 
 namespace net {
@@ -217,7 +219,7 @@ TEST_P(TxTest, Row80_AFullPortHoldsThePacketUntilItHasRoom) {
   OfferTx(Packet(Frame(60)));
   const Wait wait = Step();
   EXPECT_TRUE(wait.port_writable);
-  EXPECT_EQ(wait.deadline, now + QueuePair<tests::ScriptPort>::kBlockedLimit);
+  EXPECT_EQ(wait.deadline, now + QueuePair::kBlockedLimit);
   EXPECT_FALSE(tx.TakeUsed());
 
   now += milliseconds(5);
@@ -282,7 +284,7 @@ TEST_P(TxTest, Row80_APortThatIsGoneTakesNothingAndHoldsNothingUp) {
   EXPECT_TRUE(tx.TakeUsed());
 
   port.write_error = 0;
-  pair.SetPort(tests::ScriptPort(port));
+  pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   EXPECT_FALSE(pair.port_lost());
   ExpectTransmits();
 }
@@ -314,7 +316,7 @@ TEST_P(TxTest, ARingThatBreaksWhileThePortIsFullWaitsForNothing) {
 }
 
 TEST_P(TxTest, BeforeThereIsAPortPacketsWait) {
-  QueuePair<tests::ScriptPort> fresh(device, 0, kMtu);
+  QueuePair fresh(device, 0, kMtu);
   ASSERT_TRUE(fresh
                   .Start(Direction::kTx, tx.info(), features,
                          Virtqueue::Start::kFresh, {}, now)
@@ -323,7 +325,7 @@ TEST_P(TxTest, BeforeThereIsAPortPacketsWait) {
   const Wait wait = fresh.Step({.tx_kick = true}, clock);
   EXPECT_FALSE(wait.again || wait.deadline || wait.port_writable);
   EXPECT_FALSE(tx.TakeUsed());
-  fresh.SetPort(tests::ScriptPort(port));
+  fresh.SetPort(std::make_unique<tests::ScriptPort>(port));
   fresh.Step({}, clock);
   EXPECT_EQ(port.written.size(), 1U);
   EXPECT_TRUE(tx.TakeUsed());

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a QueuePair receives; see net/queue_pair.h.
-#ifndef VDUSE_NET_NET_PATH_QUEUE_PAIR_RX_H_
-#define VDUSE_NET_NET_PATH_QUEUE_PAIR_RX_H_
-
+// How a QueuePair receives; see queue_pair.h.
 #include <errno.h>
 
 #include <algorithm>
@@ -16,13 +13,15 @@
 #include "net/path/queue_pair.h"
 
 namespace net {
+namespace {
 
 // What a packet is judged by.
-inline constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
+constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
+
+}  // namespace
 
 // Takes a batch of packets and drops them.
-template <PacketPort Port>
-void QueuePair<Port>::Discard() {
+void QueuePair::Discard() {
   iov_.clear();
   ios_.clear();
   for (size_t slot = 0; slot < kMaxBatch; ++slot) {
@@ -45,8 +44,7 @@ void QueuePair<Port>::Discard() {
   discard_left_ -= more ? uint32_t{kMaxBatch} : discard_left_;
 }
 
-template <PacketPort Port>
-void QueuePair<Port>::Receive(Clock clock) {
+void QueuePair::Receive(Clock clock) {
   rx_->queue.ring().DisableKicks();
   rx_->chains.BeginStep();
   for (size_t got = 0; got < kBudget && !rx_->chains.spent();) {
@@ -68,8 +66,7 @@ void QueuePair<Port>::Receive(Clock clock) {
 // too. After one they go straight into the driver's buffers, one at a time, and
 // only what exceeds them to one side. What came last decides, not what may
 // come.
-template <PacketPort Port>
-size_t QueuePair<Port>::ReadBatch() {
+size_t QueuePair::ReadBatch() {
   const size_t limit = BatchLimit();
   size_t slots = 0;
   if (expected_bytes_ <= kSmallBytes) {
@@ -94,8 +91,7 @@ size_t QueuePair<Port>::ReadBatch() {
 }
 
 // Up to `slots` packets, each to a place at the side. Returns how many came.
-template <PacketPort Port>
-std::optional<size_t> QueuePair<Port>::ReadToSide(size_t slots) {
+std::optional<size_t> QueuePair::ReadToSide(size_t slots) {
   iov_.clear();
   ios_.clear();
   for (size_t slot = 0; slot < slots; ++slot) AddRead(slot, 0);
@@ -117,8 +113,7 @@ std::optional<size_t> QueuePair<Port>::ReadToSide(size_t slots) {
 
 // One packet into the driver's buffers, or to the side if there are too few for
 // what is expected. Nothing if there are none.
-template <PacketPort Port>
-std::optional<size_t> QueuePair<Port>::ReadIntoChains() {
+std::optional<size_t> QueuePair::ReadIntoChains() {
   RxChains& chains = rx_->chains;
   uint64_t in_chains = 0;  // bytes that the read puts there
   const bool enough = CollectFor(expected_bytes_);
@@ -147,8 +142,7 @@ std::optional<size_t> QueuePair<Port>::ReadIntoChains() {
 
 // A read into the chains, if it puts bytes there, and on to a place at the
 // side.
-template <PacketPort Port>
-void QueuePair<Port>::AddRead(size_t slot, uint64_t in_chains) {
+void QueuePair::AddRead(size_t slot, uint64_t in_chains) {
   const size_t first = iov_.size();
   if (in_chains > 0) rx_->chains.AppendSegments(iov_);
   const std::span<uint8_t> spill = Spill(slot);
@@ -158,8 +152,7 @@ void QueuePair<Port>::AddRead(size_t slot, uint64_t in_chains) {
 
 // What became of one read, whose first `in_chains` bytes are in the chains.
 // True if the port had a packet.
-template <PacketPort Port>
-bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains) {
+bool QueuePair::Arrived(size_t slot, uint64_t in_chains) {
   RxChains& chains = rx_->chains;
   const IoResult& result = ios_[slot].result;
   if (result.error == EFAULT && in_chains > 0) {
@@ -206,9 +199,7 @@ bool QueuePair<Port>::Arrived(size_t slot, uint64_t in_chains) {
 
 // Puts a packet aside until the driver offers more: its first `in_chains`
 // bytes are in the slot's chains, the others at the start of its spill.
-template <PacketPort Port>
-void QueuePair<Port>::Stage(size_t slot, size_t packet_bytes,
-                            size_t in_chains) {
+void QueuePair::Stage(size_t slot, size_t packet_bytes, size_t in_chains) {
   const std::span<uint8_t> spill = Spill(slot);
   std::memmove(spill.data() + in_chains, spill.data(),
                packet_bytes - in_chains);
@@ -218,8 +209,7 @@ void QueuePair<Port>::Stage(size_t slot, size_t packet_bytes,
 
 // Hands over the first packet that was put aside. Returns 1, or 0 if it has to
 // go on waiting.
-template <PacketPort Port>
-size_t QueuePair<Port>::DeliverStaged() {
+size_t QueuePair::DeliverStaged() {
   RxChains& chains = rx_->chains;
   const Staged packet = staged_[staged_begin_];
   const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
@@ -247,8 +237,7 @@ size_t QueuePair<Port>::DeliverStaged() {
 
 // Whether what the driver lends is all there can be at once, so that it makes
 // no sense to wait for more.
-template <PacketPort Port>
-bool QueuePair<Port>::DriverCannotLend() const {
+bool QueuePair::DriverCannotLend() const {
   const vduse::Virtqueue& ring = rx_->queue.ring();
   return rx_->chains.size() > 0 &&
          (!rx_->mergeable || rx_->chains.size() == ring.size() ||
@@ -258,8 +247,7 @@ bool QueuePair<Port>::DriverCannotLend() const {
 // What was found does not suffice for the first packet that was put aside,
 // `whole` if all of the budget went into that. True if the packet waits; else
 // it is counted as lost.
-template <PacketPort Port>
-bool QueuePair<Port>::Lack(bool whole) {
+bool QueuePair::Lack(bool whole) {
   RxChains& chains = rx_->chains;
   if (chains.spent()) {
     // The chains that were rejected will not be met again; all the others
@@ -290,9 +278,8 @@ bool QueuePair<Port>::Lack(bool whole) {
 
 // Our header for a packet that begins with `start`: kStartBytes, or all of it.
 // Nothing if the driver must not get it.
-template <PacketPort Port>
-std::optional<VirtioNetHeader> QueuePair<Port>::Admit(
-    std::span<const uint8_t> start, size_t packet_bytes) {
+std::optional<VirtioNetHeader> QueuePair::Admit(std::span<const uint8_t> start,
+                                                size_t packet_bytes) {
   if (filter_ && !filter_->Accepts(start.subspan(kHeaderBytes))) {
     ++counters_.rx_filtered;
     return std::nullopt;
@@ -314,8 +301,7 @@ std::optional<VirtioNetHeader> QueuePair<Port>::Admit(
 }
 
 // Completes a packet that is in the next chains, all but its header.
-template <PacketPort Port>
-void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
+void QueuePair::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   RxChains& chains = rx_->chains;
   header.num_buffers = chains.ChainsFor(packet_bytes);
   chains.Write({reinterpret_cast<const uint8_t*>(&header), kHeaderBytes});
@@ -327,16 +313,14 @@ void QueuePair<Port>::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   if ((header.gso_type & kHeaderGsoEcn) != 0) ++counters_.rx_ecn;
 }
 
-template <PacketPort Port>
-bool QueuePair<Port>::CollectFor(uint64_t bytes) {
+bool QueuePair::CollectFor(uint64_t bytes) {
   const size_t limit = rx_->mergeable ? rx_->queue.ring().size() : 1;
   return rx_->chains.Collect(bytes, limit, now_);
 }
 
 // Large packets come in rows, and offering less than one needs costs a copy;
 // offering much more than a small one needs costs its share, too.
-template <PacketPort Port>
-void QueuePair<Port>::Expect(size_t packet_bytes) {
+void QueuePair::Expect(size_t packet_bytes) {
   if (packet_bytes > kSmallBytes) {
     expected_bytes_ = packet_bytes > usual_bytes_
                           ? kHeaderBytes + kMaxFrameBytes
@@ -360,8 +344,7 @@ void QueuePair<Port>::Expect(size_t packet_bytes) {
 // The driver has to offer more before anything can be received: tells it of
 // all it may be waiting for and asks for a kick. Called with everything that
 // was offered popped, so that the kick comes for the very next buffer.
-template <PacketPort Port>
-void QueuePair<Port>::Starve() {
+void QueuePair::Starve() {
   vduse::Virtqueue& ring = rx_->queue.ring();
   rx_->queue.FlushPending(FlushCause::kStarved, now_);
   const bool offered_meanwhile = ring.EnableKicks();
@@ -371,5 +354,3 @@ void QueuePair<Port>::Starve() {
 }
 
 }  // namespace net
-
-#endif  // VDUSE_NET_NET_PATH_QUEUE_PAIR_RX_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/tools/packet_port.h"
+#include "tests/tools/raw_socket.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 namespace tools {
 
 // The socket stays in the namespace it was made in.
-PacketPort PacketPort::Open(const std::string& where, Use use) {
+RawSocket RawSocket::Open(const std::string& where, Use use) {
   const size_t at = where.find('@');
   const std::string name = where.substr(0, at);
   const int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -28,7 +28,7 @@ PacketPort PacketPort::Open(const std::string& where, Use use) {
     if (there < 0 || setns(there, CLONE_NEWNET) != 0) DieErrno(path);
     close(there);
   }
-  PacketPort port;
+  RawSocket port;
   const uint16_t protocol = use == Use::kReceive ? htons(kEtherType) : 0;
   port.fd =
       socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);

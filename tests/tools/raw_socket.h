@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TESTS_TOOLS_PACKET_PORT_H_
-#define TESTS_TOOLS_PACKET_PORT_H_
+#ifndef TESTS_TOOLS_RAW_SOCKET_H_
+#define TESTS_TOOLS_RAW_SOCKET_H_
 
 #include <linux/if_ether.h>
 
@@ -14,13 +14,13 @@ inline constexpr uint16_t kEtherType = 0x88b5;  // Local experimental.
 
 // A packet socket of one interface, for frames of kEtherType. It does not
 // block. Open as long as the process lives.
-struct PacketPort {
+struct RawSocket {
   enum class Use { kSend, kReceive };
 
   // Opens "IF" or, in another network namespace, "IF@NETNS"; ends the program
   // if it cannot. One that only sends gets no frames: the kernel keeps no
   // copies for it. Of an interface that also sends, its own are not received.
-  static PacketPort Open(const std::string& where, Use use);
+  static RawSocket Open(const std::string& where, Use use);
 
   int fd = -1;
   std::array<uint8_t, ETH_ALEN> mac{};  // of the interface
@@ -28,4 +28,4 @@ struct PacketPort {
 
 }  // namespace tools
 
-#endif  // TESTS_TOOLS_PACKET_PORT_H_
+#endif  // TESTS_TOOLS_RAW_SOCKET_H_

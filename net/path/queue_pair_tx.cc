@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a QueuePair transmits; see net/queue_pair.h.
-#ifndef VDUSE_NET_NET_PATH_QUEUE_PAIR_TX_H_
-#define VDUSE_NET_NET_PATH_QUEUE_PAIR_TX_H_
-
+// How a QueuePair transmits; see queue_pair.h.
 #include <errno.h>
 
 #include <algorithm>
@@ -16,8 +13,7 @@
 
 namespace net {
 
-template <PacketPort Port>
-void QueuePair<Port>::Transmit(Clock clock) {
+void QueuePair::Transmit(Clock clock) {
   vduse::Virtqueue& ring = tx_->queue.ring();
   tx_->pending = false;
   ring.DisableKicks();
@@ -43,8 +39,7 @@ void QueuePair<Port>::Transmit(Clock clock) {
 
 // Takes a batch of what is offered, and makes ready what can be sent. Begins no
 // chain once so many descriptors were walked.
-template <PacketPort Port>
-void QueuePair<Port>::Gather(uint64_t walk_end) {
+void QueuePair::Gather(uint64_t walk_end) {
   iov_.clear();
   ios_.clear();
   tx_packets_.clear();
@@ -61,8 +56,7 @@ void QueuePair<Port>::Gather(uint64_t walk_end) {
 }
 
 // The driver's header is read once, judged, and never handed on.
-template <PacketPort Port>
-uint64_t QueuePairCounters::*QueuePair<Port>::Judge(TxPacket& packet) {
+uint64_t QueuePairCounters::*QueuePair::Judge(TxPacket& packet) {
   const vduse::Chain& chain = packet.chain;
   if (chain.malformed() || !chain.writable().empty() ||
       chain.readable_bytes() < kHeaderBytes) {
@@ -94,8 +88,7 @@ uint64_t QueuePairCounters::*QueuePair<Port>::Judge(TxPacket& packet) {
 }
 
 // Our header goes first, the driver's frame follows.
-template <PacketPort Port>
-void QueuePair<Port>::Prepare(TxPacket& packet) {
+void QueuePair::Prepare(TxPacket& packet) {
   const size_t first = iov_.size();
   size_t skip = kHeaderBytes;
   const auto for_frame = [&](auto use) {
@@ -126,8 +119,7 @@ void QueuePair<Port>::Prepare(TxPacket& packet) {
 }
 
 // Sends the batch. False if some of it has to wait, which stays in the ring.
-template <PacketPort Port>
-bool QueuePair<Port>::Send() {
+bool QueuePair::Send() {
   vduse::Virtqueue& ring = tx_->queue.ring();
   const bool expired =
       tx_->blocked_since && now_ - *tx_->blocked_since >= kBlockedLimit;
@@ -177,8 +169,7 @@ bool QueuePair<Port>::Send() {
   return false;
 }
 
-template <PacketPort Port>
-void QueuePair<Port>::Count(const TxPacket& packet, const IoResult& result) {
+void QueuePair::Count(const TxPacket& packet, const IoResult& result) {
   switch (result.error) {
     case 0:
       ++counters_.tx_packets;
@@ -202,5 +193,3 @@ void QueuePair<Port>::Count(const TxPacket& packet, const IoResult& result) {
 }
 
 }  // namespace net
-
-#endif  // VDUSE_NET_NET_PATH_QUEUE_PAIR_TX_H_
