@@ -322,7 +322,8 @@ bool Virtqueue::EnableKicks() {
 }
 
 void Virtqueue::DisableKicks() {
-  // With EVENT_IDX the event that was passed already is wish enough.
+  // With EVENT_IDX the stale avail_event suppresses kicks until the index
+  // wraps.
   if (features_.event_idx || !mapped()) return;
   Store(used_ + kUsedFlags, kUsedNoNotify);
 }

@@ -219,8 +219,9 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool commands_only_ = false;
   bool suspended_ = false;  // until the next reset
   bool restored_ = false;   // the driver has come from elsewhere
-  bool goes_on_ = false;    // it was there before: completions may be unsaid
-  bool adopted_ = false;    // rings may be half done: the first start resumes
+  bool goes_on_ =
+      false;  // same driver as before; it may have missed notifications
+  bool adopted_ = false;  // rings may be half done: the first start resumes
   vduse::Virtqueue::Start start_ = vduse::Virtqueue::Start::kFresh;
   std::vector<QueueState> queues_;
   // Where the driver had each queue begin, once it has run in this life. The

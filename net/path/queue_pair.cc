@@ -20,18 +20,16 @@ uint32_t TxEarlyFlush(uint32_t size) {
 
 }  // namespace
 
-QueuePair::QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
-                     bool punctual)
+QueuePair::QueuePair(vduse::Device& device, const Options& options)
     : device_(device),
-      pair_(pair),
-      mtu_(mtu),
-      punctual_(punctual),
+      options_(options),
       map_(device),
       tx_copies_(
           std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSmallBytes)),
       spill_(
           std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSpillBytes)),
-      usual_bytes_(kHeaderBytes + mtu + kEthernetHeaderBytes + kVlanTagBytes),
+      usual_bytes_(kHeaderBytes + options.mtu + kEthernetHeaderBytes +
+                   kVlanTagBytes),
       expected_bytes_(std::min(usual_bytes_, kSmallBytes)) {
   iov_.reserve(vduse::Virtqueue::kMaxSegments + 2 * kMaxBatch);
   ios_.reserve(kMaxBatch);
@@ -61,8 +59,8 @@ absl::Status QueuePair::Start(Direction direction, const vduse::QueueInfo& info,
   // them.
   const uint32_t early_flush =
       rx ? NotifiedQueue::kNoEarlyFlush : TxEarlyFlush(size);
-  NotifiedQueue queue(device_, 2 * pair_ + (rx ? 0 : 1), std::move(*ring),
-                      early_flush);
+  NotifiedQueue queue(device_, 2 * options_.pair + (rx ? 0 : 1),
+                      std::move(*ring), early_flush);
   queue.RecordTo(histograms_[rx ? 0 : 1]);
   queue.SetCoalescing(coalescing, now);
   if (start == vduse::Virtqueue::Start::kRecovered) queue.Owe();
@@ -70,12 +68,12 @@ absl::Status QueuePair::Start(Direction direction, const vduse::QueueInfo& info,
     rx_ = std::make_unique<Rx>(std::move(queue));
     rx_->mergeable = Has(features, kFeatureMrgRxbuf);
     rx_->offloads = features & kGuestOffloads;
-    rx_->frame_limit = FrameLimit(features, mtu_);
+    rx_->frame_limit = FrameLimit(features, options_.mtu);
     port_has_more_ = true;
   } else {
     tx_ = std::make_unique<Tx>(std::move(queue));
     tx_->features = features;
-    tx_->frame_limit = FrameLimit(features, mtu_);
+    tx_->frame_limit = FrameLimit(features, options_.mtu);
   }
   return absl::OkStatus();
 }
@@ -274,7 +272,7 @@ void QueuePair::NotifyDue() {
 // Looks at the clock, if some time may have passed, and notifies of what is due
 // by then.
 void QueuePair::Look(Clock clock) {
-  const bool must = punctual_ && NotifyDeadline();
+  const bool must = options_.timer_poll && NotifyDeadline();
   if (bytes_since_look_ < kLookBytes && !must) return;
   bytes_since_look_ = 0;
   now_ = clock();
@@ -284,7 +282,7 @@ void QueuePair::Look(Clock clock) {
 // Packets that a batch may have. Where no deadline runs, the batch may begin
 // one.
 size_t QueuePair::BatchLimit() const {
-  if (!punctual_) return kMaxBatch;
+  if (!options_.timer_poll) return kMaxBatch;
   Time left = Time::max();
   int64_t fewest = 1;
   if (const std::optional<Time> deadline = NotifyDeadline()) {

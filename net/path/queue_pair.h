@@ -105,9 +105,9 @@ class QueuePair {
   // After a batch the clock is looked at if so many bytes were moved, as large
   // packets take their time: a batch of the wire's packets is less.
   static constexpr uint64_t kLookBytes = 48 << 10;
-  // What a punctual pair expects a packet to take, the port's part included: it
-  // begins no more than can be moved before the next deadline. Large packets
-  // take longer.
+  // What a packet is expected to take with timer_poll, the port's part
+  // included: it begins no more than can be moved before the next deadline.
+  // Large packets take longer.
   static constexpr Time kPacketTime = std::chrono::microseconds(2);
   // But where no deadline runs it may begin that many: with a shorter delay
   // each packet would have a notification of its own, more than without
@@ -131,13 +131,17 @@ class QueuePair {
   static constexpr size_t kCopyBytes = 2048;
   static constexpr size_t kSmallBytes = kHeaderBytes + kCopyBytes;
 
-  // `device` must outlive the pair. Virtqueue indices are 2 * `pair` and
-  // 2 * `pair` + 1. `mtu` bounds frames both ways, if the driver has negotiated
-  // it. A `punctual` pair meets the deadlines of notifications to a few
-  // microseconds also while small packets come and go, for which it does less
-  // at once.
-  QueuePair(vduse::Device& device, uint32_t pair, uint16_t mtu,
-            bool punctual = false);
+  struct Options {
+    uint32_t pair = 0;  // its virtqueues are 2 * pair and 2 * pair + 1
+    uint16_t mtu =
+        1500;  // bounds frames both ways, if the driver negotiated it
+    // Meet the deadlines of notifications to a few microseconds while small
+    // packets come and go, too, for which a step does less at once.
+    bool timer_poll = false;
+  };
+
+  // `device` must outlive the pair.
+  QueuePair(vduse::Device& device, const Options& options);
 
   // Without a port the queues wait.
   void SetPort(std::unique_ptr<PacketPort> port);
@@ -197,7 +201,7 @@ class QueuePair {
   std::optional<uint16_t> Position(Direction direction) const;
 
   // `clock` is asked for the time at the start, and after a batch that took
-  // some: see kLookBytes. A punctual pair asks after each while a deadline
+  // some: see kLookBytes; with timer_poll after each while a deadline
   // runs.
   Wait Step(Ready ready, Clock clock);
 
@@ -299,9 +303,7 @@ class QueuePair {
   void LosePort();
 
   vduse::Device& device_;
-  const uint32_t pair_;
-  const uint16_t mtu_;
-  const bool punctual_;
+  const Options options_;
   vduse::IovaMap map_;
   std::unique_ptr<PacketPort> port_;
   bool port_lost_ = false;

@@ -187,7 +187,7 @@ Ready Worker::WaitFor(const Wait& wait) {
         ready.port_gone = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
     }
   }
-  // That was another one, if a job has just brought a new port.
+  // The hang-up came from the old TAP if a job has just replaced it.
   if (tap_fd_ != waited_for) ready.port_gone = false;
   if (!wait.again && (ready.rx_kick || ready.tx_kick || ready.port_readable)) {
     busy_poll_.OnWake(Now() - start);

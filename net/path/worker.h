@@ -78,8 +78,9 @@ class Worker {
   };
 
   Worker(vduse::Device& device, const Options& options)
-      : pair_(device, options.pair, options.mtu,
-              options.timer_poll > Time::zero()),
+      : pair_(device, {.pair = options.pair,
+                       .mtu = options.mtu,
+                       .timer_poll = options.timer_poll > Time::zero()}),
         options_(options),
         busy_poll_(options.busy_poll) {}
 

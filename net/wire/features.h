@@ -63,7 +63,7 @@ inline constexpr uint64_t kGuestOffloads =
 inline constexpr uint64_t kGuestSegmentation =
     kGuestOffloads & ~Bit(kFeatureGuestCsum);
 
-// What the driver may say which packets it wants by, and who it is.
+// Features by which the driver filters packets and sets its MAC address.
 inline constexpr uint64_t kFilterFeatures =
     Bit(kFeatureCtrlRx) | Bit(kFeatureCtrlVlan) | Bit(kFeatureCtrlRxExtra) |
     Bit(kFeatureCtrlMacAddr);

@@ -44,7 +44,7 @@ class PairLane final : public Lane {
         tx_(device_, {.size = options.queue_size,
                       .buffer_bytes = static_cast<uint32_t>(
                           net::kHeaderBytes + shape_.frame_bytes)}),
-        pair_(device_, 0, kMtu) {
+        pair_(device_, {.mtu = kMtu}) {
     const auto packet = MakePacket(shape_.frame_bytes, 9);
     for (uint32_t i = 0; i < options.queue_size; ++i) {
       std::memcpy(tx_.buffer(i), packet.data(), packet.size());

@@ -84,7 +84,7 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
   tests::DriverQueue rx(device, memory, {.index = 0, .size = kSize});
   tests::DriverQueue tx(device, memory, {.index = 1, .size = kSize});
   const uint64_t features = kOfferedFeatures & ~Bit(kFeatureEventIdx);
-  QueuePair pair(device, 0, 1500);
+  QueuePair pair{device, {.mtu = 1500}};
   Endless port{.most = GetParam()};
   pair.SetPort(std::make_unique<EndlessPort>(port));
   for (const auto& [direction, queue] :

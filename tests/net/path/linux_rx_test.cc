@@ -85,7 +85,7 @@ class LinuxRxTest
       memory,
       {.index = 0, .size = size, .base = 65530, .event_idx = event_idx}};
   tests::PortScript port;
-  QueuePair pair{device, 0, std::get<2>(GetParam())};
+  QueuePair pair{device, {.mtu = std::get<2>(GetParam())}};
   Time now = seconds(1000);
   const std::function<Time()> clock = [this] { return now; };
   uint64_t injects = 0;

@@ -87,7 +87,7 @@ class LinuxTxTest : public testing::Test {
     EXPECT_TRUE(device.Reply(response).ok());
     tests::DriverMemory memory(device, tests::DriverMemory::kStart, 1 << 16);
     LinuxTxModel driver(device, memory, run.driver);
-    QueuePair pair(device, 0, 1500);
+    QueuePair pair{device, {.mtu = 1500}};
     pair.SetPort(std::make_unique<SinkPort>());
     uint64_t features = Bit(kFeatureVersion1);
     if (run.driver.event_idx) features |= Bit(kFeatureEventIdx);

@@ -151,7 +151,7 @@ class PunctualTest : public BudgetTest {
   static constexpr size_t kFew = 4;
   static constexpr uint32_t kTimeForFew =
       kFew * QueuePair::kPacketTime / microseconds(1);
-  QueuePair punctual{device, 0, kMtu, true};
+  QueuePair punctual{device, {.mtu = kMtu, .timer_poll = true}};
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, PunctualTest, kEveryPair, PairName);

@@ -178,7 +178,7 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   tests::DriverQueue tx;
   tests::PortScript port;
   uint64_t features = 0;
-  QueuePair pair{device, 0, kMtu};
+  QueuePair pair{device, {.mtu = kMtu}};
   Time now = std::chrono::seconds(1000);
   const std::function<Time()> clock = [this] { return now; };
 };

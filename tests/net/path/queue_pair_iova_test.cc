@@ -27,7 +27,7 @@ TEST_P(RecoveryTest, ASuccessorGoesOnAtTheUsedIndexAndNotifies) {
   // The queue's information still says where it began.
   const uint64_t rx_before = rx_injects();
   const uint64_t tx_before = tx_injects();
-  QueuePair successor(device, 0, kMtu);
+  QueuePair successor{device, {.mtu = kMtu}};
   successor.SetPort(std::make_unique<tests::ScriptPort>(port));
   for (const Direction direction : {Direction::kRx, Direction::kTx}) {
     const auto& queue = direction == Direction::kRx ? rx : tx;
@@ -187,7 +187,7 @@ TEST_P(TwoRegionsTest, AQueueRunsOnWhileTheOthersRingsAreGone) {
   tests::DriverQueue rx(device, rx_memory, {.index = 0});
   tests::DriverQueue tx(device, tx_memory, {.index = 1});
   tests::PortScript port;
-  QueuePair pair(device, 0, 1500);
+  QueuePair pair{device, {.mtu = 1500}};
   pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   const uint64_t features = Bit(kFeatureVersion1);
   Time now = seconds(1);

@@ -16,7 +16,7 @@ class MtuTest : public QueuePairTest {
 
   // A pair whose MTU that is, and a ring full of buffers.
   void StartWith(uint16_t mtu) {
-    its_pair.emplace(device, 0, mtu);
+    its_pair.emplace(device, QueuePair::Options{.mtu = mtu});
     port = {};
     port.at_once = GetParam().at_once;
     its_pair->SetPort(std::make_unique<tests::ScriptPort>(port));

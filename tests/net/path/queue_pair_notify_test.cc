@@ -191,7 +191,7 @@ TEST_P(PairNotifyTest, ADriverThatHasStoppedItsTxQueueIsNotified) {
     ForceDriverOk(its_device);
     tests::DriverMemory its_memory(its_device);
     tests::DriverQueue its_tx(its_device, its_memory, QueueOptions(1, size));
-    QueuePair its_pair(its_device, 0, kMtu);
+    QueuePair its_pair{its_device, {.mtu = kMtu}};
     its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
     ASSERT_TRUE(its_pair
                     .Start(Direction::kTx, its_tx.info(), features,
@@ -278,7 +278,7 @@ TEST_P(PairNotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   RefillingDevice refilling(2);
   tests::DriverMemory its_memory(refilling);
   tests::DriverQueue its_rx(refilling, its_memory, QueueOptions(0, kSize));
-  QueuePair its_pair(refilling, 0, kMtu);
+  QueuePair its_pair{refilling, {.mtu = kMtu}};
   its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   ASSERT_TRUE(its_pair
                   .Start(Direction::kRx, its_rx.info(), features,
@@ -320,7 +320,7 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   ForceDriverOk(eager);
   tests::DriverMemory its_memory(eager);
   tests::DriverQueue its_tx(eager, its_memory, QueueOptions(1, kSize));
-  QueuePair its_pair(eager, 0, kMtu);
+  QueuePair its_pair{eager, {.mtu = kMtu}};
   its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   ASSERT_TRUE(its_pair
                   .Start(Direction::kTx, its_tx.info(), features,

@@ -316,7 +316,7 @@ TEST_P(TxTest, ARingThatBreaksWhileThePortIsFullWaitsForNothing) {
 }
 
 TEST_P(TxTest, BeforeThereIsAPortPacketsWait) {
-  QueuePair fresh(device, 0, kMtu);
+  QueuePair fresh{device, {.mtu = kMtu}};
   ASSERT_TRUE(fresh
                   .Start(Direction::kTx, tx.info(), features,
                          Virtqueue::Start::kFresh, {}, now)
