@@ -90,7 +90,7 @@ for row in "${rows[@]}"; do
   done
 done
 
-# The table, as it stands in the README.
+# The table, as it stands in docs/compatibility.md.
 line='|'
 rule='|---'
 for column in "${columns[@]}"; do
