@@ -6,7 +6,7 @@
 
 namespace base {
 
-// What the program tells its caller; documented in README.md.
+// What the program tells its caller; documented in docs/vduse-net.8.
 enum ExitCode : int {
   kExitOk = 0,
   kExitFailure = 1,          // see the log
