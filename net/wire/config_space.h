@@ -17,14 +17,15 @@ inline constexpr uint16_t kMinMtu = 68;
 inline constexpr uint16_t kMaxMtu = 65535;
 
 inline constexpr uint32_t kMaxSpeed = 0x7fffffff;
-// Of a TAP. An interface without a speed is never in use in an 802.3ad bond.
+// What a TAP reports. The bonding driver never uses an interface without a
+// speed in an 802.3ad bond.
 inline constexpr uint32_t kDefaultSpeed = 10'000;
 inline constexpr uint8_t kDuplexHalf = 0;
 inline constexpr uint8_t kDuplexFull = 1;
 
-// struct virtio_net_config (virtio 1.3, 5.1.4), little-endian. The tail is
-// there because the kernel reads its own idea of the struct in one piece, and
-// shows nothing at all when the space is shorter.
+// struct virtio_net_config (virtio 1.3, 5.1.4), little-endian. The kernel reads
+// its own version of the struct in one piece and shows nothing at all if the
+// space is shorter; `reserved` makes the space long enough.
 struct ConfigSpace {
   MacAddress mac{};
   uint16_t status = 0;
@@ -45,7 +46,7 @@ static_assert(offsetof(ConfigSpace, status) == 6);
 static_assert(offsetof(ConfigSpace, mtu) == 10);
 static_assert(offsetof(ConfigSpace, duplex) == 16);
 
-// Queue pairs that a device of ours may have.
+// The most queue pairs that a vduse-net device may have.
 inline constexpr uint32_t kMaxQueuePairs = 16;
 
 inline constexpr uint16_t kStatusLinkUp = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The control virtqueue's commands as they lie in memory: virtio 1.3, 5.1.6.5.
-// Everything is little-endian.
+// Layout of the control virtqueue's commands in memory (virtio 1.3, 5.1.6.5).
+// All fields are little-endian.
 #ifndef VDUSE_NET_NET_WIRE_CTRL_WIRE_H_
 #define VDUSE_NET_NET_WIRE_CTRL_WIRE_H_
 
@@ -25,16 +25,16 @@ static_assert(sizeof(Header) == 2);
 // --- Filters, 5.1.6.5.1 and 5.1.6.5.2
 // ------------------------------------------
 
-// The commands of class RX are RxMode's numbers, see rx_filter.h: each has one
-// byte, 0 or 1.
+// The commands of class RX are the values of RxMode (rx_filter.h). Each carries
+// one byte, 0 or 1.
 inline constexpr uint8_t kClassRx = 0;
 using Switch = uint8_t;
 
 inline constexpr uint8_t kClassMac = 1;
 inline constexpr uint8_t kMacTableSet = 0;
 inline constexpr uint8_t kMacAddrSet = 1;
-// struct virtio_net_ctrl_mac begins with its number of entries, which are
-// MAC addresses. MAC_TABLE_SET has two.
+// struct virtio_net_ctrl_mac begins with its number of entries; the entries are
+// MAC addresses. MAC_TABLE_SET carries two such tables.
 using MacTableEntries = uint32_t;
 
 inline constexpr uint8_t kClassVlan = 2;
@@ -72,7 +72,8 @@ struct Coal {
 };
 static_assert(sizeof(Coal) == 8);
 
-// struct virtio_net_ctrl_coal_vq, of which VQ_GET has the first two members
+// struct virtio_net_ctrl_coal_vq. VQ_GET carries only its first two members,
+// CoalVqIndex.
 struct CoalVqIndex {
   uint16_t vq_index;
   uint16_t reserved;  // to be ignored
@@ -90,8 +91,8 @@ inline constexpr uint8_t kClassStats = 8;
 inline constexpr uint8_t kStatsQuery = 0;
 inline constexpr uint8_t kStatsGet = 1;
 
-// Types, as bits in requests and as numbers in replies. There are more, which
-// this device does not have.
+// Types of statistics: bits in requests, numbers in replies. The specification
+// has further types, which this device does not offer.
 inline constexpr uint8_t kStatsRxBasic = 0;
 inline constexpr uint8_t kStatsTxBasic = 16;
 inline constexpr uint8_t kStatsCvq = 32;
@@ -110,7 +111,7 @@ struct StatsReply {
   uint8_t reserved = 0;
   uint16_t vq_index;
   uint16_t reserved1 = 0;
-  uint16_t size;  // with this header
+  uint16_t size;  // includes this header
 };
 static_assert(sizeof(StatsReply) == 8);
 

@@ -48,8 +48,9 @@ constexpr Name kNames[] = {
     {kFeatureSpeedDuplex, "SPEED_DUPLEX"},
 };
 
-// 5.1.3.1: what needs what; one of several bits where there are several. That
-// commands need a queue to be sent by goes without saying for some.
+// Virtio 1.3, 5.1.3.1: `bit` needs at least one bit of `needs`. The
+// specification leaves it implicit for some commands that they need a control
+// queue.
 struct Dependency {
   unsigned bit;
   uint64_t needs;
@@ -76,7 +77,7 @@ constexpr Dependency kDependencies[] = {
     {kFeatureVqNotfCoal, Bit(kFeatureCtrlVq)},
 };
 
-// What is here was released: a line is added, none is changed.
+// These profiles are released: add lines, never change one.
 constexpr Profile kProfiles[] = {
     {"v1", 0x0030'0003'3003'8028,
      "one queue pair, with control queue and coalescing commands"},
@@ -104,7 +105,8 @@ const Profile* FindProfile(std::string_view name) {
 
 uint64_t Without(uint64_t features, uint64_t bits) {
   features &= ~bits;
-  // What is needed stands before what needs it.
+  // kDependencies lists a feature before the features that need it, so one pass
+  // suffices.
   for (const Dependency& dependency : kDependencies) {
     if ((features & dependency.needs) == 0) features &= ~Bit(dependency.bit);
   }

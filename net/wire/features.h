@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Feature bits of a network device (virtio 1.3, 5.1.3 and 6) and the rules
-// between them. The kernel's headers have them too, but do not compile as
-// C++.
+// Feature bits of a network device (virtio 1.3, 5.1.3 and 6) and the
+// dependencies between them. The kernel's headers define the bits, too, but do
+// not compile as C++.
 #ifndef VDUSE_NET_NET_WIRE_FEATURES_H_
 #define VDUSE_NET_NET_WIRE_FEATURES_H_
 
@@ -50,7 +50,11 @@ inline constexpr unsigned kFeatureGuestUso6 = 55;
 inline constexpr unsigned kFeatureHostUso = 56;
 inline constexpr unsigned kFeatureSpeedDuplex = 63;
 
-// What the driver may send for the device to finish, and what it may be sent.
+//
+// Offloads. kHostOffloads is work that the driver may leave to the device on
+// packets it transmits. kGuestOffloads is work that the device may leave to the
+// driver on packets it receives. kUsoFeatures is UDP segmentation in both
+// directions.
 inline constexpr uint64_t kUsoFeatures =
     Bit(kFeatureHostUso) | Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6);
 inline constexpr uint64_t kHostOffloads =
@@ -59,7 +63,7 @@ inline constexpr uint64_t kHostOffloads =
 inline constexpr uint64_t kGuestOffloads =
     Bit(kFeatureGuestCsum) | Bit(kFeatureGuestTso4) | Bit(kFeatureGuestTso6) |
     Bit(kFeatureGuestEcn) | Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6);
-// Of those, what makes packets larger than the MTU.
+// The guest offloads that make packets larger than the MTU.
 inline constexpr uint64_t kGuestSegmentation =
     kGuestOffloads & ~Bit(kFeatureGuestCsum);
 
@@ -68,8 +72,8 @@ inline constexpr uint64_t kFilterFeatures =
     Bit(kFeatureCtrlRx) | Bit(kFeatureCtrlVlan) | Bit(kFeatureCtrlRxExtra) |
     Bit(kFeatureCtrlMacAddr);
 
-// What a device offers where the kernel lets it have a control queue and its
-// TAP knows USO; MQ only with more than one queue pair.
+// What a device offers if the kernel allows it a control queue and its TAP
+// supports USO. MQ is offered only with more than one queue pair.
 inline constexpr uint64_t kOfferedFeatures =
     Bit(kFeatureVersion1) | Bit(kFeatureAccessPlatform) | Bit(kFeatureMac) |
     Bit(kFeatureStatus) | Bit(kFeatureMtu) | Bit(kFeatureMrgRxbuf) |
@@ -79,8 +83,8 @@ inline constexpr uint64_t kOfferedFeatures =
     Bit(kFeatureDeviceStats) | Bit(kFeatureSpeedDuplex) | kHostOffloads |
     kGuestOffloads | kFilterFeatures;
 
-// A set of features under a name, which stays what it is for ever: a device
-// of a newer release can offer just what an older one did.
+// A named set of features. A released profile never changes, so a device of a
+// newer release can offer exactly what an older one did.
 struct Profile {
   std::string_view name;
   uint64_t features;
@@ -88,27 +92,28 @@ struct Profile {
 };
 std::span<const Profile> Profiles();
 
-// Null if there is none of that name.
+// Null if no profile has that name.
 const Profile* FindProfile(std::string_view name);
 
-// `features` without `bits` and all that depends on them.
+// `features` without `bits` and without every feature that depends on them.
 uint64_t Without(uint64_t features, uint64_t bits);
 inline uint64_t WithoutControlQueue(uint64_t features) {
   return Without(features, Bit(kFeatureCtrlVq));
 }
 
-// Whether a driver may accept `negotiated` of what was `offered`
-// (virtio 1.3, 2.2.2 and 5.1.3.1). The error names the bit.
+// Whether a driver that was offered `offered` may accept `negotiated` (virtio
+// 1.3, 2.2.2 and 5.1.3.1).
+//   InvalidArgument: it may not; the text names the bit.
 absl::Status CheckNegotiated(uint64_t offered, uint64_t negotiated);
 
-// The names of the bits, for logs: "VERSION_1 MAC ...".
+// The names of the bits in `features`, for logs: "VERSION_1 MAC ...".
 std::string FeatureNames(uint64_t features);
 
-// The bits that `names` names, separated by commas. An error names what is not
-// known.
+// The bits of the comma-separated `names`.
+//   InvalidArgument: a name is unknown; the text says which.
 absl::StatusOr<uint64_t> ParseFeatureNames(std::string_view names);
 
-// Whether a driver can do without all of `bits`: they need not be offered.
+// Whether a driver may decline all of `bits`; such bits need not be offered.
 bool Optional(uint64_t bits);
 
 inline bool Has(uint64_t features, unsigned bit) {

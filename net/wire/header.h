@@ -7,7 +7,7 @@
 
 namespace net {
 
-// struct virtio_net_hdr (virtio 1.3, 5.1.6): little-endian, before every
+// struct virtio_net_hdr (virtio 1.3, 5.1.6), little-endian. It precedes every
 // packet. The TAP uses the same twelve bytes.
 struct VirtioNetHeader {
   uint8_t flags = 0;
@@ -34,11 +34,11 @@ inline constexpr uint8_t kHeaderGsoEcn = 0x80;
 inline constexpr size_t kHeaderBytes = sizeof(VirtioNetHeader);
 inline constexpr size_t kEthernetHeaderBytes = 14;
 inline constexpr size_t kVlanTagBytes = 4;
-// What a frame may have on top of the MTU: Ethernet header and two VLAN tags,
-// a provider's and a customer's.
+// The most a frame may add to the MTU: an Ethernet header and two VLAN tags, a
+// provider's and a customer's.
 inline constexpr size_t kFrameOverhead =
     kEthernetHeaderBytes + 2 * kVlanTagBytes;
-// The largest frame a TAP can hand out.
+// The largest frame that a TAP can deliver.
 inline constexpr size_t kMaxFrameBytes = 65535 + kFrameOverhead;
 
 }  // namespace net

@@ -46,7 +46,7 @@ std::string FormatMac(const MacAddress& mac) {
 
 MacAddress RandomMac() {
   MacAddress mac{};
-  // Six bytes are never cut short (getrandom(2)).
+  // getrandom(2) never returns fewer than six bytes.
   [[maybe_unused]] ssize_t n = getrandom(mac.data(), mac.size(), 0);
   mac[0] = static_cast<uint8_t>((mac[0] & 0xfe) | 0x02);
   return mac;

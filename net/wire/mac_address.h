@@ -12,12 +12,13 @@ namespace net {
 
 using MacAddress = std::array<uint8_t, 6>;
 
-// "52:54:00:12:34:56".
+// Parses an address of the form "52:54:00:12:34:56".
 //   InvalidArgument: the text is not of that form.
 absl::StatusOr<MacAddress> ParseMac(const std::string& text);
 
-// The same for the address of a device.
-//   InvalidArgument: it is a multicast address or all zero, too.
+// Like ParseMac(), for the address of a device.
+//   InvalidArgument: as for ParseMac(), or the address is multicast or all
+//     zero.
 absl::StatusOr<MacAddress> ParseDeviceMac(const std::string& text);
 
 std::string FormatMac(const MacAddress& mac);
