@@ -8,23 +8,24 @@
 
 namespace net {
 
-// Decides how long a worker looks for work before it sleeps. Only what pays:
-// while sleeps turn out shorter than the limit the time grows up to it, and a
-// longer one ends it, so that an idle device costs no CPU time.
+// Decides how long a worker busy-polls before it sleeps. Busy-polling pays only
+// if it ends before a sleep would have. So the time grows up to the limit while
+// sleeps turn out shorter than the limit, and drops to zero after a longer one:
+// an idle device costs no CPU time.
 //
 // Policy only: no clock, no I/O. One thread.
 class BusyPoll {
  public:
-  // With 0 it never polls.
+  // With a limit of 0 the worker never busy-polls.
   explicit BusyPoll(Time limit) : limit_(limit) {}
 
-  // There was work to do.
+  // A step found work to do.
   void OnWork(Time now) { last_work_ = now; }
 
-  // Whether to look again before sleeping.
+  // Whether to look for work again before sleeping.
   bool Wanted(Time now) const { return now - last_work_ < budget_; }
 
-  // Work has ended a sleep of that length.
+  // A sleep of length `slept` was ended by work.
   void OnWake(Time slept) {
     budget_ = slept < limit_ ? std::clamp(budget_ * 2, limit_ / 8, limit_)
                              : Time::zero();

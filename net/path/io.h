@@ -9,32 +9,33 @@
 
 namespace net {
 
-// Outcome of one packet read or written.
+// The outcome of reading or writing one packet.
 struct IoResult {
   size_t bytes = 0;
   int error = 0;  // errno, 0 on success
 };
 
-// One packet to be read or written: where to, and what became of it.
+// One packet to be read or written: its memory, and the outcome.
 struct Io {
   std::span<const iovec> segments;
   IoResult result = {};
 };
 
-// The most packets of one call.
+// The most packets that one call may have.
 inline constexpr size_t kMaxBatch = 32;
 
-// Where packets come from and go to, each behind a VirtioNetHeader. A call is
-// for a batch and never blocks. One thread.
+// A source and sink of packets, each preceded by a VirtioNetHeader. Calls take
+// a batch and never block. One thread.
 class PacketPort {
  public:
   virtual ~PacketPort() = default;
 
-  // How many of `packets` a call should have.
+  // How many of `packets` one call should take.
   virtual size_t at_once(size_t packets) const = 0;
 
-  // Read or write packets in order and fill in their results: all is done when
-  // they return. A later packet may succeed where an earlier one got EAGAIN.
+  // Read or write `packets` in order and fill in their results. All transfers
+  // are complete on return. A later packet may succeed although an earlier one
+  // got EAGAIN.
   virtual void Read(std::span<Io> packets) = 0;
   virtual void Write(std::span<Io> packets) = 0;
 

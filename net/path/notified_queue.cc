@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// DRIVER_OK is in force within a fraction of a millisecond of our answer.
+// DRIVER_OK is in force a fraction of a millisecond after our answer.
 constexpr Time kFirstRetry = milliseconds(1);
 constexpr Time kLastRetry = milliseconds(100);
 
@@ -70,7 +70,8 @@ std::optional<Time> NotifiedQueue::deadline() const {
   return Earlier(coalescer_.deadline(), retry);
 }
 
-// The coalescer says so: the deadline is over, or there are enough packets.
+// The coalescer asked for a flush: its deadline has passed, or enough packets
+// are pending.
 void NotifiedQueue::FlushDue(Time now) {
   const std::optional<Time>& deadline = coalescer_.flushed().deadline;
   if (!deadline || now < *deadline) {
@@ -86,7 +87,8 @@ void NotifiedQueue::FlushDue(Time now) {
 void NotifiedQueue::Flush(FlushCause cause, Time now) {
   ++counters_.flushes;
   ++counters_.causes[static_cast<size_t>(cause)];
-  // Without its rings in reach the driver's wish is unknown.
+  // Whether the driver wants a notification is unknown while its rings are not
+  // mapped.
   if (ring_.mapped() && !ring_.NotificationWanted()) {
     ++counters_.suppressed;
     return;
@@ -123,9 +125,9 @@ void NotifiedQueue::Inject(Time now) {
   }
 }
 
-// The decisions of an adaptive queue go with its goal; they stay counted.
+// Saves the decisions of an adaptive queue, which end with its goal.
 void NotifiedQueue::TakeDecisions() {
-  waits_ = true;  // as each begins
+  waits_ = true;  // every adaptive queue begins by waiting
   if (coalescer_.adaptive()) {
     counters_.decisions += coalescer_.adaptive()->decisions();
   }

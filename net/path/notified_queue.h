@@ -19,11 +19,11 @@ namespace net {
 
 using coalesce::Time;
 
-// Why a notification was due. The last four are early: waiting would have
-// helped nobody.
+// Why a notification was due. The last four causes are early: delaying would
+// have gained nothing.
 enum class FlushCause : uint8_t {
-  kPackets,      // max_packets were reached, or none was to wait
-  kTime,         // max_usecs were over
+  kPackets,      // max_packets was reached, or packets were not to wait
+  kTime,         // max_usecs had passed
   kParams,       // the parameters, or the goal, changed
   kDescriptors,  // the driver may be short of descriptors
   kStarved,      // the driver has offered too few receive buffers
@@ -33,36 +33,37 @@ enum class FlushCause : uint8_t {
 inline constexpr size_t kFlushCauses = 7;
 std::string_view FlushCauseName(FlushCause cause);
 
-// What a queue's notifications are like, since the start of the process. 24
-// KiB. Written by the queue's thread; any may read.
+// Distributions over a queue's notifications since the start of the process; 24
+// KiB. The queue's thread writes them; any thread may read.
 struct NotificationHistograms {
   coalesce::Histogram packets;      // per notification
-  coalesce::Histogram delay_ns;     // from its first packet
-  coalesce::Histogram lateness_ns;  // of flushes by time
+  coalesce::Histogram delay_ns;     // from the first packet of a notification
+  coalesce::Histogram lateness_ns;  // of flushes with FlushCause::kTime
 };
 
-// A virtqueue whose used buffer notifications are coalesced. Joins the ring,
-// the policy and the device; the same for receiving, transmitting and (with
-// parameters 0) control.
+// A virtqueue whose used buffer notifications are coalesced. It joins the ring,
+// the coalescing policy, and the device. Receive and transmit queues use it,
+// and the control queue, with parameters of 0.
 //
-// A notification is owed from the moment it is due until the kernel has taken
-// it: before the driver's DRIVER_OK is in force it is refused, and retried.
+// A notification is owed from the moment it is due until the kernel has
+// accepted it. The kernel refuses notifications until the driver's DRIVER_OK is
+// in force; they are retried.
 //
-// One thread, the ring's.
+// One thread: the ring's.
 class NotifiedQueue {
  public:
-  // For a queue whose driver does not stop for want of descriptors.
+  // For a queue whose driver does not stop when it lacks descriptors.
   static constexpr uint32_t kNoEarlyFlush = UINT32_MAX;
 
   struct Counters {
-    uint64_t packets = 0;        // completed, rejected ones included
+    uint64_t packets = 0;        // completed, including rejected ones
     uint64_t flushes = 0;        // times a notification was due
-    uint64_t suppressed = 0;     // of those, the driver did not want
+    uint64_t suppressed = 0;     // flushes that the driver did not want
     uint64_t notifications = 0;  // sent
-    uint64_t cancelled = 0;      // times a queue went with something pending
-    uint64_t waited_ns = 0;      // for notifications, all packets together
-    std::array<uint64_t, kFlushCauses> causes{};  // of the flushes
-    coalesce::Adaptive::Decisions decisions;      // while there was a goal
+    uint64_t cancelled = 0;      // stops with packets pending
+    uint64_t waited_ns = 0;      // delays of all packets, summed
+    std::array<uint64_t, kFlushCauses> causes{};  // flushes by cause
+    coalesce::Adaptive::Decisions decisions;      // made while a goal was set
 
     uint64_t due_to(FlushCause cause) const {
       return causes[static_cast<size_t>(cause)];
@@ -81,10 +82,10 @@ class NotifiedQueue {
     }
   };
 
-  // `early_flush` descriptors completed without a notification bring one
-  // about: a driver short of descriptors waits for it. As long as it wants
-  // none it is asked again whenever more are published, as it may stop between
-  // two looks.
+  // A notification is due once `early_flush` descriptors are completed without
+  // one: a driver that is short of descriptors waits for it. While the driver
+  // wants no notification, it is asked again at each publish, because it may
+  // stop transmitting between two looks.
   NotifiedQueue(vduse::Device& device, uint32_t index, vduse::Virtqueue ring,
                 uint32_t early_flush)
       : device_(&device),
@@ -93,7 +94,7 @@ class NotifiedQueue {
         early_flush_(early_flush),
         coalescer_(ring_.size()) {}
 
-  // Records every flush from now on; `histograms` must outlive the queue.
+  // Records every later flush in `histograms`, which must outlive the queue.
   void RecordTo(NotificationHistograms& histograms) {
     histograms_ = &histograms;
   }
@@ -102,13 +103,13 @@ class NotifiedQueue {
   const vduse::Virtqueue& ring() const { return ring_; }
   uint32_t index() const { return index_; }
 
-  // `packets` packets, of `descriptors` descriptors, have been published.
+  // `packets` packets with `descriptors` descriptors in all were published.
   void OnPublished(uint32_t packets, uint32_t descriptors, Time now);
 
-  // Returns one chain, makes it visible and counts it.
+  // Pushes one chain, publishes it, and counts it as one packet.
   void Complete(vduse::Chain chain, uint64_t written, Time now);
 
-  // Notifies if the time has come. Cheap; at every step.
+  // Notifies if a deadline or a retry is due. Cheap; call it in every step.
   void OnTimer(Time now);
 
   void SetCoalescing(const coalesce::Setting& setting, Time now) {
@@ -117,36 +118,38 @@ class NotifiedQueue {
   }
   const coalesce::Setting& coalescing() const { return coalescer_.setting(); }
 
-  // What the setting comes to, see Coalescer.
+  // The parameters that result from the setting; see Coalescer.
   coalesce::Params effective_params() const { return coalescer_.effective(); }
-  // Whether packets wait under load, so as to meet a goal.
+  // Whether packets wait under load in order to meet a goal.
   bool waits() const {
     return coalescer_.adaptive() && coalescer_.adaptive()->waiting();
   }
 
-  // Notifies of what is pending: waiting helps nobody.
+  // Notifies of pending packets now, because delaying gains nothing.
   void FlushPending(FlushCause cause, Time now) {
     if (coalescer_.Drain()) Flush(cause, now);
   }
 
-  // The queue is about to stop: what is pending or owed is sent now, or never.
+  // The queue is about to stop. Sends what is pending or owed now; what cannot
+  // be sent is dropped.
   void Settle(FlushCause cause, Time now) {
     FlushPending(cause, now);
     if (owed_) Inject(now);
     owed_ = false;
   }
 
-  // The driver is no longer there: nobody is to be notified of what is pending.
+  // The driver is gone: drops pending and owed notifications.
   void Cancel() {
     if (coalescer_.pending() > 0) ++counters_.cancelled;
     coalescer_.Cancel();
     owed_ = false;
   }
 
-  // Whatever the driver knew is unknown to us: notifies it in any case.
+  // Notifies the driver in any case, because what it was notified of is
+  // unknown.
   void Owe() { owed_ = true; }
 
-  // When OnTimer() is needed.
+  // When to call OnTimer() next.
   std::optional<Time> deadline() const;
 
   Counters counters() const {
@@ -169,13 +172,14 @@ class NotifiedQueue {
   vduse::Virtqueue ring_;
   uint32_t early_flush_;
   coalesce::Coalescer coalescer_;
-  // Since the last notification that the driver wanted; at most early_flush_.
+  // Completed since the last notification that the driver wanted; at most
+  // early_flush_.
   uint32_t unnotified_descriptors_ = 0;
   bool owed_ = false;
   Time retry_at_{};
   Time retry_delay_{};
   Counters counters_;
-  bool waits_ = true;  // what was said last of an adaptive queue
+  bool waits_ = true;  // the mode last logged for an adaptive queue
   base::LogLimiter decision_log_{1};
   NotificationHistograms* histograms_ = nullptr;
 };

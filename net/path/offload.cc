@@ -10,31 +10,31 @@
 namespace net {
 namespace {
 
-// Since Linux 6.2; not in every libc's headers.
+// Since Linux 6.2; some libc headers lack them.
 constexpr unsigned kTunUso4 = 0x20;
 constexpr unsigned kTunUso6 = 0x40;
 
 constexpr uint64_t kChecksumBytes = 2;
-// More segments than that no header can count.
+// A header cannot count more segments.
 constexpr uint64_t kMaxSegments = 65535;
 
-// A kind of segmentation: what it needs, and how its packets look.
+// A kind of segmentation: the features it needs and the layout of its packets.
 struct Segmentation {
   uint8_t gso_type;
-  uint64_t transmit;  // features that allow it, all of them
+  uint64_t transmit;  // features needed, all of them
   uint64_t receive;
-  uint16_t csum_offset;   // in the header of layer 4
-  uint16_t header_bytes;  // of layer 4, at least
+  uint16_t csum_offset;   // within the layer 4 header
+  uint16_t header_bytes;  // minimum layer 4 header
 };
 constexpr Segmentation kSegmentations[] = {
     {kHeaderGsoTcpV4, Bit(kFeatureHostTso4), Bit(kFeatureGuestTso4), 16, 20},
     {kHeaderGsoTcpV6, Bit(kFeatureHostTso6), Bit(kFeatureGuestTso6), 16, 20},
-    // The header does not tell the versions of IP apart.
+    // The header does not distinguish IPv4 from IPv6.
     {kHeaderGsoUdpL4, Bit(kFeatureHostUso),
      Bit(kFeatureGuestUso4) | Bit(kFeatureGuestUso6), 6, 8},
 };
 
-// The kind that a header names; null if there is no such kind.
+// The kind of segmentation that `gso_type` names; null if there is none.
 const Segmentation* FindSegmentation(uint8_t gso_type) {
   const auto type = static_cast<uint8_t>(gso_type & ~kHeaderGsoEcn);
   const auto* kind =
@@ -45,7 +45,7 @@ const Segmentation* FindSegmentation(uint8_t gso_type) {
 
 bool All(uint64_t features, uint64_t bits) { return (features & bits) == bits; }
 
-// The two directions differ in the bits alone.
+// The two directions differ only in their feature bits.
 struct Rules {
   unsigned csum;
   unsigned ecn;
@@ -61,7 +61,7 @@ std::optional<VirtioNetHeader> Judge(const VirtioNetHeader& theirs,
                                      const Rules& rules) {
   const bool needs_csum = (theirs.flags & kHeaderNeedsCsum) != 0;
   if (!needs_csum && theirs.gso_type == kHeaderGsoNone) {
-    return VirtioNetHeader{};  // most of all packets
+    return VirtioNetHeader{};  // the common case
   }
   VirtioNetHeader ours;
   if (needs_csum) {
@@ -86,7 +86,8 @@ std::optional<VirtioNetHeader> Judge(const VirtioNetHeader& theirs,
   if (ecn && (kind->gso_type == kHeaderGsoUdpL4 || !Has(features, rules.ecn))) {
     return std::nullopt;
   }
-  // A segment gets a checksum of its own, where the packet had its.
+  // Segmentation needs the packet's checksum offload, because each segment gets
+  // its own checksum in the same place.
   const uint64_t headers = uint64_t{ours.csum_start} + kind->header_bytes;
   if (ours.flags != kHeaderNeedsCsum || ours.csum_offset != kind->csum_offset ||
       headers > frame_bytes || theirs.gso_size == 0 ||
@@ -142,7 +143,7 @@ unsigned TunOffloads(uint64_t offloads) {
       Has(offloads, kFeatureGuestEcn)) {
     flags |= TUN_F_TSO_ECN;
   }
-  // The kernel knows both or none.
+  // The kernel accepts both or none.
   if (Has(offloads, kFeatureGuestUso4) && Has(offloads, kFeatureGuestUso6)) {
     flags |= kTunUso4 | kTunUso6;
   }

@@ -38,7 +38,7 @@ void PortDrops::Stop() {
 
 uint64_t PortDrops::Running() const {
   if (!counting_) return 0;
-  // An interface that is gone says nothing any more.
+  // The file of a deleted interface cannot be read; its last value stays.
   last_ = std::max(last_, Read().value_or(0));
   return last_ - begin_;
 }

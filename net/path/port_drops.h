@@ -11,25 +11,26 @@
 
 namespace net {
 
-// Packets that a TAP's interface has dropped, as its queues were full: the
-// driver offered too few buffers, or the device was too slow. The kernel counts
-// them for the interface as a whole. One thread.
+// Counts packets that a TAP's interface dropped because its queues were full:
+// the driver offered too few buffers, or the device was too slow. The kernel
+// has one such count per interface. One thread.
 class PortDrops {
  public:
-  // The file with the interface's counter; none if it cannot be opened. It
-  // stays good when the interface is renamed or moved to another network
-  // namespace. Neither this nor a read takes the rtnl lock.
+  // Opens the file with the interface's counter; an empty descriptor if that
+  // fails. The file stays valid when the interface is renamed or moved to
+  // another network namespace. Neither opening nor reading it takes the rtnl
+  // lock.
   static base::UniqueFd OpenFile(const std::string& interface_name);
 
-  // Goes on with another file. Without a readable one nothing is counted.
+  // Continues with another file. Without a readable one nothing is counted.
   void SetFile(base::UniqueFd file);
 
-  // From now on they count, or no longer: nobody loses what comes while there
-  // is no driver.
+  // Start or stop counting. Drops while there is no driver do not count,
+  // because no driver loses them.
   void Start();
   void Stop();
 
-  // While they did.
+  // Drops while counting.
   uint64_t count() const { return before_ + Running(); }
 
  private:
@@ -38,9 +39,9 @@ class PortDrops {
 
   base::UniqueFd file_;
   bool counting_ = false;
-  uint64_t begin_ = 0;         // what the file said at the start
-  mutable uint64_t last_ = 0;  // and what it said last
-  uint64_t before_ = 0;        // of earlier times and files
+  uint64_t begin_ = 0;         // the file's value at Start()
+  mutable uint64_t last_ = 0;  // the file's value when last read
+  uint64_t before_ = 0;        // drops of earlier runs and files
 };
 
 }  // namespace net

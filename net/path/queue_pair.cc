@@ -11,8 +11,8 @@ namespace net {
 namespace {
 
 // A transmitting driver stops while some descriptors are still free, and then
-// waits for a notification. Linux does with fewer than 19, the most that a
-// packet may need, which in a small ring is more than a quarter.
+// waits for a notification. Linux stops with fewer than 19 free, the most that
+// a packet may need. In a small ring that is more than a quarter.
 uint32_t TxEarlyFlush(uint32_t size) {
   const uint32_t kept = std::max(size / 4, 18U);
   return size > kept ? size - kept : 1;
@@ -55,7 +55,7 @@ absl::Status QueuePair::Start(Direction direction, const vduse::QueueInfo& info,
       start, map_);
   if (!ring.ok()) return ring.status();
   const uint32_t size = ring->size();
-  // A receiving driver that is short of buffers is told when a packet needs
+  // A driver that is short of receive buffers is notified when a packet needs
   // them.
   const uint32_t early_flush =
       rx ? NotifiedQueue::kNoEarlyFlush : TxEarlyFlush(size);
@@ -129,7 +129,7 @@ void QueuePair::CountKicks(Direction direction, uint64_t kicks) {
 void QueuePair::SetReceiving(bool receiving) {
   receiving_ = receiving;
   port_has_more_ = receiving;
-  // What came before is for nobody any more.
+  // Nobody receives the packets that arrived before.
   if (receiving) return;
   staged_begin_ = staged_end_ = 0;
   if (rx_) rx_->lacking_since.reset();
@@ -247,8 +247,8 @@ Wait QueuePair::Step(Ready ready, Clock clock) {
   return wait;
 }
 
-// When a packet that lacks buffers has waited for long enough. Nothing while
-// the queue cannot be served, as nothing can be done about it then.
+// When a packet that lacks buffers has waited for long enough. Nothing if the
+// queue cannot be served, because then nothing can be done about the packet.
 std::optional<Time> QueuePair::LackEnds() const {
   if (!rx_ || !rx_->lacking_since || rx_->queue.ring().broken()) {
     return std::nullopt;
@@ -269,8 +269,8 @@ void QueuePair::NotifyDue() {
   if (tx_) tx_->queue.OnTimer(now_);
 }
 
-// Looks at the clock, if some time may have passed, and notifies of what is due
-// by then.
+// Reads the clock if some time may have passed, and sends the notifications
+// that are due by then.
 void QueuePair::Look(Clock clock) {
   const bool must = options_.timer_poll && NotifyDeadline();
   if (bytes_since_look_ < kLookBytes && !must) return;
@@ -279,8 +279,8 @@ void QueuePair::Look(Clock clock) {
   NotifyDue();
 }
 
-// Packets that a batch may have. Where no deadline runs, the batch may begin
-// one.
+// The most packets that the next batch may have. While no deadline runs, the
+// batch may start one.
 size_t QueuePair::BatchLimit() const {
   if (!options_.timer_poll) return kMaxBatch;
   Time left = Time::max();
@@ -301,8 +301,8 @@ size_t QueuePair::BatchLimit() const {
       std::clamp<int64_t>(left / kPacketTime, fewest, kMaxBatch));
 }
 
-// Whether the queue can be served. Rings whose translation went are looked up
-// again if `remap`.
+// Whether the queue can be served. If `remap`, rings whose translation was
+// dropped are mapped again.
 bool QueuePair::RemapRings(NotifiedQueue& queue, bool remap) {
   if (queue.ring().broken()) return false;
   if (queue.ring().mapped()) return true;
@@ -312,8 +312,8 @@ bool QueuePair::RemapRings(NotifiedQueue& queue, bool remap) {
   return true;
 }
 
-// Looks for missing rings at growing intervals: the driver may have nothing
-// there.
+// Schedules the next attempt to map missing rings. The intervals grow, because
+// the driver may have no memory there.
 void QueuePair::ScheduleRemap() {
   const auto missing = [](const NotifiedQueue& queue) {
     return !queue.ring().broken() && !queue.ring().mapped();

@@ -28,26 +28,28 @@ namespace net {
 
 using coalesce::Direction;
 
-// Tells the time.
+// Returns the current time.
 using Clock = absl::FunctionRef<Time()>;
 
-// Why Step() was called. All may be set without need.
+// Why Step() was called. A readable or writable port and kicks may be reported
+// without need.
 struct Ready {
   bool port_readable = false;
   bool port_writable = false;
-  bool port_gone = false;  // for good
+  bool port_gone = false;  // its interface was deleted
   bool rx_kick = false;
   bool tx_kick = false;
-  // Step() is called again at once, whatever comes: no kick is asked for.
+  // The worker busy-polls: it calls Step() again at once, so Step() asks for no
+  // kicks.
   bool polling = false;
 };
 
-// What the next Step() is to wait for.
+// What to wait for before the next Step().
 struct Wait {
   bool port_readable = false;
   bool port_writable = false;
-  bool again = false;   // do not wait: the budget was used up, or it polls
-  bool worked = false;  // there was something to do
+  bool again = false;   // do not wait: budget used up, or polling
+  bool worked = false;  // the step found work
   std::optional<Time> deadline;
 };
 
@@ -55,28 +57,28 @@ struct QueuePairCounters {
   uint64_t tx_kicks = 0;
   uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
-  uint64_t tx_bad_chain = 0;   // cannot be a packet
-  uint64_t tx_bad_header = 0;  // asks for what was not negotiated, or nonsense
-  uint64_t tx_bad_length = 0;  // no Ethernet frame, or over the MTU
-  uint64_t tx_csum = 0;        // with a checksum left to the port
-  uint64_t tx_gso = 0;         // to be segmented by the port
-  uint64_t tx_ecn = 0;         // of those, with congestion signalled
-  uint64_t tx_port_drops = 0;  // the port did not take it
+  uint64_t tx_bad_chain = 0;     // cannot be a packet
+  uint64_t tx_bad_header = 0;    // offload not negotiated, or nonsense
+  uint64_t tx_bad_length = 0;    // no Ethernet frame, or over the MTU
+  uint64_t tx_csum = 0;          // checksum left to the port
+  uint64_t tx_gso = 0;           // segmentation left to the port
+  uint64_t tx_ecn = 0;           // tx_gso packets with ECN
+  uint64_t tx_port_drops = 0;    // the port did not take it
   uint64_t tx_port_refused = 0;  // the kernel called the frame invalid
   uint64_t rx_kicks = 0;
   uint64_t rx_packets = 0;
   uint64_t rx_bytes = 0;
   uint64_t rx_bad_chain = 0;   // not a receive buffer
-  uint64_t rx_bad_packet = 0;  // too short, or a header without sense
-  uint64_t rx_refused = 0;     // with an offload that the driver refuses
+  uint64_t rx_bad_packet = 0;  // bad length, or no memory behind the buffer
+  uint64_t rx_refused = 0;     // bad header, or offload not accepted
   uint64_t rx_filtered = 0;    // not for the driver
-  uint64_t rx_stale = 0;       // there before the driver was
+  uint64_t rx_stale = 0;       // queued before the driver began
   uint64_t rx_over_mtu = 0;    // larger than the driver's MTU allows
-  uint64_t rx_csum = 0;        // with a checksum left to the driver
-  uint64_t rx_gso = 0;         // larger than the wire would have it
-  uint64_t rx_ecn = 0;         // of those, with congestion signalled
-  uint64_t rx_too_large = 0;   // no room for it in the driver's buffers
-  uint64_t rx_overruns = 0;    // the driver did not offer enough in time
+  uint64_t rx_csum = 0;        // checksum left to the driver
+  uint64_t rx_gso = 0;         // larger than on the wire
+  uint64_t rx_ecn = 0;         // rx_gso packets with ECN
+  uint64_t rx_too_large = 0;   // cannot fit the driver's buffers
+  uint64_t rx_overruns = 0;    // too few buffers offered in time
   vduse::ChainErrors rx_chain_errors{};
   vduse::ChainErrors tx_chain_errors{};
   NotifiedQueue::Counters rx_queue;
@@ -90,137 +92,141 @@ struct QueuePairCounters {
 //   receive:   readable -> Pop buffers for a batch -> Read into them
 //              -> headers checked -> Push, Publish -> coalescer -> ...
 //
-// Packets are never delayed, only notifications: a batch is what is there.
-// used.idx moves, in order, whenever the port has done a call: a crash loses or
-// repeats at most what one call had, each way.
+// Packets are never delayed, only notifications: a batch is what is available.
+// used.idx moves, in order, after each call of the port. So a crash loses or
+// repeats at most the packets of one call in each direction.
 //
-// No epoll, no threads, no clock of its own, no allocation but in Start(). One
-// thread; between two steps no pointer into driver memory is held but the
-// rings', which InvalidateIova() renews.
+// QueuePair has no epoll, no threads, and no clock of its own. It allocates
+// only in Start(). One thread. Between two steps it holds no pointers into
+// driver memory but those to the rings, which InvalidateIova() makes it renew.
 class QueuePair {
  public:
-  // Packets per direction and step: the other direction has its turn then. A
-  // batch that was begun before is finished.
+  // Packets per direction and step, so that the other direction gets its turn.
+  // A batch that has begun is finished.
   static constexpr uint32_t kBudget = kMaxBatch;
-  // After a batch the clock is looked at if so many bytes were moved, as large
-  // packets take their time: a batch of the wire's packets is less.
+  // Large packets take time, so the clock is read after a batch once this many
+  // bytes have been moved. A batch of packets of an Ethernet MTU is smaller.
   static constexpr uint64_t kLookBytes = 48 << 10;
-  // What a packet is expected to take with timer_poll, the port's part
-  // included: it begins no more than can be moved before the next deadline.
-  // Large packets take longer.
+  // Expected time per packet with timer_poll, the port's part included. A batch
+  // has no more packets than can be moved before the next deadline. Large
+  // packets take longer.
   static constexpr Time kPacketTime = std::chrono::microseconds(2);
-  // But where no deadline runs it may begin that many: with a shorter delay
-  // each packet would have a notification of its own, more than without
-  // coalescing.
+  // The fewest packets of a batch while no deadline runs. If the delay is
+  // shorter than they take, each packet would otherwise get a notification of
+  // its own, more than without coalescing.
   static constexpr int64_t kFewest = 4;
-  // Descriptors per direction and step, but for the last chain's: chains of
-  // many empty ones, or with tables of them, are no packets and cost time.
+  // Descriptors per direction and step, except for those of the last chain.
+  // Chains of many empty descriptors, or of indirect tables with such, are work
+  // without packets.
   static constexpr uint64_t kWalkBudget = RxChains::kWalkBudget;
-  // How long a packet waits for the port to take it.
+  // How long a packet waits for the port to accept it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
-  // How long a packet that needs more buffers than the driver offers waits for
-  // the others. A driver may offer more only once it has been given some, as
-  // Linux does. Where it offers none it does need some, and the packet waits as
-  // long as that takes.
+  // How long a packet waits while the driver offers some of the buffers it
+  // needs, but not all. Some drivers, Linux among them, offer more only after
+  // they have been given some. While the driver offers no buffer at all, the
+  // packet waits without limit, because the driver then needs buffers, too.
   static constexpr Time kLackLimit = std::chrono::milliseconds(50);
 
-  // So many small packets after a large one, and none is expected any more.
+  // After this many small packets in a row, no large packet is expected any
+  // more.
   static constexpr uint32_t kSmallInARow = 8;
-  // Up to that a frame is copied behind its header, which costs less than to
-  // have the kernel gather the two.
+  // Frames up to this size are copied behind their header, which costs less
+  // than to have the kernel gather the two.
   static constexpr size_t kCopyBytes = 2048;
   static constexpr size_t kSmallBytes = kHeaderBytes + kCopyBytes;
 
   struct Options {
-    uint32_t pair = 0;  // its virtqueues are 2 * pair and 2 * pair + 1
-    uint16_t mtu =
-        1500;  // bounds frames both ways, if the driver negotiated it
-    // Meet the deadlines of notifications to a few microseconds while small
-    // packets come and go, too, for which a step does less at once.
+    uint32_t pair = 0;    // virtqueues 2 * pair and 2 * pair + 1
+    uint16_t mtu = 1500;  // bounds frames both ways, if MTU was negotiated
+    // Meet notification deadlines to within a few microseconds even while small
+    // packets are moved; a step then does less at once.
     bool timer_poll = false;
   };
 
   // `device` must outlive the pair.
   QueuePair(vduse::Device& device, const Options& options);
 
-  // Without a port the queues wait.
+  // The queues wait while there is no port.
   void SetPort(std::unique_ptr<PacketPort> port);
   void DropPort() { port_.reset(); }
 
-  // Starts a queue with what the driver negotiated and set up. Errors are
-  // Virtqueue::Create's.
+  // Starts a queue with the features that the driver negotiated and the rings
+  // that it set up. Errors are those of Virtqueue::Create().
   absl::Status Start(Direction direction, const vduse::QueueInfo& info,
                      uint64_t features, vduse::Virtqueue::Start start,
                      const coalesce::Setting& coalescing, Time now);
 
-  // Stops a queue, or both. Nothing is written to the rings and nobody is
-  // notified afterwards.
+  // Stop one queue, or both. Afterwards nothing is written to the rings and no
+  // notification is sent.
   void Stop(Direction direction);
   void Stop();
 
-  // Notifies of a queue that runs in any case: its driver may wait for what was
-  // completed before.
+  // Notifies the driver of a running queue unconditionally: it may be waiting
+  // for what was completed before.
   void Owe(Direction direction);
 
-  // Sends the notifications that are pending or owed: before a Stop() whose
-  // driver will go on.
+  // Sends pending and owed notifications. For use before Stop() if the driver
+  // will continue.
   void Settle(Direction direction, FlushCause cause, Time now);
 
-  // Goes over to another address space. Between steps.
+  // Switches to another address space. Between steps.
   void SetAsid(uint32_t asid);
 
-  // What the driver accepts from now on, of kGuestOffloads: all it has
-  // negotiated unless it says otherwise. A packet that needs more is dropped.
+  // Sets the offloads of kGuestOffloads that the driver accepts from now on; at
+  // first those it has negotiated. A packet that needs another offload is
+  // dropped.
   void SetGuestOffloads(uint64_t offloads);
 
-  // Which packets the driver gets from now on; without a filter, all.
+  // Sets the filter for received packets. Without a filter the driver gets all
+  // packets.
   void SetFilter(std::shared_ptr<const RxFilter> filter) {
     filter_ = std::move(filter);
   }
 
-  // What the port has now is dropped, before anything is received: it came
-  // before the driver. While more comes all the time, that is kMaxDiscard.
+  // Drops what is queued in the port before anything is received, because it
+  // arrived before the driver began. While packets keep arriving, at most
+  // kMaxDiscard are dropped.
   static constexpr uint32_t kMaxDiscard = 512 * kMaxBatch;
   void DiscardQueued() { discard_left_ = port_usable() ? kMaxDiscard : 0; }
 
-  // The driver has kicked so often.
+  // Counts `kicks` kicks by the driver.
   void CountKicks(Direction direction, uint64_t kicks);
 
-  // Whether packets are received, as they are from the start. Where not, the
-  // port is not read and the queue's buffers wait.
+  // Sets whether packets are received; at first they are. Otherwise the port is
+  // not read and the queue's buffers wait.
   void SetReceiving(bool receiving);
 
   bool running(Direction direction) const;
   void SetCoalescing(Direction direction, const coalesce::Setting& setting,
                      Time now);
 
-  // Translations of [first, last] went.
+  // The translations of [first, last] are no longer valid.
   void InvalidateIova(uint64_t first, uint64_t last);
 
-  // Next available index of a queue, if it runs.
+  // The next available index of a queue; nothing if it does not run.
   std::optional<uint16_t> Position(Direction direction) const;
 
-  // `clock` is asked for the time at the start, and after a batch that took
-  // some: see kLookBytes; with timer_poll after each while a deadline
-  // runs.
+  // Runs one step. Reads `clock` at the start and after each batch that took
+  // some time (see kLookBytes); with timer_poll, after each batch while a
+  // deadline runs.
   Wait Step(Ready ready, Clock clock);
 
-  // Why a queue no longer serves its driver; empty while it does.
+  // Why a queue has latched; empty while it serves its driver.
   std::string BrokenReason(Direction direction) const;
 
-  // The port is gone for good (its interface was deleted). It is used no more,
-  // but closed only by SetPort() or DropPort().
+  // Whether the port is gone for good (its interface was deleted). A lost port
+  // is not used, and is closed only by SetPort() or DropPort().
   bool port_lost() const { return port_lost_; }
 
   QueuePairCounters counters() const;
 
-  // One that runs, or null. Valid until the next call.
+  // A running queue, or null. Valid until the next call.
   const NotifiedQueue* queue(Direction direction) const {
     if (direction == Direction::kRx) return rx_ ? &rx_->queue : nullptr;
     return tx_ ? &tx_->queue : nullptr;
   }
 
-  // From any thread, at any time.
+  // May be called from any thread, at any time.
   const NotificationHistograms& histograms(Direction direction) const {
     return histograms_[direction == Direction::kRx ? 0 : 1];
   }
@@ -230,11 +236,12 @@ class QueuePair {
     explicit Rx(NotifiedQueue q) : queue(std::move(q)), chains(queue) {}
     NotifiedQueue queue;
     RxChains chains;
-    uint64_t offloads = 0;  // that the driver accepts
+    uint64_t offloads = 0;  // accepted by the driver
     uint64_t frame_limit = 0;
     bool mergeable = false;
     bool starved = false;  // the driver offers too few buffers
-    // The first packet that was put aside lacks some of the buffers it needs.
+    // Since when the first staged packet has had some, but not all, of the
+    // buffers it needs.
     std::optional<Time> lacking_since;
   };
   struct Tx {
@@ -242,18 +249,19 @@ class QueuePair {
     NotifiedQueue queue;
     uint64_t features = 0;
     uint64_t frame_limit = 0;
-    bool pending = true;  // look at the ring without a kick
+    bool pending = true;  // look at the ring even without a kick
     std::optional<Time> blocked_since;
   };
-  // A chain of the batch, and what is to become of it.
+  // A chain of the batch, and what to do with it.
   struct TxPacket {
     vduse::Chain chain;
     VirtioNetHeader header = {};
     uint64_t frame_bytes = 0;
-    // Why it is not sent, as what that counts as; null if it is.
+    // The counter for the reason why the packet is not sent; null if it is
+    // sent.
     uint64_t QueuePairCounters::*refused = nullptr;
   };
-  // A packet that was read and has no place in the driver's buffers yet.
+  // A packet that was read but has no place in the driver's buffers yet.
   struct Staged {
     size_t slot;
     size_t bytes;
@@ -313,7 +321,7 @@ class QueuePair {
   bool again_ = false;
   bool polling_ = false;
   bool worked_ = false;
-  Time now_{};  // last looked at
+  Time now_{};  // the clock when last read
   uint64_t bytes_since_look_ = 0;
   std::array<NotificationHistograms, 2> histograms_;  // rx, tx
   std::unique_ptr<Rx> rx_;
@@ -322,27 +330,29 @@ class QueuePair {
   std::optional<Time> remap_at_;
   Time remap_delay_{};
 
-  std::vector<iovec> iov_;  // of the batch
-  std::vector<Io> ios_;     // likewise
+  std::vector<iovec> iov_;  // segments of the batch
+  std::vector<Io> ios_;     // packets of the batch
   std::vector<TxPacket> tx_packets_;
-  std::unique_ptr<uint8_t[]> tx_copies_;  // a header and a frame each
+  // kMaxBatch slots of a header and a frame
+  std::unique_ptr<uint8_t[]> tx_copies_;
 
-  // Where a read of the batch goes on beyond its chains, and where packets
-  // wait for chains. Larger than any packet, and for the most part never
-  // touched: the kernel gives it no memory until then.
+  // A slot per packet of the batch, for the part of a read that exceeds its
+  // chains, and for packets that wait for chains. Each slot is larger than any
+  // packet. Most pages are never touched, so the kernel does not allocate them.
   static constexpr size_t kSpillBytes = kHeaderBytes + kMaxFrameBytes + 1;
   std::unique_ptr<uint8_t[]> spill_;
-  std::array<Staged, kMaxBatch> staged_;  // in order
+  std::array<Staged, kMaxBatch> staged_;  // in order of arrival
   size_t staged_begin_ = 0;
   size_t staged_end_ = 0;
-  // Packets that the next read asks for.
+  // The number of packets that the next read asks for.
   size_t rx_batch_ = 1;
-  // One of the MTU's size, with its header.
+  // The size of a packet of the MTU, with its header.
   const size_t usual_bytes_;
-  // The next packet has hardly more than that: the largest there can be after
-  // a large one; what the largest of a few small ones had after those.
+  // The size that the next packet is unlikely to exceed. After a packet larger
+  // than usual_bytes_ it is that of the largest packet; after kSmallInARow
+  // small packets, that of the largest among them.
   size_t expected_bytes_;
-  size_t largest_small_ = 0;  // of those
+  size_t largest_small_ = 0;  // the largest of small_in_a_row_ packets
   uint32_t small_in_a_row_ = 0;
   QueuePairCounters counters_;
 };

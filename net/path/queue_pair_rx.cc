@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a QueuePair receives; see queue_pair.h.
+// The receive path of QueuePair; see queue_pair.h.
 #include <errno.h>
 
 #include <algorithm>
@@ -15,12 +15,12 @@
 namespace net {
 namespace {
 
-// What a packet is judged by.
+// The bytes by which a packet is judged.
 constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 
 }  // namespace
 
-// Takes a batch of packets and drops them.
+// Reads a batch of packets and drops them.
 void QueuePair::Discard() {
   iov_.clear();
   ios_.clear();
@@ -58,14 +58,14 @@ void QueuePair::Receive(Clock clock) {
   again_ = true;
 }
 
-// Reads as many packets as are expected, and hands over what comes. Returns
-// their number; with 0 there is no more to do for now.
+// Reads as many packets as are expected, and delivers those that arrive.
+// Returns their number; 0 means that there is no more to do for now.
 //
-// Small packets are read to one side and copied, many at once: a read into one
-// place costs less than one into several. A large one among them is copied,
-// too. After one they go straight into the driver's buffers, one at a time, and
-// only what exceeds them to one side. What came last decides, not what may
-// come.
+// Small packets are read to the side, many at once, and copied: a read into one
+// segment costs less than a read into several. A large packet among them is
+// copied, too. After a large packet, packets are read straight into the
+// driver's buffers, one at a time, and only what exceeds the buffers goes to
+// the side. The packets that came last decide, not the packets that may come.
 size_t QueuePair::ReadBatch() {
   const size_t limit = BatchLimit();
   size_t slots = 0;
@@ -78,19 +78,20 @@ size_t QueuePair::ReadBatch() {
   if (!came) return 0;
   slots = std::max<size_t>(slots, 1);
   if (*came == slots) {
-    // A batch that was held back tells nothing about the next.
+    // A batch that BatchLimit() cut short says nothing about the next one.
     if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);
   } else {
     rx_batch_ = *came + 1;
-    // Larger packets than expected may have taken the last buffers: another
-    // read finds that out.
+    // Packets larger than expected may have used up the buffers: another read
+    // finds out.
     port_has_more_ = *came > 0 && rx_->chains.size() == 0;
   }
   rx_->chains.GiveBack();
   return *came;
 }
 
-// Up to `slots` packets, each to a place at the side. Returns how many came.
+// Reads up to `slots` packets, each to its slot at the side. Returns how many
+// came.
 std::optional<size_t> QueuePair::ReadToSide(size_t slots) {
   iov_.clear();
   ios_.clear();
@@ -111,11 +112,11 @@ std::optional<size_t> QueuePair::ReadToSide(size_t slots) {
   return came;
 }
 
-// One packet into the driver's buffers, or to the side if there are too few for
-// what is expected. Nothing if there are none.
+// Reads one packet into the driver's buffers, or to the side if they are too
+// small for the expected size. Nothing if there are no buffers.
 std::optional<size_t> QueuePair::ReadIntoChains() {
   RxChains& chains = rx_->chains;
-  uint64_t in_chains = 0;  // bytes that the read puts there
+  uint64_t in_chains = 0;  // bytes that the read may put in the chains
   const bool enough = CollectFor(expected_bytes_);
   if (chains.size() == 0) {
     if (chains.spent()) {
@@ -128,7 +129,7 @@ std::optional<size_t> QueuePair::ReadIntoChains() {
   if (enough) {
     in_chains = chains.bytes();
   } else {
-    chains.GiveBack();  // until it is known how large the packet is
+    chains.GiveBack();  // until the packet's size is known
   }
   iov_.clear();
   ios_.clear();
@@ -140,8 +141,8 @@ std::optional<size_t> QueuePair::ReadIntoChains() {
   return came;
 }
 
-// A read into the chains, if it puts bytes there, and on to a place at the
-// side.
+// Adds a read to the batch: into the chains if `in_chains` is not 0, and then
+// into the spill of `slot`.
 void QueuePair::AddRead(size_t slot, uint64_t in_chains) {
   const size_t first = iov_.size();
   if (in_chains > 0) rx_->chains.AppendSegments(iov_);
@@ -150,14 +151,14 @@ void QueuePair::AddRead(size_t slot, uint64_t in_chains) {
   ios_.push_back({.segments = std::span(iov_).subspan(first)});
 }
 
-// What became of one read, whose first `in_chains` bytes are in the chains.
-// True if the port had a packet.
+// Handles the result of one read, whose first `in_chains` bytes are in the
+// chains. True if the port had a packet.
 bool QueuePair::Arrived(size_t slot, uint64_t in_chains) {
   RxChains& chains = rx_->chains;
   const IoResult& result = ios_[slot].result;
   if (result.error == EFAULT && in_chains > 0) {
-    // A buffer with no pages behind it: the packet is gone, and the buffer
-    // goes back, or the next packet would meet it again.
+    // A buffer has no pages behind it. The packet is lost. The buffer is
+    // returned, or the next packet would hit it again.
     ++counters_.rx_bad_packet;
     chains.Reject(chains.size(), now_);
     return true;
@@ -197,8 +198,9 @@ bool QueuePair::Arrived(size_t slot, uint64_t in_chains) {
   return true;
 }
 
-// Puts a packet aside until the driver offers more: its first `in_chains`
-// bytes are in the slot's chains, the others at the start of its spill.
+// Puts a packet aside until the driver offers more buffers. The packet's first
+// `in_chains` bytes are in the slot's chains, the others at the start of its
+// spill.
 void QueuePair::Stage(size_t slot, size_t packet_bytes, size_t in_chains) {
   const std::span<uint8_t> spill = Spill(slot);
   std::memmove(spill.data() + in_chains, spill.data(),
@@ -207,14 +209,15 @@ void QueuePair::Stage(size_t slot, size_t packet_bytes, size_t in_chains) {
   staged_[staged_end_++] = {.slot = slot, .bytes = packet_bytes};
 }
 
-// Hands over the first packet that was put aside. Returns 1, or 0 if it has to
-// go on waiting.
+// Delivers the first staged packet. Returns 1, or 0 if the packet has to keep
+// waiting.
 size_t QueuePair::DeliverStaged() {
   RxChains& chains = rx_->chains;
   const Staged packet = staged_[staged_begin_];
   const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
   bytes_since_look_ += packet.bytes;
-  // Only now: the driver may have changed its mind meanwhile.
+  // Checked only now, because the driver may have changed its filter or
+  // offloads meanwhile.
   if (const auto header = Admit(bytes, packet.bytes)) {
     const bool whole = chains.unspent();
     if (CollectFor(packet.bytes)) {
@@ -229,14 +232,14 @@ size_t QueuePair::DeliverStaged() {
   rx_->lacking_since.reset();
   if (++staged_begin_ == staged_end_) {
     staged_begin_ = staged_end_ = 0;
-    // It may have taken the last buffers: the next read sees to that.
+    // The packet may have used up the buffers: the next read finds out.
     port_has_more_ = port_usable();
   }
   return 1;
 }
 
-// Whether what the driver lends is all there can be at once, so that it makes
-// no sense to wait for more.
+// Whether the driver cannot offer more buffers at once than it does now, so
+// that waiting for more makes no sense.
 bool QueuePair::DriverCannotLend() const {
   const vduse::Virtqueue& ring = rx_->queue.ring();
   return rx_->chains.size() > 0 &&
@@ -244,14 +247,14 @@ bool QueuePair::DriverCannotLend() const {
           ring.out_of_segments());
 }
 
-// What was found does not suffice for the first packet that was put aside,
-// `whole` if all of the budget went into that. True if the packet waits; else
-// it is counted as lost.
+// The chains found do not suffice for the first staged packet. `whole`: the
+// step's whole budget went into the search. Returns true if the packet waits;
+// otherwise it is counted as lost.
 bool QueuePair::Lack(bool whole) {
   RxChains& chains = rx_->chains;
   if (chains.spent()) {
-    // The chains that were rejected will not be met again; all the others
-    // would be.
+    // A later search does not meet rejected chains again. Without any, it would
+    // meet the same chains and spend the same budget.
     if (whole && chains.size() > 0 && !chains.any_rejected()) {
       ++counters_.rx_too_large;
       return false;
@@ -276,8 +279,8 @@ bool QueuePair::Lack(bool whole) {
   return true;
 }
 
-// Our header for a packet that begins with `start`: kStartBytes, or all of it.
-// Nothing if the driver must not get it.
+// Our header for a packet that begins with `start`, which holds kStartBytes or
+// the whole packet. Nothing if the driver must not get the packet.
 std::optional<VirtioNetHeader> QueuePair::Admit(std::span<const uint8_t> start,
                                                 size_t packet_bytes) {
   if (filter_ && !filter_->Accepts(start.subspan(kHeaderBytes))) {
@@ -292,7 +295,7 @@ std::optional<VirtioNetHeader> QueuePair::Admit(std::span<const uint8_t> start,
     ++counters_.rx_refused;
     return std::nullopt;
   }
-  // The TAP's MTU is its owner's, and need not be the driver's.
+  // The TAP's owner sets its MTU, which may differ from the driver's.
   if (BytesOnWire(*ours, packet_bytes - kHeaderBytes) > rx_->frame_limit) {
     ++counters_.rx_over_mtu;
     return std::nullopt;
@@ -300,7 +303,7 @@ std::optional<VirtioNetHeader> QueuePair::Admit(std::span<const uint8_t> start,
   return ours;
 }
 
-// Completes a packet that is in the next chains, all but its header.
+// Completes a packet that is in the next chains except for its header.
 void QueuePair::Deliver(VirtioNetHeader header, size_t packet_bytes) {
   RxChains& chains = rx_->chains;
   header.num_buffers = chains.ChainsFor(packet_bytes);
@@ -318,8 +321,9 @@ bool QueuePair::CollectFor(uint64_t bytes) {
   return rx_->chains.Collect(bytes, limit, now_);
 }
 
-// Large packets come in rows, and offering less than one needs costs a copy;
-// offering much more than a small one needs costs its share, too.
+// Predicts the size of the next packet. Large packets come in runs. Offering a
+// large packet too few buffers costs a copy; offering a small packet far too
+// many costs time, too.
 void QueuePair::Expect(size_t packet_bytes) {
   if (packet_bytes > kSmallBytes) {
     expected_bytes_ = packet_bytes > usual_bytes_
@@ -331,7 +335,7 @@ void QueuePair::Expect(size_t packet_bytes) {
   }
   largest_small_ = std::max(largest_small_, packet_bytes);
   if (++small_in_a_row_ < kSmallInARow) {
-    // Among large ones it says nothing.
+    // A small packet among large ones predicts nothing.
     if (expected_bytes_ <= kSmallBytes) {
       expected_bytes_ = std::max(expected_bytes_, packet_bytes);
     }
@@ -341,9 +345,9 @@ void QueuePair::Expect(size_t packet_bytes) {
   small_in_a_row_ = 0;
 }
 
-// The driver has to offer more before anything can be received: tells it of
-// all it may be waiting for and asks for a kick. Called with everything that
-// was offered popped, so that the kick comes for the very next buffer.
+// The driver must offer more buffers before anything can be received. Sends it
+// the pending notifications that it may wait for, and asks for a kick. Called
+// with all offered buffers popped, so that the very next buffer causes a kick.
 void QueuePair::Starve() {
   vduse::Virtqueue& ring = rx_->queue.ring();
   rx_->queue.FlushPending(FlushCause::kStarved, now_);

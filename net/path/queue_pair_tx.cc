@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a QueuePair transmits; see queue_pair.h.
+// The transmit path of QueuePair; see queue_pair.h.
 #include <errno.h>
 
 #include <algorithm>
@@ -37,8 +37,8 @@ void QueuePair::Transmit(Clock clock) {
   again_ = true;
 }
 
-// Takes a batch of what is offered, and makes ready what can be sent. Begins no
-// chain once so many descriptors were walked.
+// Pops a batch of the offered chains and prepares those that can be sent.
+// Begins no chain once the ring's walked() has reached `walk_end`.
 void QueuePair::Gather(uint64_t walk_end) {
   iov_.clear();
   ios_.clear();
@@ -55,7 +55,8 @@ void QueuePair::Gather(uint64_t walk_end) {
   }
 }
 
-// The driver's header is read once, judged, and never handed on.
+// Reads the driver's header once and judges it; the header itself is never
+// handed on. Returns the counter for the reason to refuse the packet, or null.
 uint64_t QueuePairCounters::*QueuePair::Judge(TxPacket& packet) {
   const vduse::Chain& chain = packet.chain;
   if (chain.malformed() || !chain.writable().empty() ||
@@ -87,7 +88,7 @@ uint64_t QueuePairCounters::*QueuePair::Judge(TxPacket& packet) {
   return nullptr;
 }
 
-// Our header goes first, the driver's frame follows.
+// Adds a write of our header, followed by the driver's frame.
 void QueuePair::Prepare(TxPacket& packet) {
   const size_t first = iov_.size();
   size_t skip = kHeaderBytes;
@@ -118,7 +119,7 @@ void QueuePair::Prepare(TxPacket& packet) {
   ios_.push_back({.segments = std::span(iov_).subspan(first)});
 }
 
-// Sends the batch. False if some of it has to wait, which stays in the ring.
+// Sends the batch. False if some packets have to wait; they stay in the ring.
 bool QueuePair::Send() {
   vduse::Virtqueue& ring = tx_->queue.ring();
   const bool expired =
@@ -126,9 +127,10 @@ bool QueuePair::Send() {
   const size_t at_once = port_->at_once(ios_.size());
   uint32_t done = 0;
   uint32_t descriptors = 0;
-  size_t next = 0;     // of ios_
-  size_t written = 0;  // of ios_
-  size_t late = 0;     // those before are late: a later one went out
+  size_t next = 0;     // next packet of ios_ to complete
+  size_t written = 0;  // packets of ios_ written
+  // ios_ before this one may not wait: a later packet was sent
+  size_t late = 0;
   for (TxPacket& packet : tx_packets_) {
     if (packet.refused != nullptr) {
       ++(counters_.*packet.refused);
@@ -187,7 +189,7 @@ void QueuePair::Count(const TxPacket& packet, const IoResult& result) {
     case EBADFD:
       LosePort();
       [[fallthrough]];
-    default:  // EIO: the interface is down. ENOBUFS, ENOMEM: passing
+    default:  // EIO: the interface is down. ENOBUFS, ENOMEM: temporary
       ++counters_.tx_port_drops;
   }
 }

@@ -25,7 +25,7 @@ bool RxChains::PopOne() {
 
 size_t RxChains::CollectEach(uint64_t bytes, size_t limit, bool merge) {
   size_t packets = 0;
-  uint64_t room = 0;  // for the next packet
+  uint64_t room = 0;  // collected for the next packet
   while (packets < limit && !spent()) {
     if (!PopOne()) break;
     if (!Usable(chains_.back(), kMinChainBytes)) {
@@ -74,8 +74,8 @@ void RxChains::AppendSegments(std::vector<iovec>& iov) const {
   }
 }
 
-// Calls `copy` with each piece of the first `bytes` from next() on, and where
-// it is among them.
+// Calls `copy` for each piece of the first `bytes` bytes from next() on, with
+// the piece's address, offset, and size.
 template <typename Copy>
 void RxChains::ForBytes(size_t bytes, Copy copy) const {
   size_t done = 0;

@@ -17,10 +17,10 @@
 namespace net {
 
 // The receive buffers for a batch of packets: chains popped and not yet
-// returned (virtio 1.3, 5.1.6.4). A chain is named by its place among those
-// collected; the ones that hold a packet are returned in that order.
+// returned (virtio 1.3, 5.1.6.4). A chain is named by its index among those
+// collected; chains that hold a packet are returned in that order.
 //
-// All are returned by Publish() and GiveBack() within the step.
+// Publish() and GiveBack() return all chains within the step.
 class RxChains {
  public:
   // A buffer must hold a header and the start of a frame.
@@ -33,18 +33,19 @@ class RxChains {
   RxChains(const RxChains&) = delete;
   RxChains& operator=(const RxChains&) = delete;
 
-  // How far a step may search: so many descriptors, but for the last chain's,
-  // and so many chains returned without a packet, but for those that go with
-  // the last.
+  // How far a step may search: descriptors walked, except for those of the last
+  // chain, and chains returned without a packet, except for those returned
+  // together with the last.
   static constexpr uint64_t kWalkBudget = 32768;
   static constexpr uint32_t kRejectBudget = kMaxBatch;
 
-  // The budget is whole again.
+  // Restores the whole budget.
   void BeginStep() {
     walk_begin_ = queue_.ring().walked();
     rejections_left_ = kRejectBudget;
   }
-  // Nothing of it, or all of it, is used.
+  // Whether the budget is untouched, whether chains were rejected, and whether
+  // the budget is used up.
   bool unspent() const {
     return walked() == 0 && rejections_left_ == kRejectBudget;
   }
@@ -53,52 +54,53 @@ class RxChains {
     return walked() >= kWalkBudget || rejections_left_ == 0;
   }
 
-  // Pops chains for up to `limit` packets of `bytes` each, and says for how
-  // many there are: with `merge` several for a packet where one is too small,
-  // without one for each, whatever its size. What is unusable ends the row and
-  // is left to Collect().
+  // Pops chains for up to `limit` packets of `bytes` each, and returns for how
+  // many packets they suffice. With `merge`, a packet gets several chains if
+  // one is too small. Without it, each packet gets one chain of any size. An
+  // unusable chain ends the search and is left to Collect().
   [[nodiscard]] size_t CollectEach(uint64_t bytes, size_t limit, bool merge);
 
-  // Pops until `bytes` fit in all, at most `limit` chains. False if the driver
-  // has not offered enough, or the budget is spent, but for which one more
-  // chain is looked at. Chains that cannot be used are returned with length 0
-  // on the way, and with them the ones before, since order is kept.
+  // Pops at most `limit` chains, until `bytes` fit in them. False if the driver
+  // has not offered enough, or if the budget is spent; even then one more chain
+  // is looked at. An unusable chain is returned with length 0, and so are the
+  // chains before it, because order is kept.
   [[nodiscard]] bool Collect(uint64_t bytes, size_t limit, Time now);
 
-  size_t size() const { return chains_.size() - next_; }  // not filled yet
-  uint64_t bytes() const { return bytes_; }               // in those
-  size_t next() const { return next_; }                   // the first of those
+  // Chains that are not filled yet: their number, their writable bytes, and the
+  // index of the first.
+  size_t size() const { return chains_.size() - next_; }
+  uint64_t bytes() const { return bytes_; }
+  size_t next() const { return next_; }
   uint64_t bytes_of(size_t chain) const {
     return chains_[chain].writable_bytes();
   }
   uint64_t rejected() const { return rejected_; }
 
-  // Appends the segments of all from next() on to `iov`.
+  // Appends to `iov` the segments of all chains from next() on.
   void AppendSegments(std::vector<iovec>& iov) const;
 
-  // Copies `data` to the start of next(), and into the ones that follow it. It
-  // must fit.
+  // Copies `data` into the chains from next() on. The data must fit.
   void Write(std::span<const uint8_t> data) const;
 
-  // Copies what is there to `data`.
+  // Fills `data` with the first bytes of the chains from next() on.
   void Read(std::span<uint8_t> data) const;
 
-  // Chains that a packet of `bytes` occupies from next() on.
+  // The number of chains from next() on that a packet of `bytes` occupies.
   uint16_t ChainsFor(uint64_t bytes) const;
 
-  // From next() on they hold a packet of `bytes`.
+  // The chains from next() on hold a packet of `bytes`: pushes them.
   void Fill(uint64_t bytes);
 
-  // Shows the driver what was filled.
+  // Makes the filled chains visible to the driver.
   void MakeVisible() { queue_.ring().Publish(); }
 
-  // The same, and accounts for it: a notification may be due.
+  // MakeVisible(), and accounts for the packets: a notification may be due.
   void Publish(Time now);
 
-  // Returns the next `count` with length 0.
+  // Returns the next `count` chains with length 0.
   void Reject(size_t count, Time now);
 
-  // The driver keeps what was not filled: it is found again later.
+  // Returns unfilled chains to the ring; they are popped again later.
   void GiveBack();
 
  private:
@@ -111,8 +113,8 @@ class RxChains {
   std::vector<vduse::Chain> chains_;
   size_t next_ = 0;
   uint64_t bytes_ = 0;
-  uint32_t packets_ = 0;      // filled, not yet accounted for
-  uint32_t descriptors_ = 0;  // of those
+  uint32_t packets_ = 0;      // filled and not yet accounted for
+  uint32_t descriptors_ = 0;  // descriptors of those packets
   uint64_t rejected_ = 0;
   uint64_t walk_begin_ = 0;
   uint32_t rejections_left_ = kRejectBudget;

@@ -12,7 +12,7 @@ namespace net {
 namespace {
 
 constexpr MacAddress kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-// 802.1Q: behind the addresses the type, then priority and VLAN.
+// 802.1Q: the type follows the addresses; priority and VLAN follow the type.
 constexpr size_t kTypeOffset = 12;
 constexpr size_t kTagOffset = 14;
 constexpr uint16_t kTypeVlan = 0x8100;
@@ -68,13 +68,13 @@ void RxFilter::SetVlan(uint16_t id, bool on) {
 
 bool RxFilter::Accepts(std::span<const uint8_t> frame) const {
   assert(frame.size() >= kEthernetHeaderBytes);
-  // Whatever else was set.
+  // Promiscuous mode overrides all other settings.
   if (Is(RxMode::kPromisc)) return true;
   if (frame.size() >= kTagOffset + 2 &&
       BigEndian16(frame.subspan(kTypeOffset)) == kTypeVlan) {
     const auto id =
         static_cast<uint16_t>(BigEndian16(frame.subspan(kTagOffset)) % kVlans);
-    // A tag with VLAN 0 has a priority and no VLAN.
+    // A tag with VLAN 0 carries a priority only.
     if (id != 0 && !HasVlan(id)) return false;
   }
   MacAddress to;

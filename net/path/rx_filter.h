@@ -23,9 +23,9 @@ enum class RxMode : uint8_t {
 };
 inline constexpr size_t kRxModes = 6;
 
-// Addresses of one kind that a driver wants packets for. A driver that names
-// more than there is room for gets all packets of that kind: what is too much
-// its host filters again, what is missing is lost.
+// The addresses of one kind for which a driver wants packets. A driver that
+// names more than kMaxEntries gets all packets of that kind: the driver's host
+// filters the surplus, whereas a missing packet is lost.
 struct MacTable {
   static constexpr size_t kMaxEntries = 64;
 
@@ -38,25 +38,26 @@ struct MacTable {
   bool operator==(const MacTable&) const = default;
 };
 
-// Which packets a driver is sent (virtio 1.3, 5.1.6.5.1 to 5.1.6.5.3). It
-// begins as For() has it and is changed by commands.
+// Which packets a driver gets (virtio 1.3, 5.1.6.5.1 to 5.1.6.5.3). For() gives
+// the initial filter; commands change it.
 //
-// A value, and policy alone: no I/O, no allocation, no thread. All bytes and no
-// padding, so that it can be kept as it is.
+// A value, and policy only: no I/O, no allocation, no thread. It has no
+// padding, so it can be stored byte by byte.
 struct RxFilter {
   static constexpr uint16_t kVlans = 4096;
 
   uint8_t modes = 0;  // a bit for each RxMode
-  MacAddress mac{};   // all zero if not known: it gets every unicast address
+  MacAddress mac{};   // all zero: unknown, so every unicast passes
   MacTable unicast;
   MacTable multicast;
-  std::array<uint8_t, kVlans / 8> vlans{};  // a bit for each
+  std::array<uint8_t, kVlans / 8> vlans{};  // a bit for each VLAN
 
-  // What a driver that has negotiated `features` gets before it has set
-  // anything: with CTRL_RX broadcasts and its own address, without it every
-  // address; with CTRL_VLAN no VLAN, without it each. Its address is `mac` if
-  // it was told so (MAC). Otherwise it has one of its own and may say which:
-  // until then, as where `mac` is not known, it gets every unicast address.
+  // The initial filter for a driver that has negotiated `features`. With
+  // CTRL_RX it passes broadcasts and the driver's own address, without CTRL_RX
+  // every address. With CTRL_VLAN it passes no VLAN, without CTRL_VLAN every
+  // VLAN. The driver's address is `mac` if the driver was told so (MAC).
+  // Otherwise the driver has an address of its own and may say which; until
+  // then, and if `mac` is unknown, every unicast address passes.
   static RxFilter For(uint64_t features, const MacAddress& mac);
 
   bool Is(RxMode mode) const;
@@ -66,15 +67,15 @@ struct RxFilter {
   bool HasVlan(uint16_t id) const;
   void SetVlan(uint16_t id, bool on);
 
-  // Whether the driver gets the frame. It has an Ethernet header at least;
-  // nothing behind kLookBytes is looked at.
+  // Whether the driver gets `frame`, which must have at least an Ethernet
+  // header. Bytes after kLookBytes are not examined.
   static constexpr size_t kLookBytes = 16;
   bool Accepts(std::span<const uint8_t> frame) const;
 
-  // Whether it gets all there are.
+  // Whether the driver gets all frames.
   bool AcceptsAll() const;
 
-  // Whether this can be a filter, wherever it was kept.
+  // Whether this is a valid filter, for one that was read from storage.
   bool Valid() const;
 
   bool operator==(const RxFilter&) const = default;

@@ -11,19 +11,20 @@ namespace net {
 
 using coalesce::Time;
 
-// Learns how late sleeps end, so that they can be asked to end so much earlier:
-// four of five still end after that, and for the fifth the rest is polled.
+// Learns how late sleeps end, so that a worker can ask for them to end earlier
+// by that much (the lead). Four of five sleeps then still end at the deadline
+// or later; after the fifth, the worker polls for the rest.
 //
 // Policy only: no clock, no I/O. One thread.
 class SleepLead {
  public:
-  // However late they are: what is polled in vain is never longer.
+  // Upper limit of the lead, however late sleeps end. It bounds how long the
+  // worker polls.
   static constexpr Time kMost = std::chrono::microseconds(50);
 
-  // A sleep that nothing else had ended was over so long after it should have
-  // been.
+  // A sleep that no event interrupted ended `late` after the time asked for.
   void OnSlept(Time late) {
-    // At rest where a step down is four times as rare as one up.
+    // In balance if a step down is four times as rare as a step up.
     lead_ = std::clamp(lead_ + (late < lead_ ? -4 * kStep : kStep),
                        Time::zero(), kMost);
   }

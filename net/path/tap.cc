@@ -26,7 +26,7 @@ IoResult ToResult(ssize_t n) {
   return {.error = errno};
 }
 
-// One call per packet, until one would have to wait.
+// One call per packet, until a call would have to wait.
 template <typename One, typename Several>
 void ByCalls(One one, Several several, int fd, std::span<Io> packets) {
   IoResult last;
@@ -65,7 +65,7 @@ absl::StatusOr<std::vector<Tap>> Tap::Open(const std::string& name,
     opened = OpenQueue(name, flags);
   }
   if (!opened.ok()) return opened.status();
-  // These hold for the interface.
+  // These calls apply to the whole interface.
   Tap& first = taps.front();
   first.knows_uso_ =
       first.SetOffloads(TunOffloads(Bit(kFeatureGuestCsum) | kUsoFeatures))
@@ -79,9 +79,9 @@ absl::StatusOr<std::vector<Tap>> Tap::Open(const std::string& name,
   return taps;
 }
 
-// The first queue, of an interface that exists or is made. `flags`: what more
-// of them are opened with. An interface that was made with several queues is
-// only opened as such, and others never so.
+// Opens the first queue, of an existing interface or a new one. Sets `flags` to
+// what further queues must be opened with. An interface created with several
+// queues can only be opened with IFF_MULTI_QUEUE, and any other only without.
 absl::StatusOr<Tap> Tap::OpenFirst(const std::string& name, uint32_t queues,
                                    IfAbsent if_absent, int& flags) {
   flags = queues > 1 ? IFF_MULTI_QUEUE : 0;
@@ -91,7 +91,7 @@ absl::StatusOr<Tap> Tap::OpenFirst(const std::string& name, uint32_t queues,
     }
     absl::StatusOr<Tap> made = OpenQueue(name, flags | IFF_TUN_EXCL);
     if (made.ok()) made->created_ = true;
-    // Busy: somebody else has just made it.
+    // Busy: another process has just created the interface.
     if (!absl::IsFailedPrecondition(made.status())) return made;
   }
   absl::StatusOr<Tap> tap = OpenQueue(name, flags);
@@ -176,7 +176,7 @@ absl::Status Tap::SetAttached(bool attached) {
   ifreq request = {};
   request.ifr_flags =
       static_cast<short>(attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE);
-  // EINVAL: so it is already.
+  // EINVAL: the queue already is in that state.
   if (ioctl(fd(), TUNSETQUEUE, &request) != 0 && errno != EINVAL) {
     return Failed(fmt::format("TUNSETQUEUE {}", attached ? "on" : "off"));
   }
@@ -184,7 +184,7 @@ absl::Status Tap::SetAttached(bool attached) {
 }
 
 absl::Status Tap::Remove() {
-  // EBADFD: somebody has deleted it already.
+  // EBADFD: the interface has been deleted already.
   if (ioctl(fd(), TUNSETPERSIST, 0UL) != 0 && errno != EBADFD) {
     return Failed("TUNSETPERSIST 0");
   }

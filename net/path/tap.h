@@ -17,11 +17,11 @@
 
 namespace net {
 
-// How packets get into and out of a TAP.
+// How packets are moved into and out of a TAP.
 enum class Engine {
-  kAuto,      // by io_uring where the kernel has it for us
-  kUring,     // many packets in a system call, when there are many
-  kSyscalls,  // each with one of its own
+  kAuto,      // io_uring if the kernel offers it to this process
+  kUring,     // several packets per system call, if there are several
+  kSyscalls,  // one system call per packet
 };
 
 // One queue of a TAP interface.
@@ -29,20 +29,21 @@ class Tap final : public PacketPort {
  public:
   enum class IfAbsent { kCreate, kFail };
 
-  // Opens so many queues of the interface `name`, or creates it. Offloads off,
-  // header of 12 bytes. An interface created here outlives the process (so
-  // that its addresses and routes survive a crash) until Remove(). What exists
-  // is asked of the TUN driver, in the network namespace of the calling thread:
-  // /sys may be another namespace's.
+  // Opens `queues` queues of the interface `name`, or creates the interface.
+  // Offloads are off and the header has 12 bytes. An interface created here
+  // persists after the process, so that its addresses and routes survive a
+  // crash, until Remove(). Whether the interface exists is asked of the TUN
+  // driver, in the network namespace of the calling thread, because /sys may
+  // belong to another namespace.
   //
-  // Takes the rtnl lock: never on the way to an answer the kernel waits for.
-  //   NotFound: kFail, and there is none.
-  //   FailedPrecondition: another process has it open.
+  // Takes the rtnl lock: never call it while the kernel waits for an answer.
+  //   NotFound: `if_absent` is kFail and there is no such interface.
+  //   FailedPrecondition: another process has the interface open.
   static absl::StatusOr<std::vector<Tap>> Open(
       const std::string& name, uint32_t queues,
       IfAbsent if_absent = IfAbsent::kCreate);
 
-  // Any descriptor with the semantics of a TAP queue.
+  // `fd` may be any descriptor with the semantics of a TAP queue.
   explicit Tap(base::UniqueFd fd) : fd_(std::move(fd)) {}
 
   // PacketPort
@@ -52,34 +53,37 @@ class Tap final : public PacketPort {
   void Read(std::span<Io> packets) override;
   void Write(std::span<Io> packets) override;
 
-  // Takes up io_uring, if `engine` has it; an error is Uring::Create()'s, and
-  // leaves system calls. On the thread that will read and write.
+  // Sets up io_uring unless `engine` is kSyscalls. An error is that of
+  // Uring::Create(); system calls are then used. Call it on the thread that
+  // will read and write.
   absl::Status StartEngine(Engine engine);
 
   int fd() const { return fd_.get(); }
 
-  // Has the kernel hand out packets with what the driver accepts (`flags` of
-  // TUNSETOFFLOAD). Holds for all queues. Takes the rtnl lock.
+  // Sets the offloads that packets from the kernel may need (`flags` of
+  // TUNSETOFFLOAD). Applies to all queues of the interface. Takes the rtnl
+  // lock.
   absl::Status SetOffloads(unsigned flags);
 
-  // Whether the kernel gives packets to this queue of several. Takes the rtnl
-  // lock.
+  // Sets whether the kernel gives packets to this queue of several. Takes the
+  // rtnl lock.
   absl::Status SetAttached(bool attached);
 
-  // Whether packets may be UDP to be segmented: the kernel knows of it.
+  // Whether the kernel supports USO on this TAP.
   bool knows_uso() const { return knows_uso_; }
 
   // Whether Open() made the interface.
   bool created() const { return created_; }
 
-  // Lets an interface go with its last descriptor. Takes the rtnl lock.
+  // Makes the interface go away when its last descriptor is closed. Takes the
+  // rtnl lock.
   absl::Status Remove();
 
  private:
-  // A system call by itself is less than what io_uring takes for so few.
+  // For fewer packets, one system call each costs less than io_uring.
   static constexpr size_t kUringFrom = 4;
-  // So many before the driver is shown what became of them: one that polls
-  // takes the ring's cache lines away whenever there is something new.
+  // The most packets written or read before their outcome is published. A
+  // polling driver takes the ring's cache lines away at each publication.
   static constexpr size_t kSyscallsAtOnce = 8;
 
   static absl::StatusOr<Tap> OpenQueue(const std::string& name, int flags);

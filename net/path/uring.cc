@@ -13,15 +13,16 @@
 namespace net {
 namespace {
 
-constexpr int kTap = 0;  // among the ring's registered files
+constexpr int kTap = 0;  // index among the ring's registered files
 
 absl::Status NotHere(const char* what, int error) {
   return absl::UnavailableError(
       fmt::format("{}: {}", what, std::strerror(error)));
 }
 
-// Whether reads and writes of `fd` can be told not to wait. A packet from
-// nowhere does not get in, but that is looked at first.
+// Whether reads and writes of `fd` can be told not to wait. The write has a
+// null buffer, so it never sends a packet, but the kernel checks the flag
+// first.
 bool CanBeToldNotToWait(int fd) {
   const iovec nowhere = {.iov_base = nullptr, .iov_len = kHeaderBytes};
   return pwritev2(fd, &nowhere, 1, -1, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP;
@@ -35,7 +36,8 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd) {
         "this kernel's TAP cannot be told not to wait (needs Linux 6.4)");
   }
   std::unique_ptr<Uring> uring(new Uring);
-  // All completes while it is submitted: no completion interrupts anybody.
+  // All operations complete during submission: no completion interrupts the
+  // thread.
   const unsigned flags =
       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
   int error = -io_uring_queue_init(kMaxBatch, &uring->ring_, flags);
@@ -52,7 +54,8 @@ Uring::~Uring() { Close(); }
 
 void Uring::Close() {
   if (!std::exchange(open_, false)) return;
-  // The kernel takes a ring down later, with what it still refers to.
+  // The kernel takes the ring down later, and with it any reference that is
+  // left.
   io_uring_unregister_files(&ring_);
   io_uring_queue_exit(&ring_);
 }

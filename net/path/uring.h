@@ -15,26 +15,28 @@ namespace net {
 
 // Reads or writes several packets of a TAP queue in one system call.
 //
-// Nothing stays under way between two calls. The ring refers to the TAP, as a
-// descriptor does, until it is destroyed. Of a killed process, or destroyed by
-// another thread, until the kernel has taken it down, a moment later.
+// No operation is in flight between two calls. The ring holds a reference to
+// the TAP, as a descriptor does, until the ring is destroyed. If the process is
+// killed, or another thread destroys the ring, the reference lasts until the
+// kernel has taken the ring down, a moment later.
 //
 // One thread, the one that called Create().
 class Uring {
  public:
   enum class Op { kRead, kWrite };
 
-  // Unavailable where the kernel has no io_uring for this process, or cannot
-  // read and write `fd` without waiting (before Linux 6.4). The text says
-  // which.
+  // Creates a ring for `fd`.
+  //   Unavailable: the kernel has no io_uring for this process, or cannot read
+  //     and write `fd` without waiting (before Linux 6.4). The text says which.
   static absl::StatusOr<std::unique_ptr<Uring>> Create(int fd);
 
   ~Uring();
   Uring(const Uring&) = delete;
   Uring& operator=(const Uring&) = delete;
 
-  // Up to kMaxBatch packets, in order, none of which waits. If the ring itself
-  // fails, they have with EIO, and it is of no more use.
+  // Reads or writes up to kMaxBatch packets in order; none of them waits. If
+  // the ring itself fails, packets without a result get EIO, and the ring is no
+  // longer usable().
   void Transfer(Op op, std::span<Io> packets);
   bool usable() const { return open_; }
 

@@ -22,7 +22,8 @@ namespace {
 using base::ClearEventfd;
 using base::SignalEventfd;
 
-// Between steps with more to do, events are looked for no more often than that.
+// Events are looked for no more often than this while each step leaves more to
+// do.
 constexpr Time kLookInterval = std::chrono::microseconds(50);
 
 constexpr Time kShortestSleep{1};
@@ -97,7 +98,7 @@ absl::Status Worker::SetTap(Tap tap) {
   absl::Status engine;
   Call([&](QueuePair& pair) {
     UnwatchTap();
-    // Watched before the pair gets it.
+    // Watch the TAP before the pair takes it over.
     epoll_event event = {.events = 0, .data = {.u32 = kTap}};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tap.fd(), &event) != 0) {
       status = absl::ErrnoToStatus(errno, "epoll_ctl of the TAP");
@@ -132,14 +133,15 @@ bool Worker::RunJobs() {
   return !stop_;
 }
 
-// How long to wait at most, if there is a limit. Sleeps until shortly before a
-// deadline, as sleeps end late; what then is left is polled.
+// The longest wait, if there is a limit. Sleeps end late, so a sleep ends
+// shortly before the deadline, and the worker polls for the rest.
 Time Worker::SleepFor(const Wait& wait, Time start) {
   if (wait.again || !wait.deadline) return Time::zero();
   const Time left = *wait.deadline - options_.timer_poll - start;
   if (left > lead_.lead()) return left - lead_.lead();
   if (left <= Time::zero() || slept_for_ == wait.deadline) return Time::zero();
-  // Too short a delay to be slept for is not polled all of it, either.
+  // A delay shorter than the lead is not polled in full, either: sleep once,
+  // briefly.
   return kShortestSleep;
 }
 
@@ -156,8 +158,8 @@ Ready Worker::WaitFor(const Wait& wait) {
                                  forever ? nullptr : &timeout, nullptr);
   if (length > Time::zero()) {
     slept_for_ = wait.deadline;
-    // A short sleep can only show that sleeps are not as late as it was
-    // thought.
+    // A shortest sleep counts only if it shows that sleeps end less late than
+    // assumed.
     const Time late = Now() - start - length;
     if (count == 0 && (length > kShortestSleep || late < lead_.lead())) {
       lead_.OnSlept(late);
@@ -183,7 +185,8 @@ Ready Worker::WaitFor(const Wait& wait) {
       default:
         ready.port_readable = (event.events & ~EPOLLOUT) != 0;
         ready.port_writable = (event.events & EPOLLOUT) != 0;
-        // Not waited for and never to end: the interface was deleted.
+        // These events are reported unasked and persist: the interface was
+        // deleted.
         ready.port_gone = (event.events & (EPOLLERR | EPOLLHUP)) != 0;
     }
   }
@@ -196,7 +199,8 @@ Ready Worker::WaitFor(const Wait& wait) {
 }
 
 void Worker::Run() {
-  // Deadlines are in microseconds; the default slack is 50 of them.
+  // Deadlines have a resolution of microseconds; the default timer slack is 50
+  // of them.
   prctl(PR_SET_TIMERSLACK, 1UL);
   Wait wait;
   wait.again = true;
@@ -204,7 +208,7 @@ void Worker::Run() {
     Ready ready = WaitFor(wait);
     if (stopping_) {
       pair_.Stop();
-      // What the port has of io_uring is this thread's to end.
+      // Only the thread that created the port's io_uring may end it.
       pair_.DropPort();
       return;
     }
@@ -219,7 +223,7 @@ void Worker::Run() {
     if (may_poll && wait.worked) busy_poll_.OnWork(Now());
     WatchTap(wait);
     ReportChanges();
-    // A kick of a queue that does not run: it may have become ready late.
+    // A queue that does not run was kicked: it may have become ready late.
     if ((rx_kick && !pair_.running(Direction::kRx)) ||
         (tx_kick && !pair_.running(Direction::kTx))) {
       SignalEventfd(options_.attention);
@@ -227,7 +231,8 @@ void Worker::Run() {
   }
 }
 
-// Others hold the TAP open, too, so that closing it would not end its events.
+// Other processes hold the TAP open, too, so closing it would not end its
+// events.
 void Worker::UnwatchTap() {
   if (tap_fd_ < 0) return;
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, tap_fd_, nullptr);

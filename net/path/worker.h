@@ -23,47 +23,48 @@
 
 namespace net {
 
-// The monotonic clock, as the coalescer wants it.
+// Reads the monotonic clock, in the coalescer's unit.
 Time Now();
 
 // A thread that runs one QueuePair over a TAP queue.
 //
-// The pair belongs to the thread. Others reach it by Call(), which runs
-// between two steps: when it returns, the worker holds no pointer into driver
-// memory but what it looks up anew. A step is bounded and never blocks, so a
-// call is answered at once.
+// The pair belongs to the thread. Other threads reach it by Call(), which runs
+// a function between two steps. When Call() returns, the worker holds no
+// pointer into driver memory that it does not look up anew. A step is bounded
+// and never blocks, so a call returns soon.
 class Worker {
  public:
   struct Options {
     uint32_t pair = 0;
     uint16_t mtu = 1500;
-    // An eventfd that is written when BrokenReason() or port_lost() of the pair
-    // have changed.
+    // An eventfd that is signalled when BrokenReason() or port_lost() of the
+    // pair changes.
     int attention = -1;
     Engine engine = Engine::kAuto;
-    Time busy_poll{};             // at most so long before a sleep
-    Time timer_poll{};            // no sleep for so long before a deadline
-    std::optional<int> cpu = {};  // to run on; any that the process may
+    Time busy_poll{};   // longest busy-poll before a sleep
+    Time timer_poll{};  // time before a deadline without sleeps
+    // CPU to run on; none: any the process may use
+    std::optional<int> cpu = {};
   };
 
   // `device` must outlive the worker.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(vduse::Device& device,
                                                        const Options& options);
-  // Stops the thread; the queues stop with it.
+  // Stops the queues and the thread.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Runs `work` on the worker's thread and waits. From the control thread,
-  // never from the worker's own.
+  // Runs `work` on the worker's thread and waits for it. Call it from the
+  // control thread, never from the worker's own.
   void Call(const std::function<void(QueuePair&)>& work);
 
-  // Eventfds that the kernel signals on the driver's kicks.
+  // The eventfd that the kernel signals when the driver kicks the queue.
   int kick_fd(Direction direction) const {
     return direction == Direction::kRx ? rx_kick_.get() : tx_kick_.get();
   }
 
-  // The pair's, which go on being written. Needs no Call().
+  // The pair's histograms, which the worker keeps writing. Needs no Call().
   const NotificationHistograms& histograms(Direction direction) const {
     return pair_.histograms(direction);
   }
@@ -93,7 +94,7 @@ class Worker {
   void UnwatchTap();
   void ReportChanges();
 
-  QueuePair pair_;  // the thread's, from Run() on
+  QueuePair pair_;  // owned by the thread from Run() on
   const Options options_;
   BusyPoll busy_poll_;
   base::UniqueFd epoll_;
@@ -103,9 +104,9 @@ class Worker {
   int tap_fd_ = -1;
   uint32_t tap_events_ = 0;
   bool stopping_ = false;
-  Time looked_{};  // for events, last
+  Time looked_{};  // when events were last looked for
   SleepLead lead_;
-  std::optional<Time> slept_for_;  // a deadline
+  std::optional<Time> slept_for_;  // the deadline of the last sleep
   bool reported_rx_ = false;
   bool reported_tx_ = false;
   bool reported_lost_ = false;
