@@ -11,20 +11,20 @@
 
 namespace net {
 
-// How one data queue is coalesced, who said so, and what came of it since the
+// How one data queue is coalesced, who set that, and what resulted since the
 // start of the process.
 struct CoalescingReport {
   uint32_t queue = 0;
   coalesce::Direction direction = coalesce::Direction::kRx;
   coalesce::ParamTable::Entry requested;
   std::optional<coalesce::Goal> goal;
-  // While the queue runs, what `requested` comes to: as many packets as the
-  // ring holds at most, and a second; nothing waits if either was 0.
+  // The parameters in force while the queue runs: `requested`, bounded by the
+  // size of the ring and by one second. Nothing waits if either parameter is 0.
   std::optional<coalesce::Params> effective;
-  bool waiting = false;  // with a goal: under load; else let through
+  bool waiting = false;  // with a goal: packets wait under load
   NotifiedQueue::Counters counters;
-  coalesce::Time read_at{};  // when the counters were: CLOCK_MONOTONIC
-  // The worker goes on writing them.
+  coalesce::Time read_at{};  // when `counters` was read, CLOCK_MONOTONIC
+  // The worker keeps writing the histograms.
   const NotificationHistograms* histograms = nullptr;
 };
 

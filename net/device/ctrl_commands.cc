@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands of the control queue: which there are, who may send them, and
-// what they say (virtio 1.3, 5.1.6.5.1 to 5.1.6.5.10).
+// The commands of the control queue: which exist, which feature each needs, and
+// what each does (virtio 1.3, 5.1.6.5.1 to 5.1.6.5.10).
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -31,12 +31,13 @@ void Append(std::vector<uint8_t>& to, const T& value) {
   std::memcpy(to.data() + at, &value, sizeof(value));
 }
 
-// struct virtio_net_ctrl_mac. Nothing if it says that it is longer than it is.
+// Reads struct virtio_net_ctrl_mac. Nothing if it claims more entries than the
+// payload holds.
 std::optional<MacTable> TakeMacTable(CtrlPayload& payload) {
   if (payload.left() < sizeof(ctrl::MacTableEntries)) return std::nullopt;
   const uint64_t entries = payload.Take<ctrl::MacTableEntries>();
   if (entries * sizeof(MacAddress) > payload.left()) return std::nullopt;
-  // One more than fit tells the table that there are too many.
+  // One entry too many makes the table overflow, which is how it knows.
   const uint64_t taken = std::min<uint64_t>(entries, MacTable::kMaxEntries + 1);
   MacTable table;
   for (uint64_t i = 0; i < taken; ++i) table.Add(payload.Take<MacAddress>());
@@ -46,12 +47,13 @@ std::optional<MacTable> TakeMacTable(CtrlPayload& payload) {
 
 }  // namespace
 
-// Two tables, each behind its length: as long as a chain can be.
+// Two tables, each preceded by its number of entries. Only the chain limits the
+// number of entries.
 constexpr CtrlQueue::Length CtrlQueue::kMacTables = {
     .least = 2 * sizeof(ctrl::MacTableEntries),
     .entry_bytes = sizeof(MacAddress),
     .most_entries = UINT32_MAX};
-// A driver asks for each of its queues once.
+// Enough for a driver that asks once for each of its queues.
 constexpr CtrlQueue::Length CtrlQueue::kStatsRequests = {
     .least = 0, .entry_bytes = sizeof(ctrl::StatsRequest), .most_entries = 64};
 
@@ -232,8 +234,8 @@ CtrlQueue::Reply CtrlQueue::StatsQuery(CtrlPayload& /*payload*/) {
   return reply;
 }
 
-// One entry in the reply for each bit in the request. One request that cannot
-// be answered, and none is.
+// The reply has one entry for each bit in a request. If one request cannot be
+// answered, none is.
 CtrlQueue::Reply CtrlQueue::StatsGet(CtrlPayload& payload) {
   Reply reply{.ok = true};
   while (payload.left() > 0) {
@@ -249,7 +251,7 @@ CtrlQueue::Reply CtrlQueue::StatsGet(CtrlPayload& payload) {
       return true;
     };
     if (request.vq_index == queue_.index()) {
-      // This command counts, too.
+      // Count this command, too.
       const uint64_t ok = counters_.commands + 1;
       const ctrl::StatsCvq stats{
           .commands = ok + counters_.rejected + counters_.unanswerable,

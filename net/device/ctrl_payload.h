@@ -15,8 +15,9 @@
 
 namespace net {
 
-// What the driver sends with a command, however it has cut it: read from front
-// to back, each byte once, since it may change meanwhile.
+// A command's payload, in whatever segments the driver has sent it. It is read
+// from front to back, and each byte only once, because the driver may change it
+// meanwhile.
 class CtrlPayload {
  public:
   explicit CtrlPayload(const vduse::Chain& chain)
@@ -24,8 +25,8 @@ class CtrlPayload {
 
   uint64_t left() const { return left_; }
 
-  // The next bytes; zeros where there are no more. Both sides are
-  // little-endian (see CMakeLists.txt).
+  // The next bytes, or zeros after the end. Both sides are little-endian (see
+  // CMakeLists.txt).
   template <typename T>
   T Take() {
     static_assert(std::is_trivially_copyable_v<T>);
@@ -61,7 +62,7 @@ class CtrlPayload {
   }
 
   std::span<const iovec> segments_;
-  size_t offset_ = 0;  // in the first of them
+  size_t offset_ = 0;  // within the first of segments_
   uint64_t left_;
 };
 

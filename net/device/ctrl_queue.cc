@@ -11,8 +11,8 @@
 namespace net {
 namespace {
 
-// Copies bytes to `offset` of a chain's writable part; what does not fit is
-// left out.
+// Copies `bytes` to `offset` within a chain's writable part, as far as they
+// fit.
 void Scatter(std::span<const iovec> to, uint64_t offset,
              std::span<const uint8_t> bytes) {
   for (const iovec& segment : to) {
@@ -75,8 +75,8 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
   }
   const size_t reply_bytes = command != nullptr ? command->reply_bytes : 0;
 
-  // The status byte follows the reply, unless the driver gave it a
-  // descriptor of its own in front.
+  // The status byte follows the reply, unless the driver put a one-byte
+  // descriptor for it in front.
   const bool status_first =
       reply_bytes == 0 || chain.writable().front().iov_len == 1;
   const uint64_t status_at = status_first ? 0 : reply_bytes;
@@ -88,7 +88,7 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
   }
   const uint8_t status = reply.ok ? ctrl::kOk : ctrl::kErr;
   if (!fits) {
-    // Where the status byte is can only be guessed: all bytes say ERR.
+    // The position of the status byte is unknown, so all bytes say ERR.
     ++counters_.rejected;
     std::array<uint8_t, kMaxReplyBytes> errors;
     errors.fill(ctrl::kErr);

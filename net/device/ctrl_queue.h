@@ -14,20 +14,20 @@
 
 namespace net {
 
-// The control virtqueue (virtio 1.3, 5.1.6.5): one row per command in a table
-// that is the whole admission rule (ctrl_commands.cc).
+// The control virtqueue (virtio 1.3, 5.1.6.5). A table with one row per command
+// is the complete admission rule (ctrl_commands.cc).
 //
-// The driver waits for the answer without end and without sleeping, as a rule
-// with its host's network configuration locked: every command is answered in
-// the call that finds it, and every chain returned. A ring that cannot be
-// read is answered with an entry that makes the driver give up.
+// The driver spins until it has the answer, usually with its host's network
+// configuration locked. So every command is answered in the call that finds it,
+// and every chain is returned. A ring that cannot be read is answered with an
+// entry that makes the driver give up.
 //
 // On the control thread.
 class CtrlQueue {
  public:
   // Commands per Serve().
   static constexpr uint32_t kBudget = 64;
-  // Descriptors per Serve(), but for the last command's.
+  // Descriptors per Serve(), except for those of the last command.
   static constexpr uint64_t kWalkBudget = 32768;
 
   struct Counters {
@@ -39,7 +39,8 @@ class CtrlQueue {
   // `target` must outlive the queue. `features` are the negotiated ones.
   CtrlQueue(NotifiedQueue queue, uint64_t features, CommandTarget& target);
 
-  // Answers what is offered. True if the budget was used up: call again.
+  // Answers the commands offered. True if the budget was used up; then call it
+  // again.
   [[nodiscard]] bool Serve(Time now);
 
   NotifiedQueue& queue() { return queue_; }
@@ -49,10 +50,10 @@ class CtrlQueue {
  private:
   struct Reply {
     bool ok = false;
-    std::vector<uint8_t> bytes{};  // besides the status byte
+    std::vector<uint8_t> bytes{};  // without the status byte
   };
-  // How long a payload is: `least` bytes, and up to `most_entries` of
-  // `entry_bytes` more.
+  // The permitted lengths of a payload: `least` bytes plus up to `most_entries`
+  // entries of `entry_bytes`.
   struct Length {
     uint64_t least;
     uint64_t entry_bytes = 1;
@@ -69,8 +70,9 @@ class CtrlQueue {
     unsigned feature;
     Length payload;
     Reply (CtrlQueue::*run)(CtrlPayload&);
-    // That the driver must have room for: before the status byte, or behind
-    // it. What else is to be said comes behind, as far as there is room.
+    // Bytes that the driver must provide for the reply, before or after the
+    // status byte. Any other reply follows the status byte, as far as there is
+    // room.
     size_t reply_bytes = 0;
   };
   static const Length kMacTables;
@@ -81,7 +83,7 @@ class CtrlQueue {
   uint64_t Execute(const vduse::Chain& chain);
   const Command* Find(uint8_t command_class, uint8_t command) const;
 
-  // What the rows run, on a payload of the right length.
+  // The functions that the rows run, on a payload of a permitted length.
   template <RxMode mode>
   Reply SetMode(CtrlPayload& payload);
   Reply MacTableSet(CtrlPayload& payload);

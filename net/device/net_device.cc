@@ -27,8 +27,8 @@ using std::chrono::milliseconds;
 constexpr Time kCtrlRetry = milliseconds(10);
 constexpr Time kAnnounceDelay = milliseconds(100);
 
-// A DRIVER_OK that is answered is in force within a millisecond. Whoever wrote
-// it may have to wait for a CPU.
+// An answered DRIVER_OK is in force within a millisecond, unless its writer has
+// to wait for a CPU.
 constexpr Time kInForceLimit = std::chrono::seconds(10);
 
 }  // namespace
@@ -120,7 +120,7 @@ void NetDevice::UpdateLink() {
   InjectConfig(Now());
 }
 
-// The driver is to hear of the configuration space.
+// Notes that the driver must be told of a change to the configuration space.
 void NetDevice::OweConfig() {
   if (std::exchange(config_owed_, true)) return;
   config_since_ = Now();
@@ -140,8 +140,8 @@ bool NetDevice::ShowStatus(uint16_t status) {
   return set.ok();
 }
 
-// A driver is asked to announce itself once it has had the time to see the
-// link come up: what it says before that goes nowhere.
+// Asks the driver to announce itself, once it has had time to see the link come
+// up: what it sends before that is lost.
 void NetDevice::FollowAnnounce(bool up) {
   if (!up || !driver_ok_ || !state_.announce) {
     announcing_ = false;
@@ -153,7 +153,8 @@ void NetDevice::FollowAnnounce(bool up) {
 
 void NetDevice::InjectConfig(Time now) {
   config_retry_.reset();
-  // Without a driver there is nobody to tell: it reads the space at start.
+  // Without a driver there is nobody to notify; a driver reads the space when
+  // it starts.
   if (!driver_ok()) return;
   if (device_.InjectConfig() != vduse::InjectResult::kNotYet) {
     config_owed_ = false;
@@ -179,7 +180,8 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
       suspended_ = false;
       ForgetAsids();
       ShowMac(options_.mac);
-      UpdateLink();  // what the last driver was asked, the next is not
+      // An announcement asked of the last driver is not asked of the next.
+      UpdateLink();
     }
     if (state_.phase == DeviceState::Phase::kRunning) {
       state_.coalescing = params_.snapshot();
@@ -197,7 +199,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
     return absl::InvalidArgumentError("DRIVER_OK without FEATURES_OK");
   }
   // ACKNOWLEDGE and DRIVER may be missing: QEMU's vhost-vdpa leaves them out.
-  // DRIVER_OK is an edge: what repeats it starts nothing (2.1.1).
+  // DRIVER_OK is an edge: repeating it starts nothing (2.1.1).
   const bool in_force = driver_ok_ && !commands_only_;
   if (in_force || suspended_ || !features_ok) return absl::OkStatus();
   const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
@@ -233,7 +235,7 @@ void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
       ctrl_again_ = true;
     }
   }
-  // A queue whose rings were out of reach may start now.
+  // A queue whose rings could not be mapped may start now.
   if (driver_ok_) LookSoon();
 }
 
@@ -262,8 +264,9 @@ void NetDevice::ServeCtrlQueue(Time now) {
   if (ctrl_map_.Trim()) ctrl_->queue().ring().UnmapRings();
   const bool was_broken = ctrl_->queue().ring().broken();
   ctrl_again_ = ctrl_->Serve(now);
-  if (commands_only_) ctrl_->queue().Cancel();  // it polls, or gets nothing
-  // The rings could not be looked up just now: the driver waits.
+  // Such a driver cannot be notified.
+  if (commands_only_) ctrl_->queue().Cancel();
+  // If the rings cannot be mapped, retry soon: the driver is waiting.
   ctrl_retry_.reset();
   if (!ctrl_->queue().ring().mapped()) ctrl_retry_ = now + kCtrlRetry;
   const std::string fault = ctrl_map_.TakeFault();

@@ -28,88 +28,97 @@
 
 namespace net {
 
-// A virtio network device (virtio 1.3, 5.1) over a VDUSE device: its life
-// from reset to DRIVER_OK and back, its control queue, its link, its workers.
+// A virtio network device (virtio 1.3, 5.1) over a VDUSE device: its life from
+// reset to DRIVER_OK and back, its control queue, its link, and its workers.
 //
-// Everything here runs on one thread, the control thread; the workers have
-// their own. Nothing here waits for anything but a worker's current step.
+// All methods run on one thread, the control thread. Each worker has a thread
+// of its own. No method waits for anything but a worker's current step.
 class NetDevice final : public vduse::RequestHandler, public CommandTarget {
  public:
   struct Options {
     uint64_t features = 0;  // offered
     uint32_t queue_pairs = 1;
     uint16_t mtu = 1500;
-    // What the device was made with. A VMM may make larger queues all the same.
+    // The size that the device was made with. A VMM may set up larger queues
+    // all the same.
     uint32_t max_queue_size = vduse::kMaxQueueSize;
     Engine engine = Engine::kAuto;
-    Time busy_poll{};            // of each worker, at most, before it sleeps
-    Time timer_poll{};           // before what a worker has to do in time
-    std::vector<int> cpus = {};  // that workers run on, in turn; any if empty
-    MacAddress mac{};            // that it was made with; all zero if not known
-    // The operator's: what applies until the driver asks, and after a reset.
+    Time busy_poll{};            // longest busy-poll before a sleep
+    Time timer_poll{};           // time before a deadline without sleeps
+    std::vector<int> cpus = {};  // for the workers, in turn; empty: any
+    MacAddress mac{};            // the device's; all zero: unknown
+    // The operator's setting: it applies until the driver sets another, and
+    // again after a reset.
     coalesce::Setting rx;
     coalesce::Setting tx;
-    // Called before a change by the driver comes into force.
+    // Called before a change by the driver takes effect.
     std::function<void(const DeviceState&)> persist;
   };
 
-  // `device` must outlive the result and have the virtqueues that the
+  // `device` must outlive the result and have exactly the virtqueues that the
   // options call for.
+  //   FailedPrecondition: it has another number of virtqueues.
   static absl::StatusOr<std::unique_ptr<NetDevice>> Create(
       vduse::Device& device, Options options);
   ~NetDevice() override;
 
-  // For a device that a process before this one served: goes on where it
-  // stopped, with what the driver had set. Before the first Serve().
+  // Takes over a device that an earlier process served: resumes where that
+  // process stopped, with what the driver had set. Call it before the first
+  // Serve().
   void Resume(const std::optional<DeviceState>& saved);
 
-  // The state of a device elsewhere: the next driver goes on with it, if it
-  // accepts the same features. Before the first Serve().
-  //   InvalidArgument: it does not fit this device.
+  // Takes the state of another device: the next driver resumes it if that
+  // driver accepts the same features. Call it before the first Serve().
+  //   InvalidArgument: the state does not fit this device.
   absl::Status Restore(const DeviceState& saved);
 
-  // Of use to another device while no driver is active: see its phase.
+  // The device's state. Another device can use it only while no driver is
+  // active here; see its phase.
   const DeviceState& state() const { return state_; }
 
-  // Gives each pair its packets: as many queues of a TAP as there are pairs.
-  // Until then its queues wait. `drops` is PortDrops' file of its interface.
+  // Gives each pair its queue of a TAP; there must be as many queues as pairs.
+  // Until then the virtqueues wait. `drops` is the file from
+  // PortDrops::OpenFile() for the TAP's interface.
   absl::Status SetTap(std::vector<Tap> queues, base::UniqueFd drops = {});
 
-  // What the TAP's link says; the driver sees it in its configuration space.
+  // Sets the state of the TAP's link; the driver sees it in its configuration
+  // space.
   void SetLink(bool up);
 
-  // Answers the kernel, then the driver's commands, then looks after the
-  // queues. On every wake-up; cheap when there is nothing to do.
+  // Answers the kernel, then the driver's commands, then checks the queues.
+  // Call it on every wake-up; it is cheap if there is nothing to do.
   //   Aborted: the device is broken for good.
   absl::Status Serve(Time now);
 
-  // Descriptors to poll for reading, besides the device's own.
+  // Descriptors to poll for reading, in addition to the device's own.
   int ctrl_kick_fd() const { return ctrl_kick_.get(); }
   int attention_fd() const { return attention_.get(); }
 
-  // When Serve() is to be called again at the latest.
+  // When to call Serve() again at the latest.
   std::optional<Time> deadline() const;
 
-  // What the port's packets may leave to the driver, of kGuestOffloads: what
-  // the driver accepts, but no packets that its rings cannot hold. Who owns the
-  // TAP sees to it in its own time: until then, packets that the driver does
-  // not accept are dropped.
+  // The offloads of kGuestOffloads that packets from the port may use: those
+  // that the driver accepts, without segmentation if the rings cannot hold such
+  // packets. The TAP's owner sets the TAP to them later; until then, packets
+  // that the driver does not accept are dropped.
   uint64_t port_offloads() const;
-  // What the driver accepts, of kGuestOffloads.
+  // The offloads of kGuestOffloads that the driver accepts.
   uint64_t guest_offloads() const { return state_.guest_offloads; }
 
-  // Queue pairs that the driver uses. The others' queues of the TAP are to be
-  // detached, in the same way: until then, what comes to them waits there.
+  // The number of queue pairs that the driver uses. The TAP's owner detaches
+  // the queues of the other pairs later; until then, their packets wait in the
+  // TAP.
   uint16_t active_pairs() const { return state_.active_pairs; }
 
   bool driver_ok() const { return driver_ok_ && !commands_only_; }
   bool has_control_queue() const { return ctrl_index_.has_value(); }
 
-  // A few lines on what went through, for the log.
+  // A few lines for the log about the traffic so far.
   std::vector<std::string> Summary();
 
-  // The operator's coalescing, changed while the device runs. It is in force
-  // on return, but on queues for which the driver has asked for something.
+  // Changes the operator's coalescing while the device runs. On return the
+  // setting is in force, except on queues for which the driver has set
+  // parameters.
   void SetOperatorCoalescing(coalesce::Direction direction,
                              const coalesce::Setting& setting);
   const coalesce::Setting& operator_coalescing(
@@ -117,7 +126,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     return params_.operator_setting(direction);
   }
 
-  // How each data queue is coalesced, why, and what came of it.
+  // How each data queue is coalesced, why, and with what result.
   std::vector<CoalescingReport> ReportCoalescing();
 
   // vduse::RequestHandler
@@ -147,10 +156,12 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
 
  private:
   enum class QueueState {
-    kDown,  // runs as soon as it is found to be ready
+    kDown,  // started once it is found to be ready
     kRunning,
-    kRefused,  // what the driver set up cannot be served
-    kTaken,    // until it is announced again: it may look ready for a moment
+    kRefused,  // the driver's set-up cannot be served
+    // Taken away. Ignored until it is announced again, because it may look
+    // ready for a moment.
+    kTaken,
   };
   static constexpr Time kConfigRetry = std::chrono::milliseconds(1);
   static constexpr Time kLastConfigRetry = std::chrono::milliseconds(100);
@@ -204,8 +215,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   vduse::Device& device_;
   const Options options_;
   coalesce::ParamTable params_;
-  // If the device has a control queue: the last one, or the first behind the
-  // only pair for a driver without MQ (5.1.2).
+  // The control queue's index, if there is one: the last queue, or the first
+  // one after the only pair for a driver without MQ (5.1.2).
   std::optional<uint32_t> ctrl_index_;
   base::UniqueFd attention_;
   base::UniqueFd ctrl_kick_;
@@ -214,44 +225,46 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   DeviceState state_;
   uint64_t features_ = 0;  // negotiated, while driver_ok_
   bool driver_ok_ = false;
-  // driver_ok_, but the kernel knows of no DRIVER_OK: the driver cannot be
-  // notified.
+  // driver_ok_ is set, but the kernel does not know of DRIVER_OK, so the driver
+  // cannot be notified.
   bool commands_only_ = false;
   bool suspended_ = false;  // until the next reset
-  bool restored_ = false;   // the driver has come from elsewhere
+  bool restored_ = false;   // the driver was moved here
   bool goes_on_ =
       false;  // same driver as before; it may have missed notifications
-  bool adopted_ = false;  // rings may be half done: the first start resumes
+  // An earlier process used the rings: the first start resumes them.
+  bool adopted_ = false;
   vduse::Virtqueue::Start start_ = vduse::Virtqueue::Start::kFresh;
   std::vector<QueueState> queues_;
-  // Where the driver had each queue begin, once it has run in this life. The
-  // kernel goes on to say so after the queue was taken away.
+  // The position at which each queue began, once it has run for this driver.
+  // The kernel keeps reporting that position after the queue was taken away.
   std::vector<std::optional<uint16_t>> begun_;
-  bool short_rx_ring_ = false;  // one that cannot hold the largest packets
+  bool short_rx_ring_ = false;  // an rx ring cannot hold the largest packets
 
-  std::optional<Time> look_at_;  // for queues that become ready late
+  std::optional<Time> look_at_;  // when to look for late queues
   Time look_delay_{};
 
   vduse::IovaMap ctrl_map_;
   std::unique_ptr<CtrlQueue> ctrl_;
   bool ctrl_again_ = false;
-  std::optional<Time> ctrl_retry_;  // its rings are out of reach
+  std::optional<Time> ctrl_retry_;  // while its rings are not mapped
 
   PortDrops port_drops_;
-  std::optional<bool> tap_link_;  // until it is known, an adopted device
-                                  // shows what it showed before
-  bool broken_ = false;           // a queue is latched, or the port lost
-  // What the configuration space says, if that is known: a predecessor may
-  // have written anything.
+  // Until this is known, an adopted device keeps showing its previous link
+  // state.
+  std::optional<bool> tap_link_;
+  bool broken_ = false;  // a queue has latched, or the port is lost
+  // The status field of the configuration space, if known: an earlier process
+  // may have written anything.
   std::optional<uint16_t> shown_status_ = 0;
   std::optional<Time> announce_at_;
-  bool announcing_ = false;  // the driver is asked to
+  bool announcing_ = false;  // the driver is being asked to announce
   std::optional<Time> config_retry_;
   Time config_delay_{};
-  Time config_since_{};  // is owed
+  Time config_since_{};  // since when config_owed_
   bool config_owed_ = false;
 
-  // Lines that a driver can cause, by kind.
+  // Limits on the log lines that a driver can cause, by kind.
   base::LogLimiter change_log_{20};
   base::LogLimiter broken_log_{4};
   base::LogLimiter life_log_{10};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a NetDevice does on its driver's commands: writes it down, then has it
-// done, then says so.
+// The driver's commands. Each change is persisted first, then put in force,
+// then logged.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -113,8 +113,9 @@ bool NetDevice::SetVlan(uint16_t id, bool on) {
   return true;
 }
 
-// Whether somebody stands between the driver and the control queue, which is
-// then in memory of its own: what it says need not be the driver's word.
+// Whether a VMM stands between the driver and the control queue. The control
+// queue is then in an address space of its own, and its commands need not be
+// the driver's.
 bool NetDevice::VmmSpeaks() const {
   return ctrl_index_ && state_.asids[CtrlGroup()] != state_.asids[kDataGroup];
 }
@@ -122,8 +123,8 @@ bool NetDevice::VmmSpeaks() const {
 void NetDevice::FilterChanged() {
   Persist();
   RxFilter in_force = state_.rx_filter;
-  // A VMM may say an address of its own while the driver has the one that it
-  // was told, or has chosen.
+  // A VMM may set an address of its own, although the driver has the address
+  // that it was told, or one that it has chosen.
   if (VmmSpeaks()) {
     if (!Has(state_.features, kFeatureMac)) {
       in_force.mac = {};
@@ -131,7 +132,7 @@ void NetDevice::FilterChanged() {
       in_force.unicast.Add(options_.mac);
     }
   }
-  // None is needed where all is accepted, and none costs nothing.
+  // No filter is needed if everything is accepted, and no filter costs nothing.
   std::shared_ptr<const RxFilter> filter;
   if (!in_force.AcceptsAll()) {
     filter = std::make_shared<const RxFilter>(in_force);
@@ -142,7 +143,8 @@ void NetDevice::FilterChanged() {
 }
 
 void NetDevice::ShowMac(const MacAddress& mac) {
-  // Where no driver can change it, it is as the device was made with.
+  // If no driver can change the address, it still is the one that the device
+  // was made with.
   if (!Has(options_.features, kFeatureCtrlMacAddr) || mac == MacAddress{}) {
     return;
   }
@@ -162,8 +164,8 @@ bool NetDevice::AcknowledgeAnnounce() {
   announcing_ = false;
   announce_at_.reset();
   LogLimited(change_log_, Severity::kInfo, "the driver announces itself");
-  // That was an answer: nobody has to be told.
-  if (!shown_status_) return true;  // all of it is written when it is known
+  // The field is written once the link is known.
+  if (!shown_status_) return true;
   return ShowStatus(*shown_status_ & static_cast<uint16_t>(~kStatusAnnounce));
 }
 
@@ -172,7 +174,8 @@ std::optional<QueueStats> NetDevice::Stats(uint32_t queue) const {
   QueuePairCounters c;
   workers_[queue / 2]->Call([&](QueuePair& pair) { c = pair.counters(); });
   if (ParamTable::DirectionOf(queue) == Direction::kRx) {
-    // The kernel does not tell the TAP's queues apart: the first has them all.
+    // The kernel does not count drops per queue of the TAP: all go to the first
+    // queue.
     const uint64_t overruns =
         c.rx_too_large + c.rx_overruns + (queue == 0 ? port_drops_.count() : 0);
     return QueueStats{.kicks = c.rx_kicks,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a NetDevice does for a driver whose DRIVER_OK the kernel does not know
-// of, as whoever wrote it (`vdpa dev add`, a driver's bind) was killed before
-// it was answered. The kernel lets nobody notify such a driver, until it is
-// reset. But Linux's driver has not been told: it goes on and sends commands,
-// and polls for the answers without end, with the host's rtnl lock held.
+// Serving a driver whose DRIVER_OK the kernel does not know of. That happens if
+// the process that wrote DRIVER_OK (`vdpa dev add`, a driver's bind) was killed
+// before the device answered. Until the next reset, the kernel refuses to
+// notify such a driver. But Linux's driver does not know that: it goes on,
+// sends commands, and spins until they are answered, with the host's rtnl lock
+// held.
 #include <linux/virtio_config.h>
 
 #include "base/status_text.h"
@@ -19,7 +20,7 @@ using vduse::Virtqueue;
 
 void NetDevice::OnStatusLost(uint8_t status) {
   if ((status & VIRTIO_CONFIG_S_DRIVER_OK) == 0 || !driver_ok()) return;
-  // It may have repeated what is in force.
+  // The lost status may have repeated a DRIVER_OK that is in force.
   if (device_.InjectConfig() != InjectResult::kNotYet) return;
   SayCommandsAlone();
   ServeCommandsAlone(features_, start_);
@@ -33,9 +34,9 @@ void NetDevice::SayCommandsAlone() {
              "answered and nothing else");
 }
 
-// Serves the control queue, and nothing else: what is completed on the others
-// nobody can be told of. `start` is how the control queue starts, if it does
-// not run.
+// Serves only the control queue, because the driver cannot be notified of what
+// is completed on the other queues. `start` is how the control queue starts, if
+// it does not run yet.
 void NetDevice::ServeCommandsAlone(uint64_t features, Virtqueue::Start start) {
   if (commands_only_) return;
   if (!driver_ok_) begun_.assign(queues_.size(), std::nullopt);
@@ -56,7 +57,8 @@ void NetDevice::ServeCommandsAlone(uint64_t features, Virtqueue::Start start) {
   LookSoon();
 }
 
-// Who has negotiated may send commands, DRIVER_OK or not.
+// Listens for kicks of the control queue: a driver that has negotiated features
+// may send commands, even if its DRIVER_OK is not known here.
 void NetDevice::HearOfCommands(uint64_t features) {
   features_ = features;
   PlaceCtrlQueue();
@@ -66,7 +68,8 @@ void NetDevice::HearOfCommands(uint64_t features) {
     LogLimited(queue_log_, Severity::kError, "{}", base::Text(set));
 }
 
-// DRIVER_OK is there. What was answered before it counts.
+// DRIVER_OK has arrived. Ends serving commands alone. If commands were answered
+// before, the next start resumes the rings.
 void NetDevice::EndCommandsAlone() {
   if (!commands_only_) return;
   const bool answered = ctrl_ && ctrl_->queue().counters().packets > 0;
@@ -75,7 +78,8 @@ void NetDevice::EndCommandsAlone() {
   adopted_ = recovers;
 }
 
-// Looks whether DRIVER_OK has come into force in spite of what was thought.
+// Checks whether DRIVER_OK has come into force after all, and if so starts the
+// driver.
 bool NetDevice::InForceAfterAll() {
   if (!commands_only_ || device_.InjectConfig() != InjectResult::kDelivered) {
     return false;
@@ -91,9 +95,10 @@ bool NetDevice::InForceAfterAll() {
 void NetDevice::FollowCtrlKick(Time now) {
   if (InForceAfterAll() || ctrl_) return;
   if (driver_ok_) {
-    look_at_ = now;  // it may be ready by now
+    look_at_ = now;  // the control queue may be ready by now
   } else if (features_ != 0) {
-    // A driver does not kick before DRIVER_OK: that was lost on its way here.
+    // A driver does not kick before DRIVER_OK, so its DRIVER_OK was lost on its
+    // way here.
     SayCommandsAlone();
     ServeCommandsAlone(features_, adopted_ ? Virtqueue::Start::kRecovered
                                            : Virtqueue::Start::kFresh);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a NetDevice does for its operator, while it runs.
+// What the operator can change and read while the device runs.
 #include <fmt/format.h>
 
 #include "net/device/net_device.h"

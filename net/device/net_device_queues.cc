@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a NetDevice's virtqueues start and stop: all with their driver, and each
+// How virtqueues start and stop: all of them with their driver, and each one
 // when it becomes ready or is taken away.
 #include <fmt/format.h>
 
@@ -19,14 +19,14 @@ using base::Severity;
 using coalesce::Direction;
 using coalesce::ParamTable;
 
-// Some clients enable queues a few milliseconds after DRIVER_OK, without a
-// word, and some never enable all.
+// Some VMMs enable queues a few milliseconds after DRIVER_OK, without a
+// message, and some never enable all queues.
 constexpr Time kFirstLook = std::chrono::milliseconds(1);
 constexpr Time kLastLook = std::chrono::seconds(8);
 
-// Whether an rx ring of mergeable buffers can be relied upon for the largest
-// packet. Linux posts buffers of 1536 bytes or more, and does not replace them
-// before more than 32, or half of the ring, are used up.
+// Whether an rx ring of mergeable buffers can hold the largest packet at any
+// time. Linux posts buffers of 1536 bytes or more, and adds no new ones until
+// more than 32, or half of the ring, are used up.
 bool HoldsLargestPacket(uint32_t ring_size) {
   constexpr uint32_t kBufferBytes = 1536;
   const uint32_t posted = ring_size - std::min(ring_size, 64U) / 2;
@@ -35,14 +35,14 @@ bool HoldsLargestPacket(uint32_t ring_size) {
 
 }  // namespace
 
-// A driver without MQ has one pair, whatever the device has.
+// A driver without MQ has one pair, however many the device has.
 bool NetDevice::IsData(uint32_t queue) const {
   if (IsCtrl(queue)) return false;
   return queue < (Has(features_, kFeatureMq) ? 2 * options_.queue_pairs : 2);
 }
 
-// Which queue is in which group was said when the device was made: only the
-// last one is in the control queue's.
+// The groups of the queues are fixed when the device is made: only the last
+// queue is in the control queue's group.
 uint32_t NetDevice::CtrlGroup() const {
   return IsCtrl(2 * options_.queue_pairs) ? kCtrlGroup : kDataGroup;
 }
@@ -65,7 +65,7 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
   broken_ = false;
   begun_.assign(queues_.size(), std::nullopt);
   short_rx_ring_ = false;
-  // Every reset drops the kick eventfds.
+  // Every reset drops the kick eventfds, so they are set again.
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     int fd = -1;
     if (IsCtrl(index)) fd = ctrl_kick_.get();
@@ -82,13 +82,13 @@ void NetDevice::StartDriver(vduse::Virtqueue::Start start) {
   look_delay_ = kFirstLook;
   LookForReadyQueues(Now());
   UpdateLink();
-  config_owed_ = false;  // to nobody so far
+  config_owed_ = false;  // nothing was owed to this driver before
   OweConfig();
   config_retry_ = Now() + kConfigRetry;
 }
 
-// Stops every queue that runs. Where the driver goes on, it is told what it is
-// owed: `settle`.
+// Stops every running queue. With `settle`, pending and owed notifications are
+// sent first, for a driver that will continue.
 void NetDevice::StopDriver(std::optional<FlushCause> settle) {
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     if (queues_[index] == QueueState::kRunning) StopQueue(index, settle);
@@ -100,7 +100,7 @@ void NetDevice::StopDriver(std::optional<FlushCause> settle) {
   std::fill(queues_.begin(), queues_.end(), QueueState::kDown);
   look_at_.reset();
   config_retry_.reset();
-  config_owed_ = false;  // the next driver reads the space at its start
+  config_owed_ = false;  // the next driver reads the space when it starts
   driver_ok_ = false;
   port_drops_.Stop();
   commands_only_ = false;
@@ -109,9 +109,9 @@ void NetDevice::StopDriver(std::optional<FlushCause> settle) {
   adopted_ = false;
 }
 
-// Stops a queue that runs, and keeps its position. What the worker completed
-// between its answer to where the queue is and its stopping would be missing
-// from the position: it does both in one call.
+// Stops a running queue and saves its position. The worker reports the position
+// and stops in one call: what it completed in between would be missing from the
+// position.
 void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
   std::optional<uint16_t> position;
   if (IsCtrl(index)) {
@@ -133,17 +133,18 @@ void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
   if (position) state_.positions[index] = *position;
 }
 
-// Starts what has become ready. Each queue's set-up is read once.
+// Starts the queues that have become ready. Each queue's set-up is read once.
 void NetDevice::LookForReadyQueues(Time now) {
   look_at_.reset();
   bool all_known = true;
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     if (queues_[index] != QueueState::kDown) continue;
-    if (!IsCtrl(index) && !IsData(index)) continue;  // nobody's
+    // Not a queue of this driver.
+    if (!IsCtrl(index) && !IsData(index)) continue;
     if (!IsCtrl(index) && commands_only_) continue;
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
     if (!info.ok() || !info->ready) {
-      // What it had in another driver's life is of no account.
+      // The position that the queue had under an earlier driver does not count.
       if (info.ok() && !begun_[index] &&
           start_ == vduse::Virtqueue::Start::kFresh && !restored_) {
         state_.positions[index] = info->avail_index;
@@ -184,17 +185,17 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
         "smaller queues, or this one larger ones (--queue-size)",
         info.size, options_.max_queue_size));
   }
-  // One that was taken away and comes back goes on where it stopped.
+  // A queue that was taken away and comes back continues where it stopped.
   const bool again = begun_[index].has_value();
   if (begun_[index] == info.avail_index) {
     info.avail_index = state_.positions[index];
   }
-  // Whoever moves a driver brings its queues' positions along; where not,
-  // they stand in the rings.
+  // A VMM that moves a driver sets the positions of its queues. If they were
+  // not set, they are read from the rings.
   const vduse::Virtqueue::Start start =
       restored_ && info.avail_index == 0 ? vduse::Virtqueue::Start::kRecovered
                                          : start_;
-  // What it completed last it may not have notified of.
+  // The driver may have missed the notification for the last completions.
   const bool owe =
       again || goes_on_ || start == vduse::Virtqueue::Start::kRecovered;
   if (IsCtrl(index)) {
@@ -215,8 +216,8 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   return status;
 }
 
-// A packet that the ring cannot hold would be dropped: the port is not asked
-// for any, and segments what is larger than the MTU itself.
+// A packet that the ring cannot hold would be dropped. So the port is not asked
+// for such packets; it then segments what is larger than the MTU itself.
 void NetDevice::NoteRxRing(uint32_t index, uint32_t size) {
   if (short_rx_ring_ || ParamTable::DirectionOf(index) != Direction::kRx ||
       !Has(features_, kFeatureMrgRxbuf) || HoldsLargestPacket(size)) {
@@ -248,7 +249,7 @@ absl::Status NetDevice::StartCtrlQueue(const vduse::QueueInfo& info,
                       NotifiedQueue::kNoEarlyFlush);
   if (owe) queue.Owe();
   ctrl_ = std::make_unique<CtrlQueue>(std::move(queue), features_, *this);
-  ctrl_again_ = true;  // look once: a kick may have come before us
+  ctrl_again_ = true;  // look once: the driver may have kicked already
   return absl::OkStatus();
 }
 
@@ -268,16 +269,17 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
 }
 
 void NetDevice::OnQueueReady(uint32_t index, bool ready) {
-  if (!driver_ok_ || index >= queues_.size()) return;  // DRIVER_OK will look
+  // At DRIVER_OK the device looks for ready queues.
+  if (!driver_ok_ || index >= queues_.size()) return;
   if (ready) {
     if (queues_[index] != QueueState::kRunning) {
       queues_[index] = QueueState::kDown;
     }
-    // The kernel says so once this is answered.
+    // The kernel reports the queue as ready only after this is answered.
     LookSoon();
     return;
   }
-  // Before the answer, after which nothing is to come.
+  // Stop before answering: nothing may be completed after the answer.
   if (IsCtrl(index) || IsData(index)) StopQueue(index, FlushCause::kStop);
   if (IsData(index)) {
     params_.SetEnabled(index, false);
@@ -286,16 +288,15 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
   queues_[index] = QueueState::kTaken;
 }
 
-// What waits in the TAP came before there was a driver, and is not for one
-// that begins.
+// Drops what waits in the TAP: it arrived before a driver that begins now.
 void NetDevice::DiscardQueued() {
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->Call([](QueuePair& pair) { pair.DiscardQueued(); });
   }
 }
 
-// Those that are not used do not receive. What their drivers still have to
-// transmit goes out: it was offered before.
+// Unused pairs do not receive. What is offered on their tx queues is still
+// sent.
 void NetDevice::UsePairs() {
   for (size_t pair = 0; pair < workers_.size(); ++pair) {
     const bool used = pair < state_.active_pairs;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a NetDevice keeps beyond a driver's life, a suspend, and the process.
+// State that outlives a driver, a suspend, or the process.
 #include <fmt/format.h>
 
 #include <utility>
@@ -29,31 +29,32 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   const absl::StatusOr<uint64_t> features = device_.NegotiatedFeatures();
   const bool negotiated = features.ok() && *features != 0;
   if (state_.phase == DeviceState::Phase::kSuspended && negotiated) {
-    suspended_ = true;  // a reset would have taken the features away
+    suspended_ = true;  // a reset would have cleared the features
     Log(Severity::kInfo, "adopted: the device is suspended");
     return;
   }
   // The status cannot be read back. A config interrupt is refused until
-  // DRIVER_OK is in force and does no harm after.
+  // DRIVER_OK is in force, and is harmless afterwards.
   if (!negotiated ||
       device_.InjectConfig() != vduse::InjectResult::kDelivered) {
     Log(Severity::kInfo, "adopted: no driver is active");
-    // But whoever wrote DRIVER_OK may have been killed meanwhile, and its
-    // driver wait for a command.
+    // But the process that wrote DRIVER_OK may have been killed meanwhile, and
+    // its driver may be waiting for a command.
     if (negotiated) {
       if (state_.phase == DeviceState::Phase::kRunning) SayCommandsAlone();
       ServeCommandsAlone(*features, vduse::Virtqueue::Start::kRecovered);
     }
     return;
   }
-  // The predecessor died over a reset that the kernel has not got yet: it will
-  // ask again.
+  // The predecessor died during a reset that it had not answered yet: the
+  // kernel will send the reset again.
   if (state_.phase == DeviceState::Phase::kStopped) {
     state_.phase = DeviceState::Phase::kRunning;
   }
   const bool known = state_.phase == DeviceState::Phase::kRunning;
   TakeUpState(*features);
-  // What it has set and nobody remembers must not cost it packets.
+  // The filter that the driver had set is unknown, so everything passes: the
+  // driver must not lose packets.
   if (!known) {
     state_.rx_filter = RxFilter::For(0, options_.mac);
     FilterChanged();
@@ -91,17 +92,18 @@ absl::Status NetDevice::Restore(const DeviceState& saved) {
   }
   state_ = saved;
   state_.phase = DeviceState::Phase::kRestored;
-  state_.asids = {};  // of the kernel it came from
+  // The numbers belong to the kernel that the state came from.
+  state_.asids = {};
   Persist();
   return absl::OkStatus();
 }
 
-// The driver is active with `features`: takes up what is known of it.
+// The driver is active with `features`. Restores what is known of it.
 void NetDevice::TakeUpState(uint64_t features) {
   using Phase = DeviceState::Phase;
   features_ = features;
-  // A VMM that stops its guest resets the device, and later sets it up for
-  // the same driver to go on. A new driver's queues begin at 0.
+  // A VMM that stops its guest resets the device, and later sets it up again
+  // for the same driver to continue. The queues of a new driver begin at 0.
   restored_ = state_.phase == Phase::kRestored;
   const bool known =
       restored_ || state_.phase == Phase::kRunning || SamePositions();
@@ -133,11 +135,11 @@ void NetDevice::TakeUpState(uint64_t features) {
   }
   state_.phase = Phase::kRunning;
   state_.features = features;
-  FilterChanged();  // and what else did
+  FilterChanged();  // also persists the other changes
   ShowMac(state_.rx_filter.mac);
 }
 
-// Whether the queues begin where they stopped, and that is not 0.
+// Whether all queues begin where they stopped, and not all at 0.
 bool NetDevice::SamePositions() {
   bool all_zero = true;
   for (uint32_t index = 0; index < queues_.size(); ++index) {
@@ -166,8 +168,9 @@ absl::StatusOr<uint32_t> NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
   return before;
 }
 
-// The kernel's VDUSE keeps a group's address space over a reset. Other vDPA
-// devices do not, and VMMs count on that: what they do not say again is 0.
+// VDUSE in the kernel keeps a group's address space across a reset. Other vDPA
+// devices do not, and VMMs rely on that: a group whose address space they do
+// not set again is in address space 0.
 void NetDevice::ForgetAsids() {
   if (state_.asids == decltype(state_.asids){}) return;
   state_.asids = {};

@@ -6,7 +6,7 @@
 namespace net {
 namespace {
 
-// One line for the chains that made no sense, if there were any.
+// One line for malformed chains, if there were any.
 void AddChainErrors(const std::string& queue, const vduse::ChainErrors& errors,
                     std::vector<std::string>& lines) {
   std::string text;
@@ -18,7 +18,7 @@ void AddChainErrors(const std::string& queue, const vduse::ChainErrors& errors,
   if (!text.empty()) lines.push_back(queue + " malformed chains:" + text);
 }
 
-// One line for why the driver was notified, or would have been.
+// One line for the reasons why the driver was, or would have been, notified.
 void AddFlushes(const std::string& queue, const NotifiedQueue::Counters& c,
                 std::vector<std::string>& lines) {
   if (c.flushes == 0 && c.cancelled == 0) return;

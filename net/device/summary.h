@@ -12,8 +12,8 @@
 
 namespace net {
 
-// Appends lines for the log on what went through a pair, how one of its queues
-// notified, or what the control queue did.
+// Appends lines for the log: the traffic of a pair, the notifications of one of
+// its queues, or the work of the control queue.
 void Summarize(size_t pair, const QueuePairCounters& counters,
                std::vector<std::string>& lines);
 void Summarize(std::string_view queue, const NotificationHistograms& histograms,

@@ -333,7 +333,7 @@ class QueuePair {
   std::vector<iovec> iov_;  // segments of the batch
   std::vector<Io> ios_;     // packets of the batch
   std::vector<TxPacket> tx_packets_;
-  // kMaxBatch slots of a header and a frame
+  // kMaxBatch slots of a header and a frame.
   std::unique_ptr<uint8_t[]> tx_copies_;
 
   // A slot per packet of the batch, for the part of a read that exceeds its

@@ -129,7 +129,7 @@ bool QueuePair::Send() {
   uint32_t descriptors = 0;
   size_t next = 0;     // next packet of ios_ to complete
   size_t written = 0;  // packets of ios_ written
-  // ios_ before this one may not wait: a later packet was sent
+  // Packets before this one of ios_ may not wait: a later one was sent.
   size_t late = 0;
   for (TxPacket& packet : tx_packets_) {
     if (packet.refused != nullptr) {

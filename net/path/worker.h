@@ -43,7 +43,7 @@ class Worker {
     Engine engine = Engine::kAuto;
     Time busy_poll{};   // longest busy-poll before a sleep
     Time timer_poll{};  // time before a deadline without sleeps
-    // CPU to run on; none: any the process may use
+    // The CPU to run on; without one, any that the process may use.
     std::optional<int> cpu = {};
   };
 
