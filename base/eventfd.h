@@ -16,13 +16,13 @@ inline UniqueFd MakeEventfd() {
   return UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
-// Wakes whoever polls `fd`. Any thread.
+// Wakes every thread that polls `fd`. Any thread.
 inline void SignalEventfd(int fd) {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof(one));
 }
 
-// How often it was signalled since the last call.
+// Returns how often `fd` was signalled since the last call.
 inline uint64_t ClearEventfd(int fd) {
   uint64_t value = 0;
   return read(fd, &value, sizeof(value)) > 0 ? value : 0;

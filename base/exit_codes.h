@@ -6,17 +6,17 @@
 
 namespace base {
 
-// What the program tells its caller; documented in docs/vduse-net.8.
+// Exit codes of the program; documented in docs/vduse-net.8.
 enum ExitCode : int {
   kExitOk = 0,
   kExitFailure = 1,          // see the log
-  kExitUsage = 2,            // the command line
+  kExitUsage = 2,            // the command line is wrong
   kExitHost = 3,             // this host cannot run it: see `vduse-net check`
-  kExitBroken = 4,           // the kernel has given the device up
+  kExitBroken = 4,           // the kernel has marked the device broken
   kExitNoControlQueue = 10,  // `check`: it runs, but without a control queue
 };
 
-// Says on the log what went wrong. Returns `code`.
+// Logs `status` as an error. Returns `code`.
 ExitCode Fail(ExitCode code, const absl::Status& status);
 
 }  // namespace base

@@ -8,16 +8,16 @@
 
 namespace base {
 
-// Nothing that this program reads is nested as deep.
+// No document that this program reads is nested this deep.
 inline constexpr int kMaxJsonDepth = 32;
 
-// A JSON document of somebody else's, or a discarded value if it is none, or
-// is nested too deep: copies of JSON values take stack for each level. The
-// caller bounds the size of the text.
+// Parses a JSON document from an untrusted source. Returns a discarded value if
+// `text` is not JSON or is nested deeper than kMaxJsonDepth: copying a JSON
+// value takes stack for each level. The caller bounds the size of `text`.
 nlohmann::json ParseJson(std::string_view text);
 
-// For a file, or for who reads what a command prints: indented, and with a
-// line's end. What is not UTF-8 is replaced.
+// Formats a value for a file or for a command's output: indented, with a
+// newline at the end. Invalid UTF-8 is replaced.
 std::string FormatJson(const nlohmann::json& value);
 
 }  // namespace base

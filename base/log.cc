@@ -13,7 +13,7 @@ namespace {
 
 Severity min_severity = Severity::kInfo;
 
-// Never destroyed: lines may come until the very end.
+// Never destroyed: threads may log until the process ends.
 LogOutput& Stderr() {
   static auto* const output = new LogOutput(STDERR_FILENO);
   return *output;

@@ -14,14 +14,14 @@ namespace base {
 
 enum class Severity { kDebug, kInfo, kWarning, kError };
 
-// Messages below `severity` are not written. Call before starting threads.
+// Drops messages below `severity`. Call before starting threads.
 void SetMinLogSeverity(Severity severity);
 
 // Writes one line to stderr. Never waits; see log_output.h. Any thread.
 void LogLine(Severity severity, std::string_view line);
 
-// A descriptor that the log needs besides stderr's, or -1: whoever closes all
-// others after a fork keeps it.
+// A descriptor that the log uses besides stderr, or -1 if there is none. A
+// process that closes its descriptors after a fork must keep this one open.
 int LogFd();
 
 template <typename... Args>
@@ -30,9 +30,9 @@ void Log(Severity severity, fmt::format_string<Args...> format,
   LogLine(severity, fmt::format(format, std::forward<Args>(args)...));
 }
 
-// Lets `burst` lines through, and then a line every `kInterval`, so that input
-// from the driver cannot flood the log. One object per kind of lines and
-// thread.
+// Limits how often a line is logged, so that input from the driver cannot flood
+// the log: `burst` lines at once, then one line every `kInterval`. Use one
+// object per kind of line and per thread.
 class LogLimiter {
  public:
   using Clock = std::chrono::steady_clock;
@@ -40,11 +40,11 @@ class LogLimiter {
 
   explicit LogLimiter(uint32_t burst = 1) : burst_(burst), left_(burst) {}
 
-  // True if a line may be written now; a false is counted.
+  // True if a line may be written now; otherwise counts the line as suppressed.
   [[nodiscard]] bool Allow(Clock::time_point now = Clock::now());
 
-  // What the line that is let through has to say of those that were not: " (N
-  // similar lines suppressed)", or nothing. Starts a new count.
+  // What to append to the line that Allow() has just allowed: " (N similar
+  // lines suppressed)", or nothing if none were. Starts a new count.
   std::string Suffix();
 
  private:
@@ -54,7 +54,7 @@ class LogLimiter {
   Clock::time_point counted_until_{};
 };
 
-// As Log(), if the limiter lets the line through.
+// Like Log(), if the limiter allows the line.
 template <typename... Args>
 void LogLimited(LogLimiter& limiter, Severity severity,
                 fmt::format_string<Args...> format, Args&&... args) {

@@ -14,7 +14,8 @@
 
 namespace base {
 
-// What is written in one call: a pipe takes it whole or not at all.
+// A line is written in one call. A pipe takes up to PIPE_BUF bytes whole or not
+// at all.
 static_assert(LogOutput::kMaxLineBytes + 128 <= PIPE_BUF);
 
 LogOutput::LogOutput(int fd) : fd_(fd) {
@@ -22,7 +23,8 @@ LogOutput::LogOutput(int fd) : fd_(fd) {
   if (fstat(fd, &info) != 0) return;
   if (S_ISSOCK(info.st_mode)) method_ = Method::kSend;
   if (!S_ISFIFO(info.st_mode) && !S_ISCHR(info.st_mode)) return;
-  // The same pipe or device, as another open file with flags of its own.
+  // Opens the same pipe or device again, to set O_NONBLOCK on an open file that
+  // no other process shares.
   own_ = UniqueFd(open(fmt::format("/proc/self/fd/{}", fd).c_str(),
                        O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!own_) method_ = Method::kPoll;
@@ -61,8 +63,9 @@ int64_t LogOutput::Put(std::string_view text) {
   }
 }
 
-// A pipe that is ready has room for PIPE_BUF bytes, as long as nobody else
-// writes in between; of this process's threads nobody does.
+// poll() reports a pipe ready when it has room for PIPE_BUF bytes. The room is
+// still there at write() unless another writer takes it; `busy_` keeps this
+// process's own threads out.
 int64_t LogOutput::PutIfReady(std::string_view text) {
   if (busy_.test_and_set()) {
     errno = EAGAIN;

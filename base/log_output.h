@@ -10,39 +10,40 @@
 
 namespace base {
 
-// Writes lines to a descriptor that somebody else reads: a pipe, a socket, a
-// terminal or a file. Never waits: a line that cannot be written at once is
-// lost. Lost lines are counted, and the next line that can be written says
-// how many there were.
+// Writes lines to a descriptor that another process may read: a pipe, a socket,
+// a terminal or a file. Never blocks: a line that cannot be written at once is
+// lost. Lost lines are counted, and the next line that can be written is
+// preceded by their number.
 //
-// The descriptor's O_NONBLOCK flag belongs to everybody who shares the open
-// file, so it is left alone. Whoever uses this ignores SIGPIPE and SIGXFSZ.
+// O_NONBLOCK belongs to the open file, which other processes may share, so the
+// descriptor's flags are not changed. The program must ignore SIGPIPE and
+// SIGXFSZ.
 //
 // Any thread.
 class LogOutput {
  public:
-  // A longer line is cut.
+  // Longer lines are truncated.
   static constexpr size_t kMaxLineBytes = 2048;
 
-  // `fd` stays the caller's, and open.
+  // `fd` stays the caller's and must stay open.
   explicit LogOutput(int fd);
   LogOutput(const LogOutput&) = delete;
   LogOutput& operator=(const LogOutput&) = delete;
 
-  // Writes a line; its end is added here.
+  // Writes a line; `line` does not end in a newline, which is added here.
   void WriteLine(std::string_view line);
 
-  // A descriptor of its own that this keeps open, or -1.
+  // The descriptor that this object opened and keeps open, or -1.
   int own_fd() const { return own_.get(); }
 
  private:
   enum class Method {
-    kWrite,  // never waits by itself
-    kSend,   // a socket: a flag of the call says not to wait
-    kPoll,   // could not be opened again: looked at before each write
+    kWrite,  // write() on a file that does not block
+    kSend,   // a socket: send() with MSG_DONTWAIT
+    kPoll,   // the file could not be reopened: poll() before each write
   };
 
-  // Bytes written, or -1.
+  // Return the number of bytes written, or -1.
   int64_t Put(std::string_view text);
   int64_t PutIfReady(std::string_view text);
 
@@ -50,8 +51,8 @@ class LogOutput {
   UniqueFd own_;
   Method method_ = Method::kWrite;
   std::atomic<uint64_t> lost_ = 0;
-  std::atomic<bool> cut_ = false;  // the last line lacks its end
-  std::atomic_flag busy_;          // kPoll
+  std::atomic<bool> cut_ = false;  // the last line lacks its newline
+  std::atomic_flag busy_;          // a thread is writing (kPoll)
 };
 
 }  // namespace base

@@ -8,7 +8,7 @@
 namespace base {
 namespace {
 
-int write_error = 0;  // the first one's errno
+int write_error = 0;  // errno of the first write that failed
 
 }  // namespace
 

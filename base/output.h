@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Standard output, for commands that print what they were asked for.
+// Standard output, for commands that print a result.
 #ifndef VDUSE_NET_BASE_OUTPUT_H_
 #define VDUSE_NET_BASE_OUTPUT_H_
 
@@ -13,7 +13,7 @@
 
 namespace base {
 
-// Writes to standard output. FlushOutput() tells of what could not be written.
+// Writes to standard output. FlushOutput() reports write errors.
 void Write(std::string_view text);
 
 template <typename... Args>
@@ -21,8 +21,8 @@ void Print(fmt::format_string<Args...> format, Args&&... args) {
   Write(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// To be called once everything is printed. The error says why some of it was
-// not written, such as that the disk is full.
+// Flushes standard output; call after the last Write(). Returns the first error
+// of any write since the program started, such as a full disk.
 absl::Status FlushOutput();
 
 }  // namespace base

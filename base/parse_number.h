@@ -9,8 +9,8 @@
 
 namespace base {
 
-// The number that all of the text is, or nothing: no blanks, no sign but '-',
-// within what the type holds.
+// Parses all of `text` as a number, without blanks or a sign other than '-'.
+// Returns nothing for any other text, or if the type cannot hold the value.
 template <typename Number>
 std::optional<Number> ParseNumber(std::string_view text) {
   Number number{};

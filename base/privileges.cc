@@ -14,7 +14,7 @@ absl::Status CheckPrivileges() {
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3,
                                      .pid = 0};
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
-  // A kernel that does not tell will refuse by itself.
+  // If the kernel does not tell, it will refuse by itself later.
   if (syscall(SYS_capget, &header, sets) != 0) return absl::OkStatus();
   const uint32_t effective = sets[CAP_TO_INDEX(CAP_NET_ADMIN)].effective;
   if ((effective & CAP_TO_MASK(CAP_NET_ADMIN)) != 0) return absl::OkStatus();

@@ -6,12 +6,13 @@
 
 namespace base {
 
-// Whether this process may make network devices, which takes CAP_NET_ADMIN.
-//   PermissionDenied: it may not; says what to do.
+// Checks that this process may create network devices, which takes
+// CAP_NET_ADMIN.
+//   PermissionDenied: it may not; the message says what to do.
 absl::Status CheckPrivileges();
 
-// Adds to an error for lack of permission that root has it. Leaves other
-// statuses as they are.
+// Adds the hint to run as root to a PermissionDenied error. Returns other
+// statuses unchanged.
 absl::Status ExplainPermission(const absl::Status& status);
 
 }  // namespace base

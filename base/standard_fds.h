@@ -7,14 +7,14 @@
 
 namespace base {
 
-// Opens /dev/null as those of the descriptors 0 to 2 that are closed. Else the
-// next file that is opened, a TAP for one, would be stdout or stderr to
-// whatever writes to these. Call it before anything is opened. False if one
-// stays closed.
+// Opens /dev/null as each of the descriptors 0 to 2 that is closed. Otherwise
+// the next file to be opened, for example a TAP, would become stdin, stdout or
+// stderr, and a log line would be written to it. Call before opening any file.
+// Returns false if one of the three stays closed.
 inline bool OpenStandardFds() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0) continue;
-    // The lowest free number, which is this one.
+    // open() returns the lowest free number, which is `fd`.
     if (open("/dev/null", O_RDWR) != fd) return false;
   }
   return true;

@@ -8,7 +8,7 @@
 
 namespace base {
 
-// What a status says, for the log.
+// The message of a status, for the log.
 inline std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }

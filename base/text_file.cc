@@ -37,7 +37,7 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
     return absl::FailedPreconditionError(fmt::format(
         "{} exists and is not a regular file: choose another name", path));
   }
-  // A name that nobody has and nobody knows; readable for the owner alone.
+  // mkostemp makes a unique file, which only its owner may read and write.
   std::string unfinished = path + ".XXXXXX";
   const base::UniqueFd fd(mkostemp(unfinished.data(), O_CLOEXEC));
   if (!fd) {
@@ -54,7 +54,7 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  // To open a FIFO would be to wait for its writer.
+  // Without O_NONBLOCK, opening a FIFO waits for its writer.
   const base::UniqueFd fd(
       open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!fd) return absl::ErrnoToStatus(errno, "open " + path);

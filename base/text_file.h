@@ -10,15 +10,17 @@
 
 namespace base {
 
-// What is longer is no file of ours.
+// Longer files are refused: none that this program writes is as long.
 inline constexpr size_t kMaxTextFileBytes = size_t{1} << 20;
 
-// Writes a regular file for the owner alone, or leaves what was there.
-//   FailedPrecondition: something else has that name.
+// Writes a regular file that only its owner may read and write. On error the
+// file that was there stays as it was.
+//   FailedPrecondition: `path` exists and is not a regular file.
 absl::Status WriteFile(const std::string& path, const std::string& text);
 
-// Never waits for somebody who writes.
-//   InvalidArgument: it is not a regular file, or too long.
+// Reads a regular file. Never waits for a writer, as reading a FIFO would.
+//   InvalidArgument: it is not a regular file, or is longer than
+//     kMaxTextFileBytes.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 }  // namespace base
