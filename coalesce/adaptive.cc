@@ -39,12 +39,15 @@ void Adaptive::End(uint32_t packets, Time now) {
       ++since_trial_;
       break;
     case Decision::kWait:
-      // A timer that is late must not make the rate lower than what is
-      // allowed; one that is very late must not make up for it by a burst.
+      // If the timer is late, the next interval counts from when it was due, so
+      // that lateness does not lower the rate. If it is very late, the next
+      // interval is shortened by half at most, so that no burst makes up for
+      // it.
       if (now > due_ && goal_.kind == Goal::Kind::kMaxRate) {
         last_ = std::max(due_, now - interval_ / 2);
       }
-      // What an early end would have gathered is unknown.
+      // A batch that ended before it was due says nothing if it has one packet:
+      // others might have come.
       if (packets > 1) {
         Judge(true);
       } else if (now >= due_) {

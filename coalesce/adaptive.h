@@ -7,22 +7,23 @@
 
 namespace coalesce {
 
-// A reading of a monotonic clock; only differences count.
+// A reading of a monotonic clock; only differences are meaningful.
 using Time = std::chrono::nanoseconds;
 
-// What an adaptive queue is to achieve.
+// What an adaptive queue aims for.
 struct Goal {
   enum class Kind : uint8_t {
     kTargetLatency,  // under load, packets wait for `value` microseconds
     kMaxRate,        // at most `value` notifications per second
   };
-  // The longest wait of all, and the least rate that goes with it.
+  // The longest target latency in microseconds, and the highest rate.
   static constexpr uint32_t kMaxValue = 1'000'000;
 
   Kind kind = Kind::kTargetLatency;
   uint32_t value = 1;  // 1 to kMaxValue
 
-  // Between two notifications under load, and the longest that a packet waits.
+  // The time between two notifications under load, which is also the longest
+  // that a packet waits.
   Time interval() const {
     return kind == Kind::kTargetLatency ? Time(std::chrono::microseconds(value))
                                         : Time(std::chrono::seconds(1)) / value;
@@ -31,34 +32,36 @@ struct Goal {
   friend bool operator==(const Goal&, const Goal&) = default;
 };
 
-// Decides how long the packets of a batch wait, so as to meet a goal without
-// delaying what nothing else would join.
+// Decides how long the packets of a batch wait, in order to meet a goal without
+// delaying packets that no other packet would join.
 //
-// A packet that comes an interval or more after the last notification is let
-// through at once. Others wait: with a target latency for an interval, with a
-// maximum rate until an interval after the last notification. A target latency
-// also has a look at what that is good for: a peer that answers each packet
-// sends none while one waits. After kPatience waits in a row that brought no
-// second packet, all are let through; as soon as several notifications come
-// within an interval, one waits on trial, and if others join it, all do again.
-// Each trial that fails makes the next one rarer.
+// A packet that completes at least one interval after the last notification is
+// notified of at once. Other packets wait: with a target latency for one
+// interval, with a maximum rate until one interval after the last notification.
+//
+// With a target latency, Adaptive also checks whether waiting gains anything: a
+// peer that answers each packet sends none while one waits. After kPatience
+// waits in a row in which no second packet came, packets are notified of at
+// once. When several notifications fall within one interval, one packet waits
+// as a trial. If others join it, all packets wait again. Each trial that fails
+// makes the next one rarer.
 //
 // Policy only: no clock, no I/O, no threads.
 class Adaptive {
  public:
   static constexpr uint32_t kPatience = 8;
-  // So many notifications within an interval are worth a trial.
+  // A trial takes at least this many notifications within one interval.
   static constexpr uint32_t kWorthATrial = 8;
   static constexpr uint32_t kFirstPause = 16;  // notifications between trials
   static constexpr uint32_t kLastPause = 1024;
 
-  // What became of batches, by the decision about them.
+  // Numbers of batches, by the decision and its outcome.
   struct Decisions {
-    uint64_t alone = 0;     // at once: none came shortly before
-    uint64_t through = 0;   // at once: lately, waiting was good for nothing
-    uint64_t gathered = 0;  // waited, and others joined
-    uint64_t futile = 0;    // waited for nothing
-    uint64_t switched = 0;  // times that it went over to waiting, or back
+    uint64_t alone = 0;     // at once: no notification shortly before
+    uint64_t through = 0;   // at once: waiting has gained nothing lately
+    uint64_t gathered = 0;  // waited, and other packets joined
+    uint64_t futile = 0;    // waited, and no other packet came
+    uint64_t switched = 0;  // changes between waiting and not waiting
 
     Decisions& operator+=(const Decisions& more) {
       alone += more.alone;
@@ -72,17 +75,18 @@ class Adaptive {
 
   explicit Adaptive(Goal goal) : goal_(goal), interval_(goal.interval()) {}
 
-  // A batch begins at `first`. When it is to be notified of.
+  // A batch begins at `first`. Returns when its notification is due.
   Time Begin(Time first);
 
-  // It was notified of, with so many packets, at `now`. Not to be called where
-  // the driver wanted no notification: the goal is about those that were sent.
+  // The batch's notification was sent at `now`, for `packets` packets. Do not
+  // call this if the driver wanted no notification: the goal counts only those
+  // that were sent.
   void End(uint32_t packets, Time now);
 
   const Goal& goal() const { return goal_; }
   const Decisions& decisions() const { return decisions_; }
 
-  // Whether packets wait under load, or are let through.
+  // Whether packets wait under load, or are notified of at once.
   bool waiting() const { return waiting_; }
 
  private:
@@ -96,14 +100,15 @@ class Adaptive {
   bool waiting_ = true;
   uint32_t futile_in_a_row_ = 0;
 
-  // The batch that has begun.
+  // The decision about the batch that has begun, and when it is due.
   Decision decision_ = Decision::kAlone;
   Time due_{};
 
-  bool notified_ = false;  // ever
-  Time last_{};            // notification, or when that was due
+  bool notified_ = false;  // at least once
+  Time last_{};            // last notification, or when it was due
 
-  // What was let through in the present interval, and since the last trial.
+  // Notifications let through without a wait: in the current interval, and
+  // since the last trial. `pause_` is how many must lie between two trials.
   Time window_start_{};
   uint32_t in_window_ = 0;
   uint32_t since_trial_ = 0;

@@ -12,7 +12,7 @@ bool Coalescer::OnCompleted(uint32_t packets, Time now) {
     behind_first_ = Time::zero();
     if (adaptive_) adaptive_due_ = adaptive_->Begin(now);
   }
-  // Saturates far above any limit.
+  // Saturates, far above any limit.
   pending_ = packets > UINT32_MAX - pending_ ? UINT32_MAX : pending_ + packets;
   behind_first_ += (now - first_pending_) * packets;
   return CheckDue(now);
@@ -71,8 +71,8 @@ bool Coalescer::CheckDue(Time now) {
   Time due = adaptive_due_;
   if (!adaptive_) {
     limit = std::min(limit, setting_.params.max_packets);
-    // From the first pending packet, so that later ones and new parameters do
-    // not push it back.
+    // Counts from the first pending packet, so that neither later packets nor
+    // new parameters postpone it.
     due = first_pending_ +
           std::min<Time>(std::chrono::microseconds(setting_.params.max_usecs),
                          kMaxDelay);

@@ -19,15 +19,15 @@ struct Params {
   friend bool operator==(const Params&, const Params&) = default;
 };
 
-// How a queue is coalesced: by fixed parameters or, if there is a goal, so as
-// to meet it; the parameters then wait until there is none.
+// How a queue is coalesced: by fixed parameters or, if there is a goal,
+// adaptively. The parameters have no effect as long as there is a goal.
 struct Setting {
   Setting() = default;
   // NOLINTNEXTLINE(google-explicit-constructor): parameters are a setting
   Setting(Params fixed) : params(fixed) {}
   Setting(Params fixed, Goal to_meet) : params(fixed), goal(to_meet) {}
 
-  // Parameters whose bounds a queue with this setting keeps to.
+  // Upper bounds, as parameters, that a queue with this setting keeps to.
   Params bound() const {
     if (!goal) return params;
     const auto usecs =
@@ -43,67 +43,69 @@ struct Setting {
 };
 
 // Decides when the notification for completed packets is due (virtio 1.3,
-// 5.1.6.5.9.1): max_packets after the last one, or max_usecs after the first
-// packet since then, whichever comes first; after every packet while either
-// value is 0. Or, if there is a goal, when an Adaptive says so.
+// 5.1.6.5.9.1). With fixed parameters, that is max_packets after the last
+// notification or max_usecs after the first packet since then, whichever comes
+// first; if either value is 0, it is after every packet. With a goal, an
+// Adaptive decides.
 //
-// Policy only: no clock, no I/O, no threads. A call that returns true asks
-// for a notification now; counter and timer have then started anew, whether
-// or not the driver turns out to want it.
+// Policy only: no clock, no I/O, no threads. A call that returns true asks for
+// a notification now. Counter and timer have then started anew, whether or not
+// the driver wants the notification.
 class Coalescer {
  public:
-  // No completion waits longer than this, whatever the driver asked for.
+  // No completion waits longer than this, whatever the driver has set.
   static constexpr std::chrono::microseconds kMaxDelay =
       std::chrono::seconds(1);
 
-  // `max_pending` (at least 1) bounds the packets that may wait: beyond the
-  // queue size a driver could wait for a notification that waits for it.
+  // `max_pending` (at least 1) bounds the packets that may wait. With a bound
+  // above the queue size, driver and device could wait for each other: the
+  // driver for a notification, the device for more packets.
   explicit Coalescer(uint32_t max_pending) : max_pending_(max_pending) {}
 
-  // `packets` more were completed at `now`.
+  // `packets` more packets were completed at `now`.
   [[nodiscard]] bool OnCompleted(uint32_t packets, Time now);
 
-  // The deadline may have come. Calling early, late or often is harmless.
+  // Checks the deadline. Calling it early, late or often is harmless.
   [[nodiscard]] bool OnTimer(Time now);
 
-  // A new setting rules at once, also over what is pending: the wait that a
-  // goal would have imposed is over.
+  // Applies a new setting at once, also to pending packets: a wait that the
+  // previous goal imposed ends.
   [[nodiscard]] bool Set(const Setting& setting, Time now);
 
-  // Waiting makes no sense any more: the queue stops or has run dry.
+  // Ends the wait, because the queue stops or has run dry.
   [[nodiscard]] bool Drain();
 
-  // The notification that was asked for was sent, at `now`. With a goal, the
-  // next is decided about by that; without, this does nothing.
+  // The notification that was asked for was sent at `now`. With a goal, this
+  // affects the next decision; without one, it does nothing.
   void OnNotified(Time now);
 
-  // Forgets what is pending: after a reset nobody is to be notified.
+  // Drops what is pending: after a reset, no notification is due.
   void Cancel();
 
-  // What the last call that returned true was about.
+  // The packets for which a call last returned true.
   struct Batch {
     uint32_t packets = 0;
-    Time first{};                  // when the first of them was completed
-    Time behind{};                 // how long after it, all of them together
-    std::optional<Time> deadline;  // if they had to wait
+    Time first{};                  // when the first packet was completed
+    Time behind{};                 // sum of the packets' delays after `first`
+    std::optional<Time> deadline;  // set if the packets had to wait
 
-    // How long they have waited at `now`, all of them together.
+    // The sum of the packets' waits at `now`.
     Time waited(Time now) const { return (now - first) * packets - behind; }
   };
   const Batch& flushed() const { return flushed_; }
 
-  // When OnTimer() is to be called; nothing while nothing is pending.
+  // When to call OnTimer(); nothing if no packet is pending.
   std::optional<Time> deadline() const { return deadline_; }
 
   const Setting& setting() const { return setting_; }
 
-  // What the setting comes to: bounded by the ring and by kMaxDelay; a packet
-  // and no time if every packet is notified of.
+  // The setting as it takes effect, bounded by the ring and by kMaxDelay. One
+  // packet and 0 microseconds if there is a notification for every packet.
   Params effective() const;
 
   uint32_t pending() const { return pending_; }
 
-  // If there is a goal.
+  // Has a value if there is a goal.
   const std::optional<Adaptive>& adaptive() const { return adaptive_; }
 
  private:
@@ -113,7 +115,7 @@ class Coalescer {
   uint32_t max_pending_;
   Setting setting_;
   std::optional<Adaptive> adaptive_;
-  Time adaptive_due_{};  // of what is pending
+  Time adaptive_due_{};  // when the pending packets' notification is due
   uint32_t pending_ = 0;
   Time first_pending_{};
   Time behind_first_{};

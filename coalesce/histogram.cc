@@ -7,7 +7,8 @@
 
 namespace coalesce {
 
-// A value's leading kBits + 1 bits, and how many follow:
+// The bucket of a value follows from its leading kBits + 1 bits and from the
+// number of bits (`shift`) behind them:
 //
 //   1 b b b b x x x      bucket: shift * 16 + 1bbbb
 //   |leading| |shift|
@@ -46,8 +47,9 @@ uint64_t Histogram::Quantile(double q) const {
   const auto wanted =
       std::max(static_cast<uint64_t>(std::ceil(q * static_cast<double>(all))),
                uint64_t{1});
-  if (wanted >= all) return max();  // known exactly
-  // Buckets only grow, so that the sum is reached whatever came meanwhile.
+  if (wanted >= all) return max();  // exact, unlike a bucket
+  // Buckets only grow, so the sum reaches `wanted` even if the recording thread
+  // adds values meanwhile.
   uint64_t sum = 0;
   for (size_t i = 0; i < kBuckets; ++i) {
     sum += buckets_[i].load(std::memory_order_acquire);

@@ -9,24 +9,24 @@
 
 namespace coalesce {
 
-// A log-linear histogram of 64-bit values: every power of 2 is cut into 16
-// buckets, so that a value read back is off by at most a 32nd of itself, and
-// below 32 not at all.
+// A log-linear histogram of 64-bit values. Every power of 2 is divided into 16
+// buckets, so that a value read back is off by at most 1/32 of itself; values
+// below 32 are exact.
 //
-// 8 KiB, whatever is recorded; nothing is allocated. One thread records, any
-// may read meanwhile: each figure is one that was true at some moment, and what
-// is read later includes what was read before.
+// Takes 8 KiB, however much is recorded, and allocates nothing. One thread
+// records; any thread may read at the same time. Each figure read was true at
+// some moment, and a later read includes what an earlier one included.
 class Histogram {
  public:
-  // To record costs a few stores: no lock, no locked instruction.
+  // Costs a few stores: no lock, no locked instruction.
   void Record(uint64_t value) {
-    // What is true of a value is there before its bucket shows it.
+    // Maximum and sum must include a value before its bucket shows it.
     Raise(value);
     Add(sum_, value, std::memory_order_relaxed);
     Add(buckets_[BucketOf(value)], 1, std::memory_order_release);
   }
 
-  // Records all that `other` has. On the thread that records here.
+  // Records all that `other` has. Call it on the thread that records here.
   void Merge(const Histogram& other);
 
   uint64_t count() const;
@@ -34,8 +34,8 @@ class Histogram {
   uint64_t sum() const { return sum_.load(std::memory_order_relaxed); }
   uint64_t max() const { return max_.load(std::memory_order_relaxed); }
 
-  // The least value that is not exceeded by a share `q`, from 0 to 1, of those
-  // recorded; 0 if there are none.
+  // The smallest value that at least a share `q`, from 0 to 1, of the recorded
+  // values does not exceed; 0 if none were recorded.
   uint64_t Quantile(double q) const;
 
  private:
@@ -46,7 +46,7 @@ class Histogram {
 
   static size_t BucketOf(uint64_t value);
   static uint64_t MiddleOf(size_t bucket);
-  // Of a word that no other thread writes.
+  // Adds to a word that no other thread writes.
   static void Add(Word& word, uint64_t more, std::memory_order order) {
     word.store(word.load(std::memory_order_relaxed) + more, order);
   }

@@ -84,7 +84,8 @@ void ParamTable::Reset() {
 
 ParamTable::Snapshot ParamTable::snapshot() const {
   Snapshot result{.all_rx = all_rx_, .all_tx = all_tx_, .queues = entries_};
-  // What the operator has chosen is not the driver's.
+  // The snapshot holds what the driver has set. Which setting the operator has
+  // chosen is not part of it.
   for (Entry& entry : result.queues) {
     if (!OfDriver(entry.source)) entry.source = Source::kOperator;
   }
@@ -97,7 +98,7 @@ bool ParamTable::Restore(const Snapshot& snapshot) {
   all_tx_ = snapshot.all_tx;
   for (uint32_t queue = 0; queue < queue_count(); ++queue) {
     const Entry& saved = snapshot.queues[queue];
-    // The operator's values are the ones given now.
+    // The successor's operator settings apply, not the saved ones.
     entries_[queue] = OfDriver(saved.source) ? saved : OperatorsFor(queue);
     entries_[queue].enabled = saved.enabled;
   }

@@ -11,10 +11,10 @@
 
 namespace coalesce {
 
-// Always the driver's view: it receives on rx queues.
+// The direction from the driver's view: the driver receives on rx queues.
 enum class Direction : uint8_t { kRx, kTx };
 
-// Who said what a queue's parameters are.
+// Who set a queue's parameters.
 enum class Source : uint8_t { kOperator, kDriverAll, kDriverQueue, kAdaptive };
 inline std::string_view SourceName(Source source) {
   switch (source) {
@@ -30,18 +30,18 @@ inline std::string_view SourceName(Source source) {
   return "";
 }
 
-// Which parameters every data virtqueue has, and why (virtio 1.3, 5.1.6.5.9).
-// The last writer wins per queue. Virtqueue 2N receives on pair N, 2N + 1
-// transmits. Policy only; one thread.
+// The parameters of every data virtqueue, and who set them (virtio 1.3,
+// 5.1.6.5.9). The last writer wins, per queue. Virtqueue 2N receives on pair N,
+// and virtqueue 2N + 1 transmits. Policy only; one thread.
 class ParamTable {
  public:
   struct Entry {
-    Params params;  // if adaptive, the bounds that it keeps to
+    Params params;  // for an adaptive queue, the bounds it keeps to
     Source source = Source::kOperator;
     bool enabled = false;
   };
 
-  // All that the driver has set; what a successor of this process needs to
+  // Everything the driver has set; a successor of this process needs it to
   // carry on.
   struct Snapshot {
     std::optional<Params> all_rx;
@@ -49,8 +49,8 @@ class ParamTable {
     std::vector<Entry> queues;
   };
 
-  // `rx` and `tx` are the operator's: in force until the driver asks, and
-  // again after a reset.
+  // `rx` and `tx` are the operator's settings. They apply until the driver sets
+  // its own, and again after a reset.
   ParamTable(uint32_t queue_pairs, const Setting& rx, const Setting& tx);
 
   uint32_t queue_count() const {
@@ -60,39 +60,40 @@ class ParamTable {
     return queue % 2 == 0 ? Direction::kRx : Direction::kTx;
   }
 
-  // The operator has another mind. Queues for which the driver has asked keep
-  // to that.
+  // Replaces the operator's setting. Queues whose parameters the driver has set
+  // keep them.
   void SetOperator(Direction direction, const Setting& setting);
   const Setting& operator_setting(Direction direction) const {
     return direction == Direction::kRx ? operator_rx_ : operator_tx_;
   }
 
-  // RX_SET and TX_SET: every queue of the direction.
+  // RX_SET and TX_SET: sets every queue of the direction.
   void SetAll(Direction direction, Params params);
 
-  // VQ_SET. False, and no change, for anything but an enabled data queue.
+  // VQ_SET. Returns false, without a change, unless `queue` is an enabled data
+  // queue.
   [[nodiscard]] bool SetQueue(uint32_t queue, Params params);
 
-  // VQ_GET, under the same rule.
+  // VQ_GET. Returns nothing unless `queue` is an enabled data queue.
   std::optional<Params> Get(uint32_t queue) const;
 
-  // A queue that comes back takes the value of the last RX_SET or TX_SET, or
-  // the operator's if there was none.
+  // A queue whose state changes takes the parameters of the last RX_SET or
+  // TX_SET, or the operator's if there was none.
   void SetEnabled(uint32_t queue, bool enabled);
 
-  // Device reset: everything the driver set is gone, every queue disabled.
+  // Device reset: drops everything the driver has set and disables every queue.
   void Reset();
 
   // `queue` must be below queue_count().
   const Entry& entry(uint32_t queue) const { return entries_[queue]; }
 
-  // What a queue goes by. The same.
+  // The setting that a queue uses. `queue` must be below queue_count().
   Setting setting(uint32_t queue) const;
 
   Snapshot snapshot() const;
 
-  // False, and no change, where the snapshot is of another shape. What the
-  // operator has set is what this table was made with.
+  // Returns false, without a change, if the snapshot has another number of
+  // queues. The operator's settings stay those of this table.
   [[nodiscard]] bool Restore(const Snapshot& snapshot);
 
  private:
