@@ -18,22 +18,22 @@ enum class ChainError : uint8_t {
   kNone,
   kDescriptorIndex,  // `next` beyond the table
   kTooLong,          // a loop, or more descriptors than allowed
-  kIndirect,         // not negotiated, nested, or of a bad length
+  kIndirect,         // not negotiated, nested, or of an invalid length
   kAddress,          // not mapped, no access, or wraps
-  kOrder,            // a readable descriptor behind a writable one
-  kLength,           // over 4 GiB in all
-  kTooManySegments,  // over what one readv or writev takes
+  kOrder,            // a readable descriptor after a writable one
+  kLength,           // more than 4 GiB in total
+  kTooManySegments,  // more than one readv or writev takes
 };
 inline constexpr size_t kChainErrors = 8;
 
-// Counts by ChainError.
+// Numbers of chains, indexed by ChainError.
 using ChainErrors = std::array<uint64_t, kChainErrors>;
 
 inline void AddErrors(ChainErrors& to, const ChainErrors& more) {
   for (size_t i = 0; i < to.size(); ++i) to[i] += more[i];
 }
 
-// A word or two for logs and counters.
+// A short name of an error, for logs and counters.
 inline std::string_view ChainErrorName(ChainError error) {
   constexpr std::array<std::string_view, kChainErrors> kNames = {
       "none",  "descriptor-index", "too-long",         "indirect", "address",
@@ -41,13 +41,14 @@ inline std::string_view ChainErrorName(ChainError error) {
   return kNames[static_cast<size_t>(error)];
 }
 
-// A descriptor chain taken from a virtqueue, as pointers: first what the
-// device may read, then what it may write. The receipt for one entry: exactly
-// one Virtqueue::Push or Unpop is owed for it, within the step that popped
-// it.
+// A descriptor chain taken from a virtqueue, as pointers: first the parts that
+// the device may read, then the parts that it may write.
+//
+// Each chain stands for one used entry that the device owes the driver. Call
+// Virtqueue::Push or Unpop exactly once for it, within the step that popped it.
 class Chain {
  public:
-  // None yet: for Virtqueue::Pop to fill.
+  // An empty chain, for Virtqueue::Pop to fill.
   Chain() = default;
   Chain(Chain&& other) noexcept { *this = std::move(other); }
   Chain& operator=(Chain&& other) noexcept {
@@ -64,7 +65,7 @@ class Chain {
   }
   ~Chain() { assert(!owed_); }
 
-  // A malformed chain has no segments; it is to be pushed with length 0.
+  // A malformed chain has no segments. Push it with length 0.
   bool malformed() const { return error_ != ChainError::kNone; }
   ChainError error() const { return error_; }
 
@@ -73,8 +74,8 @@ class Chain {
   uint64_t readable_bytes() const { return readable_bytes_; }
   uint64_t writable_bytes() const { return writable_bytes_; }
 
-  // Descriptors of the ring itself that the chain holds, an indirect table
-  // counting as one.
+  // The number of descriptors in the ring itself that the chain takes. An
+  // indirect table counts as one.
   uint32_t descriptors() const { return descriptors_; }
 
  private:

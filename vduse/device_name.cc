@@ -18,7 +18,7 @@ bool IsAllowed(char c) {
          std::string_view("-_.:@+").find(c) != std::string_view::npos;
 }
 
-// For the log: what is no printable character is shown as '?'.
+// The name as the log shows it: characters that cannot be printed become '?'.
 std::string Shown(std::string_view name) {
   std::string text(name.substr(0, 64));
   std::replace_if(

@@ -9,14 +9,14 @@
 
 namespace vduse {
 
-// With ".state" behind it a name still is one of a file.
+// Such a name with ".state" appended is still a valid file name.
 inline constexpr size_t kMaxDeviceNameBytes = 249;
 
-// Whether a device may have that name, which is also one of a file in /dev,
-// of one in the state directory, and of a line in the log: letters, digits and
-// "-_.:@+", not beginning with a '-' or '.'; and not "control", which is
-// /dev/vduse's own.
-//   InvalidArgument: it may not; says why.
+// Checks a device's name. The name is also that of a file in /dev and of a file
+// in the state directory, and it appears in log lines. It may have letters,
+// digits and "-_.:@+", must not begin with '-' or '.', and must not be
+// "control", the name of VDUSE's own file in /dev/vduse.
+//   InvalidArgument: the name is not allowed; the message says why.
 absl::Status CheckDeviceName(std::string_view name);
 
 }  // namespace vduse

@@ -32,7 +32,7 @@ IovaMap::Piece IovaMap::Find(uint64_t iova, uint64_t size, Access access) {
   const bool allowed =
       access == Access::kRead ? region.readable : region.writable;
   if (!allowed) return {};
-  // `last` is inclusive and may be the last address there is.
+  // `last` is inclusive and may be the last address of all.
   const uint64_t rest = region.last - iova;
   return {.data = region.base + (iova - region.start),
           .size = size - 1 > rest ? rest + 1 : size};
@@ -75,7 +75,7 @@ bool IovaMap::Forget(Condition condition) {
 
 void IovaMap::Drop(uint64_t first, uint64_t last) {
   if (first > last) return;
-  // There first, or another map could be given it again.
+  // The cache comes first: otherwise another map could get the region again.
   cache_.Drop(asid_, first, last);
   auto it = entries_.upper_bound(first);
   if (it != entries_.begin() && std::prev(it)->second.region.last >= first) {
@@ -87,7 +87,7 @@ void IovaMap::Drop(uint64_t first, uint64_t last) {
 
 void IovaMap::DropAll() {
   Drop(0, UINT64_MAX);
-  (void)TakeFault();  // of memory that went
+  (void)TakeFault();  // of memory that was dropped
 }
 
 bool IovaMap::Trim() {
@@ -95,8 +95,8 @@ bool IovaMap::Trim() {
   bool went = false;
   const uint64_t poisons = SigbusGuard::poison_count();
   if (std::exchange(poisons_seen_, poisons) != poisons) {
-    // A private page of zeros is there now: whoever uses it next is to learn
-    // that the driver's is missing.
+    // The handler has put a private page of zeros there. The region must be
+    // mapped again, so that its next user finds the driver's page missing.
     cache_.DropPoisoned();
     went = Forget(
         [](const Entry& entry) { return entry.region.memory->poisoned(); });
@@ -149,9 +149,9 @@ IovaMap::Entry* IovaMap::Load(uint64_t iova) {
     }
     return nullptr;
   }
-  // The kernel's answer may overlap what was cached if the driver remapped
-  // memory: the newer one counts, but pointers handed out in this step must
-  // stay valid, so an overlap is treated as not mapped until the update
+  // The kernel's answer may overlap cached regions if the driver has remapped
+  // memory. The newer one is right, but pointers obtained in this step must
+  // stay valid. Therefore an overlap is treated as not mapped until the update
   // message arrives.
   const auto next = entries_.upper_bound(region->start);
   const bool overlaps_next =

@@ -15,18 +15,18 @@ namespace vduse {
 
 enum class Access { kRead, kWrite };
 
-// Translates the driver's addresses into pointers of this process. Filled
-// lazily, a region at a time, from what the maps of a device share.
+// Translates the driver's addresses into pointers of this process. Regions are
+// added one at a time, on first use, from the device's RegionCache.
 //
-// One thread. A pointer obtained here is good until the next Drop(),
-// DropAll() or Trim(), which are called between two steps of the owner: that
-// is what makes "drop, then answer the kernel" a complete quiesce.
+// One thread. A pointer obtained here is valid until the next Drop(), DropAll()
+// or Trim(). The owner calls these only between two of its steps. That is why
+// dropping a range and then answering the kernel is a complete quiesce.
 class IovaMap {
  public:
-  // A piece of one region.
+  // A part of one region.
   struct Piece {
     uint8_t* data = nullptr;  // null: not mapped, or not with this access
-    uint64_t size = 0;        // bytes, at most what was asked for
+    uint64_t size = 0;        // bytes, at most as many as asked for
   };
 
   // `device` must outlive the map. Starts with address space 0.
@@ -35,35 +35,36 @@ class IovaMap {
   IovaMap& operator=(const IovaMap&) = delete;
   ~IovaMap();
 
-  // The longest piece at `iova` that lies in one region. `size` must not be
-  // 0. A range that continues in the next region takes another call.
+  // Returns the longest piece at `iova` that lies in one region. `size` must
+  // not be 0. A range that continues in the next region takes another call.
   Piece Find(uint64_t iova, uint64_t size, Access access);
 
-  // All of [iova, iova + size) as one pointer, or null where it crosses
-  // regions, is not mapped, or wraps.
+  // Returns all of [iova, iova + size) as one pointer, or null if the range
+  // crosses regions, is not mapped, or wraps.
   uint8_t* FindWhole(uint64_t iova, uint64_t size, Access access);
 
-  // Copies `size` bytes from the driver's memory, wherever regions meet.
-  // False if any byte cannot be read; `to` may then be partly written.
+  // Copies `size` bytes from the driver's memory, across regions. Returns false
+  // if any byte cannot be read; part of `to` may have been written then.
   [[nodiscard]] bool CopyIn(uint64_t iova, void* to, uint64_t size);
 
-  // Goes over to another address space; what was mapped is forgotten.
+  // Changes to another address space and drops all regions of the old one.
   void SetAsid(uint32_t asid);
   uint32_t asid() const { return asid_; }
 
-  // Forgets what overlaps [first, last], both inclusive: nothing where `last`
-  // is before `first`. DropAll() forgets faults as well.
+  // Drop the regions that overlap [first, last], both inclusive; none if `last`
+  // is before `first`. DropAll() drops every region and a pending fault.
   void Drop(uint64_t first, uint64_t last);
   void DropAll();
 
-  // Between steps: forgets regions in which a page was found missing, by
-  // whatever map, and, where the process has too many mappings, the quarter
-  // that was used least. True if any went.
+  // Call between steps. Drops the regions in which a page was found missing,
+  // through this map or another. If the process has too many mappings, also
+  // drops the least recently used quarter of the regions. Returns whether any
+  // region was dropped.
   bool Trim();
 
-  // Why those whose memory this is cannot be served any more, once: a page of
+  // Returns why the queues in this memory cannot be served any more: a page of
   // it is missing (see SigbusGuard), or it is in a file that must not be
-  // mapped. Empty if there is nothing of the kind.
+  // mapped. Returns each reason once, and an empty string if there is none.
   [[nodiscard]] std::string TakeFault();
 
   size_t region_count() const { return entries_.size(); }
@@ -71,11 +72,12 @@ class IovaMap {
  private:
   struct Entry {
     Region region;
-    uint64_t used;  // step
+    uint64_t used;  // the last step that used it
   };
-  // Regions found before, by address: saves most searches.
+  // Recently found regions, by address; saves most searches in `entries_`.
   static constexpr size_t kHits = 64;
-  static constexpr unsigned kHitShift = 21;  // 2 MiB, the least of many regions
+  // 2 MiB: where there are many regions, each has at least this size.
+  static constexpr unsigned kHitShift = 21;
 
   Entry*& HitFor(uint64_t iova) { return hits_[(iova >> kHitShift) % kHits]; }
   Entry* Lookup(uint64_t iova);

@@ -20,7 +20,7 @@ constexpr uint64_t kNewestApiVersion = kApiVersionGroups;
 constexpr uint64_t kKnownKernelFeatures =
     1ULL << kKernelFeatureQueueReady | 1ULL << kKernelFeatureSuspend;
 
-// Bound on what a device may claim to have when its queues are counted.
+// At most this many queues are counted, whatever the device claims to have.
 constexpr uint32_t kMaxQueues = 1024;
 
 absl::Status Failed(int error, const std::string& what) {
@@ -57,7 +57,7 @@ absl::StatusOr<ControlDevice> ControlDevice::Open() {
                   fmt::format("VDUSE_SET_API_VERSION {} (the kernel has {})",
                               control.api_version_, kernel_version));
   }
-  // A kernel that knows none of this has no such ioctl.
+  // A kernel without such features does not have this ioctl.
   uint64_t features = 0;
   if (ioctl(fd, kGetKernelFeatures, &features) == 0) {
     features &= kKnownKernelFeatures;
@@ -100,7 +100,7 @@ absl::Status ControlDevice::Create(const DeviceConfig& config) {
 }
 
 absl::Status ControlDevice::Destroy(const std::string& name) {
-  char buffer[VDUSE_NAME_MAX] = {};  // the kernel copies all of it
+  char buffer[VDUSE_NAME_MAX] = {};  // the kernel copies the whole buffer
   std::strncpy(buffer, name.c_str(), sizeof(buffer) - 1);
   if (ioctl(fd_.get(), VDUSE_DESTROY_DEV, buffer) != 0) {
     const int error = errno;
@@ -213,14 +213,14 @@ absl::StatusOr<IotlbRegion> KernelDevice::LookupIotlb(uint32_t asid,
   entry.start = iova;
   entry.last = iova;
   entry.asid = asid;
-  // The older call fills in the first fields, which are the same, and means
-  // address space 0; every kernel has it.
+  // VDUSE_IOTLB_GET_FD, the older call, fills in the fields that both have, and
+  // means address space 0. Every kernel has it.
   const int fd =
       ioctl(fd_.get(), asid == 0 ? VDUSE_IOTLB_GET_FD : kIotlbGetFd2, &entry);
   if (fd < 0) {
     const int error = errno;
     if (error == EINVAL) {
-      return absl::NotFoundError("");  // the driver's doing: no text needed
+      return absl::NotFoundError("");  // caused by the driver: no text needed
     }
     return Failed(error, "VDUSE_IOTLB_GET_FD");
   }

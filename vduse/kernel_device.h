@@ -15,43 +15,43 @@
 
 namespace vduse {
 
-// What a device is created with.
+// The properties that a device is created with.
 struct DeviceConfig {
   std::string name;
   uint32_t device_id = 0;   // virtio device type
   uint64_t features = 0;    // offered
-  uint16_t queue_size = 0;  // largest, for every queue
+  uint16_t queue_size = 0;  // the largest size, for every queue
   uint32_t queue_count = 0;
-  // Of virtqueues, and address spaces that a group may be given. Where the
-  // API version knows none there is one of each.
+  // Groups of virtqueues, and address spaces that a group may use. An API
+  // version without groups has one of each.
   uint32_t groups = 1;
   uint32_t address_spaces = 1;
   std::vector<uint8_t> config_space;
 };
 
-// /dev/vduse/control: makes and destroys devices. One thread.
+// /dev/vduse/control: creates and destroys devices. One thread.
 class ControlDevice {
  public:
-  // Opens the control device, agrees on the API version and takes all that
-  // the kernel has of the features below.
-  //   NotFound, PermissionDenied: with what to do about it.
+  // Opens the control device, negotiates the API version, and enables all VDUSE
+  // features that both the kernel and this program know.
+  //   NotFound, PermissionDenied: the message says what to do.
   static absl::StatusOr<ControlDevice> Open();
 
   // The API version in use: the newest that both sides know.
   uint64_t api_version() const { return api_version_; }
 
-  // The kernel's own VDUSE features (kKernelFeature*) that devices made here
+  // The kernel's own VDUSE features (kKernelFeature*) that devices created here
   // have; 0 before Linux 7.3.
   uint64_t kernel_features() const { return kernel_features_; }
 
   // Whether virtqueues can be in different groups.
   bool has_groups() const { return api_version_ >= kApiVersionGroups; }
 
-  //   AlreadyExists: there is a device of that name.
+  //   AlreadyExists: a device of that name exists.
   //   InvalidArgument: the kernel refuses this combination of features.
   absl::Status Create(const DeviceConfig& config);
 
-  //   FailedPrecondition: the device is attached or somebody has it open.
+  //   FailedPrecondition: the device is attached, or a process has it open.
   absl::Status Destroy(const std::string& name);
 
  private:
@@ -65,9 +65,10 @@ class ControlDevice {
 // A device of the kernel, /dev/vduse/NAME. Any thread.
 class KernelDevice final : public Device {
  public:
-  // File descriptors below this number are closed later than the device's
-  // when a process is killed. A TAP's must be: closing one may wait for a
-  // lock that is held until the device is served again.
+  // The device's descriptor gets a number of at least kLowestFd. When a process
+  // is killed, the kernel closes lower-numbered descriptors after it. A TAP's
+  // must be closed after it: closing a TAP may wait for a lock that is held
+  // until the device is served again.
   static constexpr int kLowestFd = 200;
 
   //   NotFound: no such device.
@@ -75,7 +76,7 @@ class KernelDevice final : public Device {
   static absl::StatusOr<std::unique_ptr<KernelDevice>> Open(
       const std::string& name);
 
-  // Before the device is attached to the vDPA bus. `group` must be 0 where
+  // Call before the device is attached to the vDPA bus. `group` must be 0 if
   // the control device has no groups.
   absl::Status SetupQueue(uint32_t index, uint16_t max_size, uint32_t group);
 

@@ -33,9 +33,9 @@ absl::StatusOr<std::shared_ptr<const Mapping>> Mapping::Create(
     return absl::OutOfRangeError("driver memory beyond the end of any file");
   }
   const uint64_t size = ((offset + bytes + mask) & ~mask) - first;
-  // A writable mapping beyond a file's end would make the file longer in
-  // hugetlbfs. MAP_NORESERVE, as huge pages are reserved by whoever made the
-  // file, and are not to be taken here.
+  // In hugetlbfs, a writable mapping beyond the end of a file would extend the
+  // file; hence PROT_READ first. MAP_NORESERVE, because whoever created the
+  // file has reserved its huge pages, and this mapping must not take more.
   const int at_first = file.huge ? PROT_READ : protection;
   void* base = mmap(nullptr, size, at_first, MAP_SHARED | MAP_NORESERVE, fd,
                     static_cast<off_t>(first));
@@ -49,7 +49,7 @@ absl::StatusOr<std::shared_ptr<const Mapping>> Mapping::Create(
     return absl::ErrnoToStatus(error, "mprotect of driver memory");
   }
   madvise(base, size, MADV_DONTDUMP);
-  // A new administration process is a child of this one.
+  // MADV_DONTFORK, because the administration process may be forked again.
   if (madvise(base, size, MADV_DONTFORK) != 0) {
     const int error = errno;
     Unmap(base, size);

@@ -12,8 +12,9 @@
 
 namespace vduse {
 
-// Part of a file, mapped into this process: guarded against SIGBUS, in no core
-// dump, and in no child's memory. Never changes; any thread.
+// Part of a file, mapped into this process. The mapping is guarded against
+// SIGBUS and excluded from core dumps and from child processes. Immutable; any
+// thread.
 class Mapping {
  public:
   // Maps at least bytes [offset, offset + bytes) of the file, in whole pages.
@@ -25,20 +26,21 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
 
-  // Whether it has bytes [offset, offset + bytes) of the file.
+  // Whether the mapping contains bytes [offset, offset + bytes) of the file.
   bool Holds(uint64_t offset, uint64_t bytes) const {
     return offset >= offset_ && bytes <= size_ &&
            offset - offset_ <= size_ - bytes;
   }
-  // Where byte `offset` of the file is; it must hold that.
+  // A pointer to byte `offset` of the file, which the mapping must contain.
   uint8_t* At(uint64_t offset) const { return base_ + (offset - offset_); }
 
-  // Some page of it was found to have nothing behind it, and is private now.
+  // Whether a page was found to have no memory behind it. A private page has
+  // replaced it.
   bool poisoned() const {
     return guard_.poisoned.load(std::memory_order_relaxed);
   }
 
-  // How many there are in this process.
+  // The number of Mapping objects in this process.
   static size_t live();
 
  private:

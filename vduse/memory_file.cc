@@ -16,12 +16,12 @@
 namespace vduse {
 namespace {
 
-// What the kernel calls the memory of a VDUSE device, which is bounce pages and
-// rings. A name of a file in a file system starts with '/'.
+// The kernel's name for the memory of a VDUSE device, which is bounce pages and
+// rings. The name of a file in a file system begins with '/' instead.
 constexpr std::string_view kVduseName = "anon_inode:[vduse-domain]";
 
-// The name of an open file. The kernel alone is asked. The driver may have
-// chosen it, so what cannot be printed is replaced.
+// The name of an open file, as the kernel alone gives it. The driver may have
+// chosen the name, so characters that cannot be printed are replaced.
 std::string NameOf(int fd) {
   std::array<char, 128> text;
   const std::string link = fmt::format("/proc/self/fd/{}", fd);
@@ -39,8 +39,8 @@ std::string NameOf(int fd) {
 absl::StatusOr<MemoryFile> JudgeMemoryFile(int fd) {
   MemoryFile file;
   file.page_size = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  // Every file of tmpfs and hugetlbfs has seals, no other has; the kernel
-  // answers by itself, where fstat and fstatfs would ask FUSE's process.
+  // Every file of tmpfs and hugetlbfs has seals, and no other file has. The
+  // kernel answers this by itself; fstat and fstatfs would ask FUSE's process.
   if (fcntl(fd, F_GET_SEALS) < 0) {
     const std::string name = NameOf(fd);
     if (name == kVduseName) return file;

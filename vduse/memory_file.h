@@ -10,26 +10,26 @@
 
 namespace vduse {
 
-// A file that holds memory of the driver.
+// A file that holds the driver's memory.
 struct MemoryFile {
-  // Mappings start at a multiple of it, and are as long: 2 MiB or 1 GiB in
-  // hugetlbfs.
+  // Mappings start at a multiple of the page size, and their length is a
+  // multiple of it. In hugetlbfs: 2 MiB or 1 GiB.
   uint64_t page_size = 0;
   bool huge = false;  // hugetlbfs
-  // Whether device and inode tell it from all others, and `bytes` is its size.
-  // Not so of VDUSE's own memory.
+  // Whether `device` and `inode` identify the file and `bytes` is its size.
+  // False for VDUSE's own memory.
   bool identified = false;
   dev_t device = 0;
   ino_t inode = 0;
   uint64_t bytes = 0;
 };
 
-// Finds out whether `fd` is memory: tmpfs (memfd, System V), hugetlbfs, or
-// VDUSE's own. Nothing else may be mapped: a page fault in a file of a disk, a
-// network file system or FUSE waits for others, the driver's own process among
-// them. For the same reason nothing is asked here of the file system itself
-// before it is known.
-//   FailedPrecondition: something else, with its name.
+// Checks that `fd` is memory: tmpfs (memfd, System V), hugetlbfs, or VDUSE's
+// own. No other file may be mapped: a page fault in a file on a disk, a network
+// file system or FUSE waits for others, possibly for the driver's own process.
+// For the same reason, the file system is asked nothing until its kind is
+// known.
+//   FailedPrecondition: another kind of file; the message has its name.
 absl::StatusOr<MemoryFile> JudgeMemoryFile(int fd);
 
 }  // namespace vduse

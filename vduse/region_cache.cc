@@ -19,9 +19,9 @@ namespace {
 // More than the address space of a process: no mapping can be this long.
 constexpr uint64_t kMaxRegionBytes = 1ULL << 47;
 
-// vm.max_map_count where it cannot be read: the kernel's default.
+// The kernel's default of vm.max_map_count, used if it cannot be read.
 constexpr size_t kUsualMapCount = 65530;
-// Mappings left to the rest of the program, besides an eighth.
+// Mappings left to the rest of the program, in addition to an eighth of all.
 constexpr size_t kOtherMappings = 1024;
 
 size_t MappingLimit() {
@@ -43,7 +43,7 @@ void RegionCache::SetLimit(size_t mappings) {
 }
 
 absl::StatusOr<Region> RegionCache::Find(uint32_t asid, uint64_t iova) {
-  // Held over the look-up, so that a region that is withdrawn meanwhile is
+  // Held during the look-up. A region that is withdrawn meanwhile is then
   // either dropped after it was added here, or not found.
   const std::lock_guard lock(mutex_);
   auto next = regions_.upper_bound({asid, iova});
@@ -59,7 +59,7 @@ absl::StatusOr<Region> RegionCache::Find(uint32_t asid, uint64_t iova) {
   }
   absl::StatusOr<Region> region = Load(*found);
   if (!region.ok()) return region;
-  // What is older and overlaps has been withdrawn.
+  // Older regions that overlap this one have been withdrawn.
   while (next != regions_.end() && next->first.first == asid &&
          next->second.start <= region->last) {
     next = regions_.erase(next);
@@ -100,7 +100,7 @@ absl::StatusOr<RegionCache::Memory> RegionCache::Map(const IotlbRegion& found,
   const FileKey key{file->device, file->inode, protection};
   if (file->identified) {
     const auto it = files_.find(key);
-    // Its inode is not another's as long as it is mapped.
+    // As long as the file is mapped, its inode number is not reused.
     Memory known = it != files_.end() ? it->second.lock() : nullptr;
     if (known && known->Holds(found.offset, bytes) && !known->poisoned()) {
       return known;
@@ -112,7 +112,7 @@ absl::StatusOr<RegionCache::Memory> RegionCache::Map(const IotlbRegion& found,
     memory = Mapping::Create(
         fd, *file, 0, std::max(file->bytes, found.offset + bytes), protection);
   }
-  // A file may be larger than what can be mapped.
+  // The whole file may be larger than what can be mapped.
   if (!memory.ok()) {
     memory = Mapping::Create(fd, *file, found.offset, bytes, protection);
   }
@@ -124,7 +124,7 @@ absl::StatusOr<RegionCache::Memory> RegionCache::Map(const IotlbRegion& found,
   return memory;
 }
 
-// Before a mapping is made: is there room for another?
+// Checks that there is room for another mapping; call before making one.
 absl::Status RegionCache::MakeRoom() {
   if (files_.size() > 2 * files_at_sweep_ + 64) {
     std::erase_if(files_, [](const auto& f) { return f.second.expired(); });
@@ -137,8 +137,8 @@ absl::Status RegionCache::MakeRoom() {
     return absl::ResourceExhaustedError(
         fmt::format("{} mappings of driver memory", live));
   }
-  // Others are asked for room while there is some left: not each time, as it
-  // takes them a step to give any.
+  // Asks holders for room before the limit is reached, as it takes them a step
+  // to release any. Not on every call, to give them that time.
   if (live >= limit_ - limit_ / 8 && made_since_shortage_ > limit_ / 32) {
     RunShort();
   }
@@ -158,10 +158,10 @@ void RegionCache::RunShort() {
 }
 
 void RegionCache::Drop(uint32_t asid, uint64_t first, uint64_t last) {
-  std::vector<Memory> dropped;  // unmapped without the lock
+  std::vector<Memory> dropped;  // destroyed, and so unmapped, after the unlock
   const std::lock_guard lock(mutex_);
   auto it = regions_.upper_bound({asid, first});
-  if (it != regions_.begin()) --it;  // it may reach beyond `first`
+  if (it != regions_.begin()) --it;  // its end may lie beyond `first`
   while (it != regions_.end() && it->first <= std::pair(asid, last)) {
     if (it->first.first == asid && it->second.last >= first) {
       dropped.push_back(std::move(it->second.memory));

@@ -21,24 +21,26 @@ namespace vduse {
 class Device;
 struct IotlbRegion;
 
-// A region of the driver's address space, [start, last], and where it is here.
+// A region of the driver's address space, [start, last], and its place in this
+// process.
 struct Region {
   uint64_t start = 0;
   uint64_t last = 0;  // inclusive
   bool readable = false;
   bool writable = false;
-  uint8_t* base = nullptr;  // of `start`
+  uint8_t* base = nullptr;  // pointer to `start`
   std::shared_ptr<const Mapping> memory;
 };
 
-// The regions of a device, shared by all who translate its driver's addresses,
-// so that each is asked for and mapped once. A file of memory is mapped as a
-// whole, once for each kind of access, however many regions lie in it: a
-// process can have only so many mappings (vm.max_map_count), and a driver may
-// have a file for each 2 MiB.
+// The regions of a device, shared by all IovaMaps that translate its driver's
+// addresses, so that each region is looked up and mapped once.
 //
-// A region that is withdrawn goes here first; those who hold it forget it by
-// IovaMap::Drop(). Any thread.
+// Each file of memory is mapped as a whole, once for each kind of access, no
+// matter how many regions lie in it. The number of mappings of a process is
+// limited (vm.max_map_count), and a driver may have one file for every 2 MiB.
+//
+// A region that is withdrawn is dropped here first. Each IovaMap that holds it
+// then drops it by IovaMap::Drop(). Any thread.
 class RegionCache {
  public:
   // `device` must outlive the cache.
@@ -46,31 +48,32 @@ class RegionCache {
   RegionCache(const RegionCache&) = delete;
   RegionCache& operator=(const RegionCache&) = delete;
 
-  // The region of address space `asid` that holds `iova`.
+  // Returns the region of address space `asid` that holds `iova`.
   //   NotFound: there is none.
   //   FailedPrecondition: it is in a file that must not be mapped.
   //   ResourceExhausted: too many mappings; shortage() has changed.
-  //   Others may pass.
+  //   Other errors may be temporary.
   absl::StatusOr<Region> Find(uint32_t asid, uint64_t iova);
 
-  // Forgets what overlaps [first, last], both inclusive.
+  // Drops the regions that overlap [first, last], both inclusive.
   void Drop(uint32_t asid, uint64_t first, uint64_t last);
 
-  // Forgets regions in which a page was found missing.
+  // Drops the regions in which a page was found missing.
   void DropPoisoned();
 
-  // Changes when mappings run short, and then now and again: those who hold
-  // regions are to let go of those that they use least.
+  // Changes when mappings run short, and again from time to time as long as
+  // they do. Holders of regions must then release those that they use least.
   uint64_t shortage() const {
     return shortage_.load(std::memory_order_relaxed);
   }
 
-  // At most so many mappings: by default what vm.max_map_count leaves.
+  // Sets the largest number of mappings. The default is what vm.max_map_count
+  // leaves.
   void SetLimit(size_t mappings);
 
  private:
   using Memory = std::shared_ptr<const Mapping>;
-  // Device, inode, and mmap's protection.
+  // Device, inode, and the protection passed to mmap.
   using FileKey = std::tuple<dev_t, ino_t, int>;
 
   absl::StatusOr<Region> Load(const IotlbRegion& found);
@@ -82,7 +85,7 @@ class RegionCache {
   Device& device_;
   std::atomic<uint64_t> shortage_{0};
 
-  std::mutex mutex_;                                         // for what follows
+  std::mutex mutex_;  // guards the members below
   std::map<std::pair<uint32_t, uint64_t>, Region> regions_;  // asid, start
   std::map<FileKey, std::weak_ptr<const Mapping>> files_;
   size_t files_at_sweep_ = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The split virtqueue as it lies in memory: virtio 1.3, section 2.7.
+// The memory layout of the split virtqueue: virtio 1.3, section 2.7.
 #ifndef VDUSE_NET_VDUSE_RING_LAYOUT_H_
 #define VDUSE_NET_VDUSE_RING_LAYOUT_H_
 
@@ -47,13 +47,13 @@ inline constexpr uint64_t kAvailAlign = 2;
 inline constexpr uint64_t kUsedAlign = 4;
 inline constexpr uint32_t kMaxQueueSize = 32768;
 
-// Whether a virtqueue can have that many entries.
+// Whether a virtqueue may have `size` entries.
 constexpr bool IsQueueSize(uint64_t size) {
   return size >= 2 && size <= kMaxQueueSize && std::has_single_bit(size);
 }
 
-// Bytes of each area, the event word at the end included when EVENT_IDX was
-// negotiated.
+// The size of each area in bytes. With EVENT_IDX it includes the event word at
+// the end.
 constexpr uint64_t DescBytes(uint32_t size) { return 16ULL * size; }
 constexpr uint64_t AvailBytes(uint32_t size, bool event_idx) {
   return 4 + 2ULL * size + (event_idx ? 2 : 0);
@@ -63,7 +63,7 @@ constexpr uint64_t UsedBytes(uint32_t size, bool event_idx) {
 }
 
 // Whether moving an index from `old_index` to `new_index` passed `event`
-// (2.7.10). All 16-bit and modular.
+// (2.7.10). All values are 16-bit and modular.
 constexpr bool PassedEvent(uint16_t event, uint16_t new_index,
                            uint16_t old_index) {
   return static_cast<uint16_t>(new_index - event - 1) <

@@ -12,10 +12,10 @@ namespace {
 using base::LogLimited;
 using base::Severity;
 
-// What a driver does wrong it can do in a loop.
+// The driver can repeat a mistake in a loop, so its lines are limited.
 thread_local base::LogLimiter refusal_log(10);
 
-// What the kernel does not keep if whoever asked does not get the answer.
+// A change that the kernel does not keep if its requester misses the answer.
 using Undo = std::optional<RawGroupAsid>;
 
 vduse_dev_response Answer(const vduse_dev_request& request,
@@ -92,7 +92,8 @@ absl::Status ServeRequests(Device& device, RequestHandler& handler) {
     absl::Status sent = device.Reply(response);
     if (sent.ok()) continue;
     if (!absl::IsNotFound(sent)) return sent;
-    // Whoever asked was killed. A reset is done all the same.
+    // The process that caused the request was killed. The kernel keeps the
+    // previous status, except that a reset takes effect all the same.
     if ((*request)->type == VDUSE_SET_STATUS && (*request)->s.status != 0 &&
         response.result == VDUSE_REQ_RESULT_OK) {
       handler.OnStatusLost((*request)->s.status);

@@ -12,8 +12,8 @@
 namespace vduse {
 namespace {
 
-// Slots are in chunks, each twice as large as the one before. Chunks are never
-// freed, so that the handler can walk them whatever other threads do.
+// Slots are kept in chunks, each twice as large as the one before. Chunks are
+// never freed, so the handler can walk them at any time.
 constexpr size_t kFirstChunk = 1024;
 constexpr size_t kChunks = 32;
 std::array<std::atomic<SigbusGuard::Slot*>, kChunks> chunks;
@@ -21,7 +21,7 @@ std::array<std::atomic<SigbusGuard::Slot*>, kChunks> chunks;
 std::atomic<uint64_t> poisons{0};
 thread_local std::atomic<bool> poisoned_here{false};
 
-// Those that are free, and those who look for one. Not for the handler.
+// The free slots, and the mutex that guards them. The handler does not use it.
 struct FreeSlots {
   std::mutex mutex;
   std::vector<SigbusGuard::Slot*> slots;
@@ -33,8 +33,8 @@ FreeSlots& Free() {
 }
 
 // The size of the page at `fault` if `slot` guards it, or 0. Another thread may
-// change a slot meanwhile, but not the one that guards the faulting thread's
-// own mapping.
+// change a slot meanwhile, but not the slot that guards the mapping in which
+// this thread faults.
 size_t PageAt(const SigbusGuard::Slot& slot, uintptr_t fault) {
   const uintptr_t start = slot.start.load(std::memory_order_acquire);
   if (start == 0 || fault < start) return 0;
@@ -44,8 +44,8 @@ size_t PageAt(const SigbusGuard::Slot& slot, uintptr_t fault) {
   return slot.start.load(std::memory_order_acquire) == start ? page_size : 0;
 }
 
-// Around `address`. Normal pages, whatever was there: huge ones may have run
-// out.
+// Replaces the page around `address` by zeroed memory of the same size. It uses
+// normal pages even for a huge page: huge pages may have run out.
 bool PutPage(void* address, size_t page_size) {
   const auto offset = reinterpret_cast<uintptr_t>(address) & (page_size - 1);
   void* page = static_cast<char*>(address) - offset;
@@ -76,7 +76,7 @@ void OnSigbus(int, siginfo_t* info, void*) {
       return;
     }
   }
-  signal(SIGBUS, SIG_DFL);  // the access repeats, and kills
+  signal(SIGBUS, SIG_DFL);  // the access is repeated and kills the process
 }
 
 }  // namespace

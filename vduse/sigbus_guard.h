@@ -8,12 +8,12 @@
 
 namespace vduse {
 
-// Survives memory of the driver that has no pages behind it: a bounce page
-// that was never filled, a truncated memfd, a poisoned page, huge pages that
-// have run out. Touching one raises SIGBUS; the handler puts a page of zeros
-// there, of the size that the mapping has, marks the mapping and the thread,
-// and the access goes on. The thread finds its mark after its step and stops
-// the queues concerned.
+// Survives driver memory that has no pages behind it: a bounce page that was
+// never filled, a truncated memfd, a poisoned page, or huge pages that have run
+// out. Accessing such a page raises SIGBUS. The handler puts zeroed memory of
+// the mapping's page size there and marks the mapping and the thread, and the
+// access continues. After its step the thread finds its mark and stops the
+// queues concerned.
 //
 // A SIGBUS anywhere else is a bug of this program and kills it as usual.
 class SigbusGuard {
@@ -25,18 +25,18 @@ class SigbusGuard {
     std::atomic<bool> poisoned{false};
   };
 
-  // Installs the handler for the process. Once, before threads start.
+  // Installs the handler for the process. Call once, before starting threads.
   static void Install();
 
-  // Guards [start, start + size), which is made of pages of `page_size` bytes,
-  // a power of 2. There is no limit but memory. Any thread.
+  // Guards [start, start + size), which consists of pages of `page_size` bytes,
+  // a power of 2. Only memory limits the number of slots. Any thread.
   static Slot& Register(void* start, size_t size, size_t page_size);
   static void Unregister(Slot& slot);
 
-  // Times the handler has put a page somewhere; cheap to compare.
+  // How often the handler has replaced a page; cheap to compare.
   static uint64_t poison_count();
 
-  // Whether that was done for this thread since the last call.
+  // Whether the handler replaced a page for this thread since the last call.
   [[nodiscard]] static bool TakePoisoned();
 };
 

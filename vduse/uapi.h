@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The VDUSE kernel interface: the host's own header, plus what newer kernels
-// added after it. Their structures are spelt out here, so that one program
-// built on any host serves them all.
+// The VDUSE kernel interface: the host's own header, and what newer kernels
+// added to it. The new structures are defined here, so that one program, built
+// on any host, serves all kernels.
 #ifndef VDUSE_NET_VDUSE_UAPI_H_
 #define VDUSE_NET_VDUSE_UAPI_H_
 
@@ -16,7 +16,7 @@
 
 namespace vduse {
 
-// Linux 7.3: what the kernel's VDUSE itself can do, asked and acknowledged on
+// Linux 7.3: features of the kernel's VDUSE itself, read and acknowledged on
 // the control device.
 inline constexpr unsigned long kGetKernelFeatures =
     _IOR(VDUSE_BASE, 0x04, uint64_t);
@@ -25,11 +25,11 @@ inline constexpr unsigned long kSetKernelFeatures =
 inline constexpr unsigned kKernelFeatureQueueReady = 0;
 inline constexpr unsigned kKernelFeatureSuspend = 1;
 
-// Linux 7.0, API version 1: virtqueues belong to groups, and each group has
+// Linux 7.0, API version 1: virtqueues belong to groups, and each group uses
 // one of the device's address spaces.
 inline constexpr uint64_t kApiVersionGroups = 1;
 
-// vduse_dev_config without what follows it.
+// vduse_dev_config without the configuration space that follows it.
 struct RawDeviceConfig {
   char name[VDUSE_NAME_MAX];
   uint32_t vendor_id;
@@ -38,7 +38,7 @@ struct RawDeviceConfig {
   uint32_t vq_num;
   uint32_t vq_align;
   uint32_t ngroups;  // version 1; 0 before
-  uint32_t nas;      // likewise
+  uint32_t nas;      // version 1; 0 before
   uint32_t reserved[11];
   uint32_t config_size;
 };
@@ -65,13 +65,13 @@ struct RawIotlbEntry {
 inline constexpr unsigned long kIotlbGetFd2 =
     _IOWR(VDUSE_BASE, 0x1b, RawIotlbEntry);
 
-// Requests after VDUSE_UPDATE_IOTLB, and what comes with them.
+// Requests newer than VDUSE_UPDATE_IOTLB, and their payloads.
 inline constexpr uint32_t kRequestSetGroupAsid = 3;  // version 1
 inline constexpr uint32_t kRequestSetQueueReady = 4;
 inline constexpr uint32_t kRequestSuspend = 5;
 
-// VDUSE_UPDATE_IOTLB. The address space is 0 before version 1: kernels send
-// the rest of a request as zeros.
+// The payload of VDUSE_UPDATE_IOTLB. The address space is 0 before version 1:
+// those kernels send zeros in the rest of a request.
 struct RawIovaRange {
   uint64_t start;
   uint64_t last;
@@ -87,7 +87,7 @@ struct RawQueueReady {
   uint32_t ready;
 };
 
-// What comes with a request, and the other way round (for tests).
+// Reads the payload of a request. SetPayload() writes it (for tests).
 template <typename T>
 T PayloadOf(const vduse_dev_request& request) {
   static_assert(sizeof(T) <= sizeof(request.padding));

@@ -33,8 +33,8 @@ struct MessageDeleter {
 using Message = std::unique_ptr<nl_msg, MessageDeleter>;
 using Attributes = nlattr * [VDPA_ATTR_MAX + 1];
 
-// libnl folds several errno values into one code of its own; the callback
-// below keeps the kernel's.
+// The outcome of a command. libnl folds several errno values into one code of
+// its own; OnError below keeps the kernel's.
 struct Result {
   int kernel_error = 0;
   std::function<void(nlattr**)> on_answer;
@@ -82,7 +82,7 @@ class Bus {
     return bus;
   }
 
-  // Sends one command with string attributes and reads all of the answer.
+  // Sends one command with string attributes and reads the whole answer.
   absl::Status Run(uint8_t command, int flags,
                    const std::vector<std::pair<int, std::string>>& attributes,
                    std::function<void(nlattr**)> on_answer) {
@@ -154,10 +154,10 @@ std::string BusPath(const std::string& name) {
   return "/sys/bus/vdpa/devices/" + name;
 }
 
-// Takes the driver off the device. Where that cannot be done, for one where
-// sysfs is read-only, `vdpa dev del` does it.
+// Unbinds the driver from the device. If that is not possible, for example
+// because sysfs is read-only, `vdpa dev del` unbinds it.
 void UnbindDriver(const std::string& name) {
-  if (name.find('/') != std::string::npos) return;  // no name of a device
+  if (name.find('/') != std::string::npos) return;  // not a device name
   const base::UniqueFd fd(
       open((BusPath(name) + "/driver/unbind").c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return;
@@ -231,7 +231,7 @@ bool IsOnBus(const std::string& name) {
 }
 
 std::optional<uint32_t> VirtioTypeOf(const std::string& name) {
-  // The device may go meanwhile.
+  // The device may disappear meanwhile.
   std::error_code error;
   std::filesystem::directory_iterator entry(BusPath(name), error);
   for (; !error && entry != std::filesystem::directory_iterator();
@@ -246,7 +246,7 @@ std::optional<uint32_t> VirtioTypeOf(const std::string& name) {
 }
 
 std::string VhostDeviceOf(const std::string& name) {
-  // The device may go meanwhile.
+  // The device may disappear meanwhile.
   std::error_code error;
   std::filesystem::directory_iterator entry(BusPath(name), error);
   for (; !error && entry != std::filesystem::directory_iterator();

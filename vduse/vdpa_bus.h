@@ -12,25 +12,25 @@
 
 namespace vduse {
 
-// The kernel's vDPA bus over generic netlink: what `vdpa dev` of iproute2
-// does.
+// The kernel's vDPA bus over generic netlink: what `vdpa dev` of iproute2 does.
 //
-// Attach and Detach return when the driver has bound or gone, that is after
-// the device has answered several requests: never call them from the process
-// that serves the device. If that process died with one of its threads in
-// here, the device could never be opened again.
+// AttachToBus and DetachFromBus return when the driver is bound or gone, that
+// is, after the device has answered several requests. Never call them from the
+// process that serves the device: if that process died while one of its threads
+// was in here, the device could never be opened again.
 //
-// The kernel has this netlink family in its initial network namespace alone.
-// In another one all of them fail with FailedPrecondition, and say so.
+// The kernel has this netlink family in its initial network namespace only. In
+// another namespace the calls that use netlink fail with FailedPrecondition,
+// and the message says so.
 
 // `vdpa dev add name NAME mgmtdev vduse`.
 //   AlreadyExists: it is attached. NotFound: no VDUSE device of that name.
 absl::Status AttachToBus(const std::string& name);
 
-// `vdpa dev del NAME`, after its driver was unbound. That waits until nobody
-// uses the device any more, a VMM for one. `vdpa dev del` by itself would wait
-// so with locks held that others on the host need: those of the vDPA bus and of
-// generic netlink.
+// `vdpa dev del NAME`, after unbinding its driver. Unbinding waits until nobody
+// uses the device any more, for example a VMM. `vdpa dev del` alone would wait
+// in the same way, but holding locks that other users of the host need: those
+// of the vDPA bus and of generic netlink.
 //   NotFound: it is not attached.
 absl::Status DetachFromBus(const std::string& name);
 
@@ -42,15 +42,15 @@ struct BusDevice {
   std::string driver;  // virtio_vdpa, vhost_vdpa, or empty
 };
 
-// The attached devices, or the one called `name`.
+// Returns the attached devices, or only the one called `name`.
 absl::StatusOr<std::vector<BusDevice>> ListBus(
     const std::optional<std::string>& name);
 
-// Whether it is attached, by sysfs. Never waits.
+// Whether the device is attached, according to sysfs. Never waits.
 bool IsOnBus(const std::string& name);
 
-// The type of a virtio device that virtio_vdpa has bound, by sysfs; nothing
-// if that is not so. Never waits.
+// The type of the virtio device that virtio_vdpa has bound, according to sysfs;
+// nothing if it has bound none. Never waits.
 std::optional<uint32_t> VirtioTypeOf(const std::string& name);
 
 // "/dev/vhost-vdpa-N" of an attached device; empty if vhost_vdpa has not bound

@@ -11,13 +11,13 @@
 namespace vduse {
 namespace {
 
-// Indirect tables may be longer than the ring (Linux never does it, others
-// do); this bounds the copy.
+// Indirect tables may be longer than the ring: Linux never makes such tables,
+// but other drivers do. This bounds the copy.
 constexpr uint32_t kMinIndirectEntries = 1024;
 
 template <typename T>
 T Load(const T* from, std::memory_order order = std::memory_order_relaxed) {
-  // atomic_ref takes no const before C++26; nothing is written.
+  // atomic_ref takes no const type before C++26; nothing is written.
   return std::atomic_ref<T>(*const_cast<T*>(from)).load(order);
 }
 
@@ -46,13 +46,13 @@ absl::Status CheckArea(const char* name, uint64_t addr, uint64_t bytes,
 
 }  // namespace
 
-// What Parse gathers over the descriptors of one chain.
+// What Parse() collects from the descriptors of one chain.
 struct Virtqueue::Parsed {
   uint32_t in_ring = 0;      // descriptors of the ring itself
-  uint32_t in_table = 0;     // of a table that was copied
+  uint32_t in_table = 0;     // descriptors of a table that was copied
   uint32_t descriptors = 0;  // direct and indirect
-  uint32_t segments = 0;     // all, and the readable ones, which come first
-  uint32_t readable = 0;
+  uint32_t segments = 0;     // all segments; the readable ones come first
+  uint32_t readable = 0;     // readable segments
   uint64_t readable_bytes = 0;
   uint64_t writable_bytes = 0;
   bool seen_writable = false;
@@ -112,8 +112,8 @@ bool Virtqueue::MapRings() {
   uint8_t* used = map_->FindWhole(
       used_addr_, UsedBytes(size_, features_.event_idx), Access::kWrite);
   if (desc == nullptr || avail == nullptr || used == nullptr) return false;
-  // A region may begin at an odd offset of its file: what is aligned for the
-  // driver must be so here, too.
+  // A region may begin at an odd offset of its file, so an address that is
+  // aligned for the driver need not be aligned here.
   if (reinterpret_cast<uintptr_t>(desc) % alignof(uint64_t) != 0 ||
       reinterpret_cast<uintptr_t>(avail) % kAvailAlign != 0 ||
       reinterpret_cast<uintptr_t>(used) % kUsedAlign != 0) {
@@ -165,7 +165,7 @@ bool Virtqueue::Pop(Chain& chain) {
   const ChainError error = Parse(head, parsed);
   walked_ += parsed.in_ring + parsed.in_table;
   if (error == ChainError::kTooManySegments && outstanding_ > 0) {
-    out_of_segments_ = true;  // it may fit when others are back
+    out_of_segments_ = true;  // it may fit when other chains are returned
     return false;
   }
   if (error != ChainError::kNone) parsed = {.in_ring = parsed.in_ring};
@@ -203,7 +203,7 @@ ChainError Virtqueue::Parse(uint16_t head, Parsed& parsed) {
 }
 
 ChainError Virtqueue::ParseIndirect(const Desc& table, Parsed& parsed) {
-  // WRITE on a descriptor that names a table is to be ignored (2.7.5.3.2).
+  // On a descriptor that refers to a table, WRITE is ignored (2.7.5.3.2).
   if (!features_.indirect || (table.flags & kDescNext) != 0 || table.len == 0 ||
       table.len % sizeof(Desc) != 0) {
     return ChainError::kIndirect;
@@ -235,7 +235,7 @@ ChainError Virtqueue::AddSegment(const Desc& desc, Parsed& parsed) {
   const bool writable = (desc.flags & kDescWrite) != 0;
   if (!writable && parsed.seen_writable) return ChainError::kOrder;
   parsed.seen_writable = writable;
-  // A descriptor of no bytes has no address worth looking at.
+  // A descriptor without bytes has no address to check.
   if (desc.len == 0) return ChainError::kNone;
   if (desc.addr + (desc.len - 1) < desc.addr) return ChainError::kAddress;
 
@@ -279,7 +279,7 @@ void Virtqueue::Push(Chain&& chain, uint64_t written) {
   --outstanding_;
   if (outstanding_ == 0) segments_used_ = 0;
   if (chain.malformed()) ++chain_errors_[static_cast<size_t>(chain.error())];
-  // Never claim more than the driver lent (2.7.8.2).
+  // Never report more than the driver's writable bytes (2.7.8.2).
   const uint64_t len = std::min(written, chain.writable_bytes_);
   StoreUsedElem(used_next_,
                 {.id = chain.head_, .len = static_cast<uint32_t>(len)});
@@ -296,8 +296,8 @@ uint32_t Virtqueue::Publish() {
 
 bool Virtqueue::NotificationWanted() {
   if (!mapped()) return false;
-  // The store of used.idx must be visible before the driver's wish is read
-  // (2.7.7.2).
+  // The store of used.idx must be visible before the driver's flags or
+  // used_event are read (2.7.7.2).
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const uint16_t old_index = signalled_;
   signalled_ = published_;
@@ -315,8 +315,8 @@ bool Virtqueue::EnableKicks() {
   } else {
     Store(used_ + kUsedFlags, uint16_t{0});
   }
-  // The wish must be visible before available entries are looked for again
-  // (2.7.10.1).
+  // The request for kicks must be visible before available entries are looked
+  // for again (2.7.10.1).
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return RefreshAvailable();
 }

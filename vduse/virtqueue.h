@@ -21,13 +21,13 @@ namespace vduse {
 
 // The device's side of one split virtqueue (virtio 1.3, section 2.7).
 //
-// The mechanics only: it takes chains, returns them in the order in which
-// they were made available, and says whether the driver wants to hear of it.
+// Mechanics only: a Virtqueue takes chains, returns them in the order in which
+// they were made available, and says whether the driver wants a notification.
 // It neither notifies nor decides when to.
 //
 // The memory is the driver's and may change at any moment. Every field is
-// loaded once; the device's own indices live here and are never read back,
-// but for the used index after a crash.
+// loaded once. The device's own indices are kept here and never read back,
+// except for the used index after a crash.
 //
 //   available:   used_next_ .......... last_avail_ ........ avail.idx
 //                |  popped, owed       |  offered, not taken |
@@ -38,13 +38,13 @@ namespace vduse {
 // One thread, the one that owns the IovaMap.
 class Virtqueue {
  public:
-  // What one readv(2) or writev(2) takes, less room for a header and a
-  // spill of the caller's own.
+  // What one readv(2) or writev(2) takes, minus two segments that the caller
+  // adds: a header and a spill buffer.
   static constexpr uint32_t kMaxSegments = 1024 - 2;
 
   enum class Start {
     kFresh,      // the driver has just set the queue up
-    kRecovered,  // a process before this one ran it: resume at used.idx
+    kRecovered,  // another process served it before: resume at used.idx
   };
 
   struct Features {
@@ -52,19 +52,19 @@ class Virtqueue {
     bool indirect = false;
   };
 
-  // Checks what the driver configured and maps the rings.
+  // Checks the driver's configuration and maps the rings.
   //   InvalidArgument: the queue can never run like this.
   //   Unavailable: the rings are not mapped at present.
-  //   FailedPrecondition: they are in memory that must not be mapped.
+  //   FailedPrecondition: the rings are in memory that must not be mapped.
   static absl::StatusOr<Virtqueue> Create(const QueueInfo& info,
                                           Features features, Start start,
                                           IovaMap& map);
 
   uint32_t size() const { return size_; }
 
-  // Takes the next chain. False if there is none: the ring is empty, broken or
-  // not mapped; or the chain would fit only once the outstanding ones are back.
-  // A malformed chain is taken like any other and says so.
+  // Takes the next chain. Returns false if the ring is empty, broken or not
+  // mapped, or if the chain will fit only once outstanding chains are returned.
+  // A malformed chain is taken like any other: see Chain::malformed().
   [[nodiscard]] bool Pop(Chain& chain);
   [[nodiscard]] std::optional<Chain> Pop() {
     Chain chain;
@@ -72,28 +72,28 @@ class Virtqueue {
     return chain;
   }
 
-  // Whether the last Pop gave nothing because a chain did not fit beside the
-  // outstanding ones.
+  // Whether the last Pop returned nothing because a chain did not fit beside
+  // the outstanding ones.
   bool out_of_segments() const { return out_of_segments_; }
 
-  // Takes back the latest chain popped that is still outstanding: the next
-  // Pop returns it again.
+  // Puts back a chain, which must be the latest popped one that is outstanding.
+  // The next Pop returns it again.
   void Unpop(Chain chain);
 
-  // Fills the next used entry: `written` bytes of the writable part hold
-  // data. Oldest chain first. Nothing is visible before Publish().
+  // Fills the next used entry: `written` bytes of the writable part hold data.
+  // Push the oldest chain first. The driver sees nothing before Publish().
   void Push(Chain&& chain, uint64_t written);
 
-  // Makes pushed entries visible to the driver and returns their number.
+  // Makes the pushed entries visible to the driver and returns their number.
   uint32_t Publish();
 
-  // Whether the driver asked to be notified of what was published since the
-  // last call (2.7.7, 2.7.10). Ask once per flush: the answer moves the
+  // Whether the driver wants a notification for the entries published since the
+  // last call (2.7.7, 2.7.10). Call once per flush: each call moves the
   // position from which EVENT_IDX counts.
   [[nodiscard]] bool NotificationWanted();
 
-  // Asks the driver for kicks. True if chains are offered already: then look
-  // again, the driver may have kicked nobody.
+  // Asks the driver for kicks. Returns true if chains are available already:
+  // then pop again, as the driver may not have kicked for them.
   [[nodiscard]] bool EnableKicks();
 
   // Tells the driver that kicks are not needed (best effort, 2.7.10).
@@ -102,29 +102,30 @@ class Virtqueue {
   // The index of the next available entry to take.
   uint16_t position() const { return last_avail_; }
 
-  // Latched when the ring itself makes no sense; nothing is popped any more.
-  // The text says what was seen, and is empty while the ring is sound.
+  // Latched when the ring itself is invalid; Pop then returns nothing any more.
+  // The reason describes what was found, and is empty while the ring is valid.
   bool broken() const { return !broken_.empty(); }
   const std::string& broken_reason() const { return broken_; }
   void Break(std::string reason);
 
-  // Makes a Linux driver that waits for this queue give up: a used entry
-  // whose id is beyond the ring. For a broken control queue, once, or the
-  // driver's host would wait for ever.
+  // Makes a Linux driver that waits for this queue give up, by a used entry
+  // whose id is beyond the ring. Call once, for a broken control queue:
+  // otherwise the driver would wait for ever.
   void PushUnusableEntry();
 
-  // The mappings went (IovaMap::Drop): call MapRings() before going on. No
-  // chain may be outstanding.
+  // The mappings are gone (IovaMap::Drop): call MapRings() before continuing.
+  // No chain may be outstanding.
   void UnmapRings();
   bool mapped() const { return desc_ != nullptr; }
   [[nodiscard]] bool MapRings();
 
-  // Descriptors that Pop() has looked at, those of tables included: its work,
-  // also on chains without a byte. One chain has at most size() and one, or so
-  // many as a table may have.
+  // The number of descriptors that Pop() has looked at, including those in
+  // indirect tables. It measures Pop's work, also for chains without a byte.
+  // One chain adds at most one more than the longest chain accepted, which has
+  // size() descriptors or as many as a table may have.
   uint64_t walked() const { return walked_; }
 
-  // Malformed chains returned.
+  // The malformed chains that were pushed, by error.
   const ChainErrors& chain_errors() const { return chain_errors_; }
 
  private:
