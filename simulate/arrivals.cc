@@ -60,7 +60,7 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
   const double gap = kNanoseconds / *rate;
   std::mt19937_64 random(seed);
   std::exponential_distribution<double> pause(1 / gap);
-  // What does not fit into the clock comes at its end.
+  // Packets beyond the range of the clock arrive at its end.
   constexpr double kEnd = 4e18;
   Arrivals arrivals;
   arrivals.reserve(packets);
@@ -70,7 +70,7 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
     if (kind == "poisson") {
       at += pause(random);
     } else {
-      const uint64_t before = (i + 1) / burst * burst;  // in whole bursts
+      const uint64_t before = (i + 1) / burst * burst;  // whole bursts
       at = gap * static_cast<double>(before);
     }
   }

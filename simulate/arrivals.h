@@ -13,16 +13,16 @@ namespace simulate {
 
 using coalesce::Time;
 
-// When packets come, in order, the first at 0.
+// The arrival times of packets, in order; the first is 0.
 using Arrivals = std::vector<Time>;
 
-// More packets than this are refused: 8 bytes each.
+// The largest number of packets; each takes 8 bytes.
 inline constexpr uint64_t kMaxPackets = 50'000'000;
 
-// Packets by a rule: "steady:RATE", "poisson:RATE", or "bursts:RATE,SIZE" (SIZE
-// packets at a time, RATE packets a second on average). RATE is in packets per
-// second; the same seed gives the same packets.
-//   InvalidArgument: says what is wrong with the text.
+// Generates packets by a rule: "steady:RATE", "poisson:RATE" or
+// "bursts:RATE,SIZE" (SIZE packets at a time). RATE is in packets per second;
+// for bursts it is the average. The same seed gives the same packets.
+//   InvalidArgument: the message says what is wrong with the rule or `packets`.
 absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
                                   uint64_t seed);
 

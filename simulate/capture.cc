@@ -53,7 +53,7 @@ class Program {
   bpf_program code_ = {};
 };
 
-// All of them have to match.
+// Compiles the filter's parts. A packet is selected if all of them match.
 absl::StatusOr<std::vector<std::unique_ptr<Program>>> Compile(
     pcap_t* pcap, const CaptureFilter& filter) {
   std::vector<std::string> texts;
@@ -69,8 +69,8 @@ absl::StatusOr<std::vector<std::unique_ptr<Program>>> Compile(
   return programs;
 }
 
-// The program that reads files which begin with this byte, or null. No capture
-// begins with one of them.
+// The program that decompresses files which begin with this byte, or null. No
+// capture begins with one of these bytes.
 const char* Decompressor(int first_byte) {
   switch (first_byte) {
     case 0x1f:
@@ -110,7 +110,7 @@ absl::StatusOr<Pcap> Open(const std::string& path) {
   return pcap;
 }
 
-// Nanoseconds between two times of a capture, as far as kMaxStamp goes.
+// Nanoseconds between two timestamps of a capture, limited to kMaxStamp.
 Time Between(const timeval& from, const timeval& to) {
   constexpr int64_t kMaxSeconds = kMaxStamp.count() / 1'000'000'000 - 2;
   int64_t seconds = 0;
@@ -119,7 +119,7 @@ Time Between(const timeval& from, const timeval& to) {
     seconds = to.tv_sec < 0 ? -kMaxSeconds : kMaxSeconds;
   }
   seconds = std::clamp(seconds, -kMaxSeconds, kMaxSeconds);
-  // What is in this field are nanoseconds, of less than a second.
+  // With nanosecond precision, tv_usec holds nanoseconds within the second.
   constexpr int64_t kSecond = 1'000'000'000;
   const int64_t rest = std::clamp<int64_t>(to.tv_usec, 0, kSecond) -
                        std::clamp<int64_t>(from.tv_usec, 0, kSecond);

@@ -18,7 +18,7 @@ constexpr double kTop = 40;
 constexpr double kWidth = 560;
 constexpr double kHeight = 340;
 constexpr double kBottom = kTop + kHeight;
-constexpr int kTicks = 5;  // or a few more
+constexpr int kTicks = 5;  // of an axis; it may have a few more
 
 std::string Escaped(std::string_view text) {
   std::string result;
@@ -43,7 +43,8 @@ std::string Escaped(std::string_view text) {
   return result;
 }
 
-// 1, 2 or 5 times a power of 10: the step that cuts `most` into some kTicks.
+// The step, 1, 2 or 5 times a power of 10, that divides `most` into about
+// kTicks parts.
 double StepFor(double most) {
   const double rough = most / kTicks;
   const double power = std::pow(10, std::floor(std::log10(rough)));
@@ -53,7 +54,7 @@ double StepFor(double most) {
   return 10 * power;
 }
 
-// One axis: where a value is, from 0 to 1.
+// One axis; At() maps a value to a position from 0 to 1.
 struct Axis {
   explicit Axis(double most) : step(StepFor(most > 0 ? most : 1)) {
     end = std::ceil(std::max(most, step) * 1.05 / step) * step;
@@ -64,7 +65,7 @@ struct Axis {
   int ticks() const { return static_cast<int>(std::lround(end / step)); }
 };
 
-// Where a value lies on the drawing.
+// Maps values to positions on the drawing.
 struct Scale {
   Axis x;
   Axis y;
@@ -90,7 +91,7 @@ struct Scale {
   }
 };
 
-// Title, grid, and what the axes are.
+// The title, the grid, and the texts of the axes.
 std::string Frame(const Chart& chart, const Scale& scale) {
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" "
@@ -121,7 +122,7 @@ std::string Frame(const Chart& chart, const Scale& scale) {
                    kTop + kHeight / 2, Escaped(chart.y_text));
 }
 
-// With its name at its end.
+// A line, with its name at its end.
 std::string Path(const Chart::Line& line, const Scale& scale) {
   std::string path;
   double at_x = 0;

@@ -10,17 +10,17 @@
 
 namespace simulate {
 
-// Points, and lines, with their names, as an SVG picture. Both axes begin at 0
-// and end a little above the largest value; neither is to be negative.
+// Named points and lines, to be drawn as an SVG picture. Both axes begin at 0
+// and end a little above the largest value. Values must not be negative.
 struct Chart {
   struct Point {
     double x = 0;
     double y = 0;
     std::string name;
-    bool marked = false;  // drawn so that it is seen first
+    bool marked = false;  // drawn so that it stands out
   };
 
-  // Through points in this order; its name is at the end.
+  // Connects points in this order. The name is drawn at the end of the line.
   struct Line {
     std::string name;
     std::vector<std::pair<double, double>> points;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For a static program. libpcap's archive looks for interfaces on D-Bus, whose
-// library has no archive that could be linked. Captures of files do without:
-// these stand in for that part of it, so that it is not linked.
+// For a static program. The static libpcap looks for interfaces on D-Bus, whose
+// library cannot be linked statically. Reading capture files does not need that
+// part of libpcap. These functions replace it, so that it is not linked.
 extern "C" {
 
 int dbus_findalldevs(void*, char*) { return 0; }

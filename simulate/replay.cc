@@ -8,9 +8,9 @@ namespace {
 
 using coalesce::Coalescer;
 
-// The device's side is a real coalescer. The driver's is NAPI as Linux has it:
-// a notification makes it poll, with notifications off, until it finds no more
-// packets; then it turns them on and looks once more.
+// The device's side is a real coalescer. The driver's side is NAPI as in Linux:
+// on a notification it turns notifications off and polls until it finds no more
+// packets. Then it turns notifications on and polls once more.
 class Simulation {
  public:
   Simulation(const Arrivals& arrivals, const Surroundings& surroundings,
@@ -26,7 +26,7 @@ class Simulation {
       const Time now = arrivals_[i];
       FireUntil(now);
       PollUntil(now);
-      // What comes at the same moment is completed together.
+      // Packets that arrive at the same moment are completed together.
       const size_t begin = i;
       while (i < arrivals_.size() && arrivals_[i] == now) ++i;
       came_ = i;
@@ -50,8 +50,8 @@ class Simulation {
     }
   }
 
-  // What the driver does before `limit`: a packet that comes at the moment of
-  // its last look is still found by that.
+  // Does what the driver does before `limit`. A packet that arrives at the very
+  // moment of the driver's last poll is still found by that poll.
   void PollUntil(Time limit) {
     while (polling_ && polled_until_ < limit) {
       if (taken_ == came_) {
@@ -63,7 +63,7 @@ class Simulation {
   }
 
   // A notification is due. The driver does not want it while it polls, nor if
-  // it has polled all packets already.
+  // it has already taken all packets.
   void Flush(Time now) {
     last_ = std::max(last_, now);
     if (polling_ || taken_ == came_) {
@@ -90,10 +90,10 @@ class Simulation {
   const Surroundings& surroundings_;
   Outcome& outcome_;
   Coalescer coalescer_;
-  size_t came_ = 0;   // of the packets
-  size_t taken_ = 0;  // by the driver
+  size_t came_ = 0;   // packets that have arrived
+  size_t taken_ = 0;  // packets that the driver has taken
   bool polling_ = false;
-  Time polled_until_{};  // when it is done with what it has taken
+  Time polled_until_{};  // when the driver is done with what it has taken
   Time last_{};
 };
 

@@ -10,23 +10,23 @@
 
 namespace simulate {
 
-// What surrounds the coalescer.
+// The coalescer's environment: the ring, the timer and the driver.
 struct Surroundings {
   uint32_t queue_size = 256;
-  Time timer_lateness{};  // of every timer
-  // The driver takes so long per packet. It polls after a notification until
-  // there are no more packets, also those that have come meanwhile, and wants
-  // no notification before. 0: it wants each.
+  Time timer_lateness{};  // how late every timer fires
+  // How long the driver takes for a packet. After a notification it polls until
+  // no packet is left, including those that arrive meanwhile, and wants no
+  // notification until then. With 0 it wants every notification.
   Time poll_per_packet{};
 };
 
-// What came of a replay. `delay_ns` has every packet: from its arrival until
-// its driver is notified of it, or takes it without, as it polls.
+// The result of a replay. `delay_ns` has a value for each packet: the time from
+// its arrival until the driver is notified of it, or takes it while polling.
 struct Outcome {
   uint64_t packets = 0;
-  Time elapsed{};  // from the first packet to the last that happens
+  Time elapsed{};  // from the first packet to the last event
   uint64_t notifications = 0;
-  uint64_t suppressed = 0;  // due, but the driver polls or has polled
+  uint64_t suppressed = 0;  // due, but the driver was polling or had polled
   coalesce::Histogram delay_ns;
 
   double per_second() const;
@@ -39,8 +39,8 @@ struct Outcome {
   }
 };
 
-// Has packets arrive at a real coalescer, on a clock that is not. `arrivals` is
-// not empty.
+// Replays `arrivals` to a real coalescer on a simulated clock. `arrivals` must
+// not be empty.
 void Replay(const Arrivals& arrivals, const coalesce::Setting& setting,
             const Surroundings& surroundings, Outcome& outcome);
 

@@ -11,16 +11,16 @@
 
 namespace simulate {
 
-// What one setting came to.
+// One setting and the outcome of its replay.
 struct Row {
   coalesce::Setting setting;
   std::unique_ptr<Outcome> outcome;
 };
 
-// A table for people, a line each.
+// A table for people, with one line for each row.
 std::string ToTable(const std::vector<Row>& rows);
 
-// A JSON array, an object each.
+// A JSON array, with one object for each row.
 std::string ToJson(const std::vector<Row>& rows);
 
 // Notifications per second against the mean added latency, as SVG.

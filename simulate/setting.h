@@ -10,11 +10,11 @@
 
 namespace simulate {
 
-// "off", "USECS/FRAMES", "latency:USECS" or "rate:PER_SECOND".
-//   InvalidArgument: says what is wrong with the text.
+// Parses "off", "USECS/FRAMES", "latency:USECS" or "rate:PER_SECOND".
+//   InvalidArgument: the message says what is wrong with the text.
 absl::StatusOr<coalesce::Setting> ParseSetting(std::string_view text);
 
-// The other way round.
+// Formats a setting as ParseSetting() reads it.
 std::string FormatSetting(const coalesce::Setting& setting);
 
 }  // namespace simulate

@@ -12,7 +12,7 @@ double Seconds(Time time) {
   return std::chrono::duration<double>(time).count();
 }
 
-// Whether a clock that is only read goes from `from` to `to`.
+// Whether a clock that nobody sets can go from `from` to `to`.
 bool Follows(Time from, Time to) { return to >= from - Timeline::kReordering; }
 
 }  // namespace
@@ -20,7 +20,7 @@ bool Follows(Time from, Time to) { return to >= from - Timeline::kReordering; }
 Timeline MakeTimeline(std::vector<Time> stamps) {
   Timeline timeline;
   Time last = Time::zero();  // the last arrival
-  Time clock{};              // the newest time of the clock as it is set now
+  Time clock{};              // the newest time since the clock was last set
   for (size_t i = 0; i < stamps.size(); ++i) {
     const Time stamp = stamps[i];
     const Time* const next = i + 1 < stamps.size() ? &stamps[i + 1] : nullptr;

@@ -10,31 +10,33 @@
 
 namespace simulate {
 
-// Arrivals made of timestamps, and what was wrong with those.
+// Arrivals computed from timestamps, and what was wrong with the timestamps.
 struct Timeline {
-  // A packet that is older than the one before it by no more than this was
-  // captured out of order: on another CPU, for one. It comes with the one
-  // before.
+  // A packet that is older than one before it by no more than this was captured
+  // out of order, for example on another CPU. It arrives together with the
+  // packet before it.
   static constexpr Time kReordering = std::chrono::milliseconds(1);
 
   Arrivals arrivals;
   uint64_t reordered = 0;
-  // The clock was set back. The packet with the first time of the new clock
-  // comes with the one before, and the others as long after it as they say.
+  // How often the clock was set back. The first packet by the new clock arrives
+  // together with the packet before it. Later packets keep their distance from
+  // that first packet.
   uint64_t steps = 0;
   Time largest_step{};
-  // Single packets whose time does not fit between those of their neighbours,
-  // which fit together. They come with the one before.
+  // Single packets whose timestamp does not fit between those of their
+  // neighbours, while these fit together. Each arrives together with the packet
+  // before it.
   uint64_t outliers = 0;
   Time longest_pause{};
 
-  // A line for each kind of thing that was wrong, and for a pause that takes
-  // more time than all else.
+  // Returns a line for each kind of fault, and one for a pause that is longer
+  // than the rest of the capture.
   std::vector<std::string> Warnings() const;
 };
 
-// `stamps` are in the order of the capture, as far from each other as int64_t
-// can say in nanoseconds: from -kMaxStamp to kMaxStamp.
+// `stamps` are in the order of the capture. Each is from -kMaxStamp to
+// kMaxStamp, so that the difference of any two fits int64_t nanoseconds.
 inline constexpr Time kMaxStamp{4'000'000'000'000'000'000};
 Timeline MakeTimeline(std::vector<Time> stamps);
 
