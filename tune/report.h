@@ -11,7 +11,7 @@
 
 namespace tune {
 
-// What came of a direction.
+// The result for one direction.
 struct Side {
   coalesce::Direction direction = coalesce::Direction::kRx;
   Verdict verdict;
@@ -20,18 +20,19 @@ struct Side {
 // "rx" or "tx".
 const char* NameOf(coalesce::Direction direction);
 
-// For people: a line for each result, and the choice or why there is none.
+// A table for people: a line for each result, and the choice or why there is
+// none.
 std::string ToTable(const Side& side);
 
-// The same as JSON.
+// The same as ToTable(), as JSON.
 nlohmann::json ToJson(const Side& side);
 
-// Notifications per packet against the mean wait, as SVG; what is on the front
-// is marked.
+// Notifications per packet against the mean wait, as SVG. The results on the
+// front are marked.
 std::string ToChart(const std::vector<Side>& sides, const std::string& title);
 
 // The chosen parameters as words that ethtool -C and `coalesce set` take, like
-// "rx-usecs 32 rx-frames 64 tx-usecs 16 tx-frames 64"; empty without any.
+// "rx-usecs 32 rx-frames 64 tx-usecs 16 tx-frames 64"; empty if there are none.
 std::string Words(const std::vector<Side>& sides);
 
 }  // namespace tune

@@ -9,7 +9,8 @@
 namespace tune {
 namespace {
 
-// Of the packets a second with coalescing off: fewer are fewer.
+// Traffic is slowed if its packet rate is below this share of the rate with
+// coalescing off.
 constexpr double kSlowed = 0.98;
 
 Figure FigureOf(const std::vector<Window>& windows,
@@ -44,7 +45,7 @@ Result ResultOf(const Measured& measured) {
   return result;
 }
 
-// How far two figures may lie apart by chance, as far as can be told.
+// How far two figures may differ by chance, as estimated from their ranges.
 double Noise(const Figure& a, const Figure& b) {
   return std::max(a.range(), b.range());
 }
@@ -66,14 +67,14 @@ void FindFront(std::vector<Result>& results) {
   }
 }
 
-// Keeps those indices for which `keep` holds; whether any is left.
+// Keeps the indices for which `keep` holds. Returns whether any is left.
 bool Narrow(std::vector<size_t>& indices,
             const std::function<bool(size_t)>& keep) {
   std::erase_if(indices, [&](size_t index) { return !keep(index); });
   return !indices.empty();
 }
 
-// Sets the choice, or the reason.
+// Sets the choice, or the reason why there is none.
 void Choose(double max_wait_usecs, Verdict& verdict) {
   const std::vector<Result>& results = verdict.results;
   const Figure& off = results.front().notifications_per_packet;

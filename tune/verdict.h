@@ -12,21 +12,21 @@
 
 namespace tune {
 
-// What was seen of one direction for a while.
+// Measurements of one direction over a period of time.
 struct Window {
   double seconds = 0;
   uint64_t packets = 0;
   uint64_t notifications = 0;
-  uint64_t waited_ns = 0;  // for their notifications, all packets together
+  uint64_t waited_ns = 0;  // sum of all packets' waits for their notification
 };
 
-// Windows with the same parameters.
+// Windows measured with the same parameters.
 struct Measured {
   coalesce::Params params;
   std::vector<Window> windows;
 };
 
-// A figure over several windows.
+// The spread of a figure over several windows.
 struct Figure {
   double median = 0;
   double least = 0;
@@ -35,31 +35,34 @@ struct Figure {
   double range() const { return most - least; }
 };
 
-// What parameters come to.
+// The figures of one set of parameters.
 struct Result {
   coalesce::Params params;
   Figure packets_per_second;
   Figure notifications_per_packet;
-  Figure wait_usecs;      // of a packet, on average
-  bool slows = false;     // in no window as many packets came as with none
-  bool on_front = false;  // no other has both fewer notifications and less wait
+  Figure wait_usecs;   // mean wait of a packet
+  bool slows = false;  // lowers the packet rate in every window
+  // On the Pareto front: no other result is better in notifications or wait and
+  // no worse in the other one. Results that slow the traffic are left out.
+  bool on_front = false;
 };
 
 struct Verdict {
-  std::vector<Result> results;   // in the order that was given
-  std::optional<size_t> choice;  // of them
-  std::string reason;            // why there is none
+  std::vector<Result> results;   // in the order of the measurements
+  std::optional<size_t> choice;  // index into `results`
+  std::string reason;            // why there is no choice
 };
 
-// Windows with fewer packets say nothing.
+// If a window has fewer packets, there is no choice.
 inline constexpr uint64_t kLeastPackets = 100;
 
-// Weighs parameters against none, which are those of `measured`'s first; each
-// has at least one window. The choice saves notifications, and more of them
-// than the figures vary from one window to the next; lets packets wait for no
-// more than `max_wait_usecs` on average; and does not slow the traffic down. Of
-// several that save as many, as far as the figures can tell, it has the least
-// wait.
+// Compares sets of parameters with coalescing off, which is the first element
+// of `measured`. Each element has at least one window. The choice
+//   - saves notifications, by more than the figures vary between windows;
+//   - makes packets wait for at most `max_wait_usecs` on average;
+//   - does not slow the traffic down.
+// Of several that save equally many, as far as the figures can tell, it is the
+// one with the least wait.
 Verdict Judge(const std::vector<Measured>& measured, double max_wait_usecs);
 
 }  // namespace tune
