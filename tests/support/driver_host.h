@@ -9,19 +9,18 @@
 
 namespace tests {
 
-// What stands between a driver's queues and the device: a fake of the kernel,
-// or a real one.
+// What connects a driver's queues to the device: a fake kernel or the real one.
 class DriverHost {
  public:
   virtual ~DriverHost() = default;
 
-  // Tells the device where a queue is.
+  // Tells the device where a queue's rings are.
   virtual void SetQueue(uint32_t index, const vduse::QueueInfo& info) = 0;
 
   virtual void Kick(uint32_t index) = 0;
 
-  // The driver's memory in address space 0, across regions. A failure of the
-  // test where nothing is.
+  // Reads the driver's memory in address space 0, across regions. Fails the
+  // test if no memory is there.
   virtual std::vector<uint8_t> Peek(uint64_t iova, uint64_t size) = 0;
 };
 

@@ -30,7 +30,8 @@ FakeDevice::FakeDevice(uint32_t queue_count, size_t config_bytes)
        "socketpair");
   device_end_ = base::UniqueFd(ends[0]);
   kernel_end_ = base::UniqueFd(ends[1]);
-  // Closing an end that has unread bytes raises POLLERR at the other.
+  // This byte stays unread at kernel_end_. Closing kernel_end_ then raises
+  // POLLERR at device_end_.
   Must(write(ends[0], "", 1) == 1, "write");
 }
 

@@ -24,16 +24,21 @@ namespace tests {
 enum class Perm { kRead, kWrite, kReadWrite };
 
 // A VDUSE device without a kernel. The overrides are what the program under
-// test calls; the rest is what the kernel and the driver behind it do.
+// test calls. The other calls do what the kernel and the driver do.
 //
-// It keeps the kernel's habits: a status is in force only after the request
-// was answered with OK; until DRIVER_OK is in force nothing can be injected; a
-// reset happens whatever the answer; a kick without an eventfd is remembered
-// once, on a queue that is not ready not at all; a queue that is announced is
-// ready after the answer, and a refusal breaks the device; suspended, it takes
-// neither kicks nor notifications until it is reset; answers to requests
-// nobody waits for are NotFound; poll_fd() is readable while requests wait and
-// raises POLLERR once the device is broken.
+// It behaves as the kernel does:
+//   - A status is in force only after its request was answered with OK. A reset
+//     happens whatever the answer is.
+//   - Nothing can be injected until DRIVER_OK is in force.
+//   - Without an eventfd, one kick is remembered. On a queue that is not ready,
+//     none is.
+//   - A queue that is announced is ready after the answer. Refusing the request
+//     breaks the device.
+//   - While suspended, the device takes neither kicks nor notifications until
+//     it is reset.
+//   - An answer to a request for which nobody waits is NotFound.
+//   - poll_fd() is readable while requests wait, and raises POLLERR once the
+//     device is broken.
 //
 // Any thread.
 class FakeDevice : public vduse::Device, public DriverHost {
@@ -59,28 +64,28 @@ class FakeDevice : public vduse::Device, public DriverHost {
 
   // --- The driver's memory ---
 
-  // Maps `size` bytes of fresh zeroed memory at `iova`, found in its file from
-  // `file_offset` on, and returns the driver's own pointer to them, good for
-  // the life of the object.
+  // Maps `size` bytes of new, zeroed memory at `iova`; the memory is in its
+  // file from `file_offset` on. Returns the driver's own pointer to it, valid
+  // for the life of this object.
   uint8_t* AddRegion(uint64_t iova, uint64_t size, Perm perm = Perm::kReadWrite,
                      uint64_t file_offset = 0);
 
-  // Moves the region that starts at `iova` from address space 0 to another.
+  // Moves the region that starts at `iova` from address space 0 to `asid`.
   void MoveRegion(uint64_t iova, uint32_t asid);
 
-  // Ends the translation of the region that starts at `iova`. The driver
-  // still has the memory. No request is sent: see SendIotlbUpdate().
+  // Ends the translation of the region that starts at `iova`. The driver keeps
+  // the memory. No request is sent: see SendIotlbUpdate().
   void RemoveRegion(uint64_t iova);
 
-  // The file of the region that starts at `iova`; borrowed.
+  // The file of the region that starts at `iova`; owned by this object.
   int RegionFd(uint64_t iova);
 
-  // Reads or writes the driver's memory by address, across regions and even
-  // where the device may not. A failure of the test where nothing is.
+  // Read or write the driver's memory by address, across regions and even where
+  // the device has no access. They fail the test if no memory is there.
   std::vector<uint8_t> Peek(uint64_t iova, uint64_t size) override;
   void Poke(uint64_t iova, std::span<const uint8_t> bytes);
 
-  // The next `count` look-ups fail with `status`.
+  // Makes the next `count` look-ups fail with `status`.
   void FailLookups(uint32_t count, absl::Status status);
   uint64_t lookups();
 
@@ -93,7 +98,7 @@ class FakeDevice : public vduse::Device, public DriverHost {
 
   // --- Requests of the kernel ---
 
-  // Each queues a request and returns its id.
+  // Each call queues a request and returns its id.
   uint32_t SendStatus(uint8_t status);
   uint32_t SendIotlbUpdate(uint64_t first, uint64_t last, uint32_t asid = 0);
   uint32_t SendQueueState(uint32_t index);
@@ -102,25 +107,26 @@ class FakeDevice : public vduse::Device, public DriverHost {
   uint32_t SendSuspend();
   uint32_t SendRaw(vduse_dev_request request);
 
-  // Whoever asked was killed: its answer will be NotFound.
+  // Simulates that the requester was killed: the answer will be NotFound.
   void Forget(uint32_t id);
 
-  // The answer, once there is one. Wait blocks for a device that is served by
-  // another thread; so does WriteStatus, which returns whether it was OK.
+  // Returns the answer, if there is one. WaitForReply() and WriteStatus() block
+  // until another thread, which serves the device, has answered. WriteStatus()
+  // returns whether the answer was OK.
   std::optional<vduse_dev_response> ReplyTo(uint32_t id);
   vduse_dev_response WaitForReply(uint32_t id);
   bool WriteStatus(uint8_t status);
 
   // With `hold`, a status that was answered with OK takes effect only at
-  // StoreStatus(): the gap every kernel has.
+  // StoreStatus(). Every kernel has this gap between answer and effect.
   void HoldStatus(bool hold);
   void StoreStatus();
   uint8_t status();
 
-  // The kernel gives the device up.
+  // The kernel marks the device broken.
   void Break();
 
-  // --- What came out ---
+  // --- What the device did ---
 
   uint64_t injects(uint32_t index);
   void WaitForInjects(uint32_t index, uint64_t count);
@@ -155,7 +161,7 @@ class FakeDevice : public vduse::Device, public DriverHost {
     bool live;
   };
 
-  // All of these with mutex_ held.
+  // Call these with mutex_ held.
   Queue* At(uint32_t index);
   Mapping* LiveAt(uint64_t start);
   std::span<uint8_t> Resolve(uint64_t iova, uint64_t size);
@@ -165,14 +171,14 @@ class FakeDevice : public vduse::Device, public DriverHost {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  // One byte waits in device_end_ for each request that waits.
+  // device_end_ holds one unread byte for each request that waits.
   base::UniqueFd device_end_;
   base::UniqueFd kernel_end_;
   std::vector<Queue> queues_;
   std::vector<uint8_t> config_;
   std::vector<Mapping> mappings_;
   std::deque<vduse_dev_request> waiting_;
-  std::map<uint32_t, vduse_dev_request> asked_;  // read, not answered
+  std::map<uint32_t, vduse_dev_request> asked_;  // read, but not answered
   std::map<uint32_t, vduse_dev_response> replies_;
   uint32_t next_id_ = 1;
   uint64_t features_ = 0;

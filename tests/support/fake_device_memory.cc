@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The driver's memory, and how the device finds it.
+// The driver's memory, and the device's look-ups in it.
 #include <errno.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -105,8 +105,8 @@ void FakeDevice::Poke(uint64_t iova, std::span<const uint8_t> bytes) {
   }
 }
 
-// The driver's memory at `iova`, as far as one region goes. The newest region
-// counts, of those that were removed, too.
+// The driver's memory at `iova`, up to the end of its region. Of overlapping
+// regions the newest counts, even if it was removed.
 std::span<uint8_t> FakeDevice::Resolve(uint64_t iova, uint64_t size) {
   for (auto it = mappings_.rbegin(); it != mappings_.rend(); ++it) {
     if (iova < it->start || iova > it->last) continue;

@@ -113,7 +113,7 @@ bool DriverQueue::KickIfWanted() {
   const uint16_t from = std::exchange(kicked_at_, avail_next_);
   bool wanted = false;
   if (options_.event_idx) {
-    // 2.7.10.1, said the long way: was avail_event's entry among the new?
+    // 2.7.10.1, step by step: is avail_event one of the new entries?
     for (uint16_t i = from; i != avail_next_; ++i) {
       if (i == avail_event()) wanted = true;
     }

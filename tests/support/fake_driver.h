@@ -10,8 +10,8 @@
 //   ... the device works ...
 //   std::optional<UsedEntry> used = queue.TakeUsed();
 //
-// For a driver that misbehaves, build the chain, spoil it in memory through
-// desc(), table() or StoreAvail(), then OfferHead().
+// For a driver that misbehaves: build the chain, damage it in memory through
+// desc(), table() or StoreAvail(), then call OfferHead().
 #ifndef VDUSE_NET_TESTS_SUPPORT_FAKE_DRIVER_H_
 #define VDUSE_NET_TESTS_SUPPORT_FAKE_DRIVER_H_
 
@@ -31,7 +31,7 @@
 
 namespace tests {
 
-// Hands out buffers in one region of the driver's memory. Must outlive the
+// Allocates buffers in one region of the driver's memory. Must outlive the
 // queues that use it. One thread.
 class DriverMemory {
  public:
@@ -42,16 +42,16 @@ class DriverMemory {
                         uint64_t size = 4 << 20)
       : DriverMemory(device.AddRegion(start, size), start, size) {}
 
-  // For a region that is there already: the driver finds it at `data`.
+  // For a region that exists already: the driver's pointer to it is `data`.
   DriverMemory(uint8_t* data, uint64_t start, uint64_t size)
       : data_(data), start_(start), size_(size) {}
 
-  // Bytes at a multiple of `align`, which is a power of 2. Fails the test and
-  // ends the program when there is no room.
+  // Allocates bytes at a multiple of `align`, a power of 2. Fails the test and
+  // ends the program if there is no room.
   uint64_t Allocate(uint64_t size, uint64_t align = 64);
   void Free(uint64_t iova, uint64_t size);
 
-  // The driver's own pointer.
+  // The driver's own pointer to `iova`.
   uint8_t* At(uint64_t iova) { return data_ + (iova - start_); }
   bool Holds(uint64_t iova, uint64_t size) const {
     return iova >= start_ && iova - start_ <= size_ &&
@@ -81,16 +81,17 @@ class ChainBuilder;
 class DriverQueue {
  public:
   struct Options {
-    uint32_t index = 0;  // of the queue in the device
+    uint32_t index = 0;  // the queue's index in the device
     uint32_t size = 8;   // entries
-    uint16_t base = 0;   // where both indices start
+    uint16_t base = 0;   // first value of the available and used index
     bool event_idx = false;
   };
 
   // Places the rings in `memory` and tells `host` that the queue is ready.
   DriverQueue(DriverHost& host, DriverMemory& memory, Options options);
 
-  // After a reset: empty rings from `base` on, and ready again.
+  // For use after a reset: empties the rings, starts both indices at `base`,
+  // and makes the queue ready again.
   void Restart(uint16_t base);
 
   const vduse::QueueInfo& info() const { return info_; }
@@ -100,36 +101,36 @@ class DriverQueue {
 
   ChainBuilder Chain();
 
-  // Puts a head into the next available entry and moves the index. A head
-  // that no builder made counts as having `writable` writable bytes.
+  // Puts a head into the next available entry and moves the index. A head that
+  // no builder made counts as having `writable` writable bytes.
   void OfferHead(uint16_t head, uint64_t writable = 0);
 
   void Kick() { host_.Kick(options_.index); }
-  // Kicks if the device asked for it since the last call (2.7.10), and says
-  // so.
+  // Kicks if the device asked for a kick since the last call (2.7.10). Returns
+  // whether it kicked.
   bool KickIfWanted();
-  bool KicksDisabled();  // by the flag; without EVENT_IDX
+  bool KicksDisabled();  // by the used ring's flag; without EVENT_IDX
   uint16_t avail_event() { return LoadUsed(AvailEventWord()); }
 
   // --- Taking back ---
 
-  // The next used entry, or nothing. Fails the test for an entry that would
-  // harm a driver: an id that is not outstanding, more bytes than were
-  // writable, an index that ran ahead.
+  // Returns the next used entry, or nothing. Fails the test for an entry that
+  // would harm a driver: an id that is not outstanding, more bytes than were
+  // writable, or an index that ran ahead.
   std::optional<UsedEntry> TakeUsed();
-  // All of them; returns how many.
+  // Takes all used entries; returns their number.
   uint32_t DrainUsed();
   uint32_t outstanding() const { return outstanding_count_; }
 
-  // The wish for notifications: by the flag, or the index of the used entry
-  // that is awaited.
+  // Say whether the driver wants notifications: by the flag, or by the index of
+  // the used entry that it waits for.
   void SetNoInterrupt(bool no_interrupt);
   void SetUsedEvent(uint16_t event);
 
-  // --- Memory, as it lies ---
+  // --- Ring memory ---
 
   vduse::Desc& desc(uint32_t index);
-  // The indirect table that the descriptor `head` names.
+  // The indirect table that descriptor `head` refers to.
   std::span<vduse::Desc> table(uint16_t head);
   uint16_t LoadAvail(size_t word);
   void StoreAvail(size_t word, uint16_t value);
@@ -151,9 +152,9 @@ class DriverQueue {
   struct Built {
     std::vector<uint16_t> descriptors;
     std::vector<Buffer> owned;     // allocated by the builder
-    std::vector<Buffer> writable;  // in order
+    std::vector<Buffer> writable;  // in chain order
     uint64_t writable_bytes = 0;
-    uint32_t offered = 0;  // times outstanding
+    uint32_t offered = 0;  // how often it is outstanding
   };
 
   uint16_t TakeDescriptor();
@@ -171,28 +172,29 @@ class DriverQueue {
   uint16_t kicked_at_ = 0;
 };
 
-// Builds a descriptor chain, in the order of the calls. Ends with Build() or
-// Offer(); until then the rings are untouched.
+// Builds a descriptor chain, in the order of the calls. The last call is
+// Build() or Offer(); until then the rings are unchanged.
 class ChainBuilder {
  public:
-  // A new buffer that holds `bytes`, or has room for them.
+  // Adds a new buffer that holds `bytes`, or has room for that many.
   ChainBuilder& Readable(std::span<const uint8_t> bytes);
   ChainBuilder& Readable(std::string_view text);
   ChainBuilder& Writable(uint32_t bytes);
 
-  // A descriptor for memory the driver names itself.
+  // Adds a descriptor for memory at an address that the caller chooses.
   ChainBuilder& ReadableAt(uint64_t iova, uint32_t bytes);
   ChainBuilder& WritableAt(uint64_t iova, uint32_t bytes);
 
-  // A descriptor as it is; NEXT and `next` are added where another follows.
+  // Adds a descriptor unchanged, except that NEXT and `next` are set if another
+  // follows.
   ChainBuilder& Raw(vduse::Desc desc);
 
-  // What follows goes into one indirect table.
+  // Puts all descriptors added from here on into one indirect table.
   ChainBuilder& Indirect();
 
   // Writes the descriptors and returns the head, for OfferHead().
   uint16_t Build();
-  // The same, and offers it.
+  // Builds the chain and offers it. Returns the head.
   uint16_t Offer();
 
  private:

@@ -11,7 +11,7 @@
 
 namespace tests {
 
-// Ends the program where a test's own surroundings fail; says `what` and errno.
+// Ends the program if the test's environment fails; prints `what` and errno.
 inline void Must(bool ok, const char* what) {
   if (ok) return;
   perror(what);

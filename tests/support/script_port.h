@@ -17,35 +17,35 @@
 
 namespace tests {
 
-// What a ScriptPort gives and takes. The test keeps it; it must outlive the
-// port.
+// What a ScriptPort reads and what it was given to write. Owned by the test; it
+// must outlive the port.
 struct PortScript {
   struct Read {
     std::vector<uint8_t> bytes;  // header and frame
     int error = 0;
   };
 
-  size_t at_once = 1;                // packets of a call
-  std::vector<size_t> read_batches;  // how many there were
-  std::vector<size_t> write_batches;
+  size_t at_once = 1;                 // largest number of packets per call
+  std::vector<size_t> read_batches;   // packets of each Read()
+  std::vector<size_t> write_batches;  // packets of each Write()
 
-  std::deque<Read> reads;  // in order; then EAGAIN
+  std::deque<Read> reads;  // results in order; EAGAIN when none is left
   uint64_t read_calls = 0;
-  std::function<void()> on_read;  // before anything is looked at
+  std::function<void()> on_read;  // called first, for each packet
 
   std::deque<int> write_errors;  // of the next writes; then `write_error`
   int write_error = 0;
   uint64_t write_calls = 0;
   std::vector<std::vector<uint8_t>> written;  // headers and frames
-  std::function<void()> on_write;             // before anything is looked at
+  std::function<void()> on_write;             // called first, for each packet
 
   void Receive(std::vector<uint8_t> packet) {
     reads.push_back({.bytes = std::move(packet)});
   }
 };
 
-// A port that plays a script. Like a TAP, it hands out whole
-// packets and cuts what does not fit.
+// A port that plays a script. Like a TAP, it returns whole packets and
+// truncates those that do not fit.
 class ScriptPort final : public net::PacketPort {
  public:
   explicit ScriptPort(PortScript& script) : script_(&script) {}

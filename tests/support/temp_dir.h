@@ -10,7 +10,7 @@
 
 namespace tests {
 
-// A directory of the test's own, gone with the object.
+// A directory of the test's own; deleted with the object.
 class TempDir {
  public:
   TempDir() : path_(testing::TempDir() + "vduse-net-XXXXXX") {

@@ -12,8 +12,8 @@
 
 namespace tests {
 
-// Both sides of one virtqueue, with the memory between them. The device's
-// `queue` is fresh and sees DriverMemory as one region.
+// Both sides of one virtqueue, and the memory between them. The device's side,
+// `queue`, is fresh and sees DriverMemory as one region.
 struct TestBed {
   struct Options {
     uint32_t size = 8;
@@ -33,7 +33,7 @@ struct TestBed {
         features{.event_idx = options.event_idx, .indirect = options.indirect},
         queue(Create(vduse::Virtqueue::Start::kFresh).value()) {}
 
-  // Another device's side over the same rings.
+  // Creates another device side on the same rings.
   absl::StatusOr<vduse::Virtqueue> Create(vduse::Virtqueue::Start start) {
     return vduse::Virtqueue::Create(driver.info(), features, start, map);
   }
