@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A driver whose memory is in huge pages. Pages are reserved for the time of a
-// test, where this machine lets us and has some.
+// A driver whose memory is in huge pages. Each test reserves pages while it
+// runs, if this machine has any and permits it.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -34,13 +34,14 @@ class HugePagesTest : public testing::TestWithParam<uint64_t> {
       GTEST_SKIP() << "no " << kPages << " free huge pages of " << page_
                    << " bytes, and none can be reserved";
     }
-    // The size's logarithm is part of the flags (MFD_HUGE_SHIFT).
+    // The flags contain the logarithm of the page size (MFD_HUGE_SHIFT).
     const auto log = static_cast<unsigned>(std::countr_zero(page_));
     const int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | log << 26);
     ASSERT_GE(fd, 0);
     device_.file = base::UniqueFd(fd);
     ASSERT_EQ(ftruncate(fd, kPages * page_), 0);
-    // Part of the file, as a guest's memory lies beside what it cannot use.
+    // The region is part of the file, like a guest's memory beside a range that
+    // the guest cannot use.
     device_.offset = 0xc0000;
     device_.last = kBase + kPages * page_ - 0xc0000 - 1;
   }
@@ -109,7 +110,7 @@ TEST_P(HugePagesTest,
   EXPECT_EQ(*At(page_ + 5), 0);
 
   EXPECT_NE(map_.TakeFault(), "");
-  *At(2 * page_ - 1) = 'w';  // the whole page is there now
+  *At(2 * page_ - 1) = 'w';  // the handler has replaced the whole page
   EXPECT_EQ(map_.TakeFault(), "");
   EXPECT_EQ(*At(0xc0000), 'k');
 }

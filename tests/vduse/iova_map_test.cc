@@ -29,7 +29,7 @@ constexpr uint64_t kEnd = UINT64_MAX;
 
 class IovaMapTest : public testing::Test {
  protected:
-  // `count` regions of one page side by side.
+  // Adds `count` adjacent regions of one page each.
   void AddPages(uint64_t count) {
     for (uint64_t i = 0; i < count; ++i) {
       device_.AddRegion(kBase + i * kPage, kPage);
@@ -164,7 +164,7 @@ TEST_F(IovaMapTest, Row120_EveryRegionThatOverlapsIsDroppedAndNoOther) {
   AddPages(6);
   for (uint64_t i = 0; i < 6; ++i) ASSERT_TRUE(Readable(kBase + i * kPage));
 
-  // The last byte of page 1 up to the first byte of page 3.
+  // From the last byte of page 1 to the first byte of page 3.
   map_.Drop(kBase + 2 * kPage - 1, kBase + 3 * kPage);
 
   EXPECT_EQ(map_.region_count(), 3U);
@@ -218,7 +218,7 @@ TEST_F(IovaMapTest, Row122_AFailedLookUpIsUnmappedNowAndTriedAgainLater) {
 
 TEST_F(IovaMapTest, Row122_AFileThatCannotBeMappedIsUnmapped) {
   ScriptedDevice device;
-  device.file = base::UniqueFd(eventfd(0, EFD_CLOEXEC));  // has no mmap
+  device.file = base::UniqueFd(eventfd(0, EFD_CLOEXEC));  // cannot be mapped
   IovaMap map(device);
   EXPECT_EQ(map.Find(kBase, 1, Access::kRead).data, nullptr);
   EXPECT_EQ(map.region_count(), 0U);

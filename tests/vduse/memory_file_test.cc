@@ -27,7 +27,7 @@ namespace {
 constexpr uint64_t kBase = 0x100000;
 constexpr uint64_t kPage = 4096;
 
-// A file that is on no tmpfs: this program's own, unless it was built there.
+// A file outside tmpfs: this program's own, unless it was built on tmpfs.
 base::UniqueFd FileOnDisk() {
   base::UniqueFd file(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   struct statfs system = {};
@@ -75,7 +75,7 @@ TEST(MemoryFileTest, Row122_OtherFilesOfTheKernelAreNot) {
   EXPECT_TRUE(absl::IsFailedPrecondition(JudgeMemoryFile(zero.get()).status()));
 }
 
-// Neither to judge such a file nor to refuse it may ask the process behind it.
+// Neither checking nor refusing such a file may wait for FUSE's process.
 TEST(MemoryFileTest, Row122_AFileOfFuseIsNotAndItsProcessIsNotWaitedFor) {
   SilentFuse fuse;
   if (fuse.file() < 0) GTEST_SKIP() << "FUSE cannot be mounted here";
@@ -84,7 +84,7 @@ TEST(MemoryFileTest, Row122_AFileOfFuseIsNotAndItsProcessIsNotWaitedFor) {
   });
   EXPECT_EQ(judged.wait_for(std::chrono::seconds(10)),
             std::future_status::ready);
-  fuse.Abort();  // lets it go
+  fuse.Abort();  // unblocks the check if it waits
   EXPECT_TRUE(absl::IsFailedPrecondition(judged.get()));
 }
 
@@ -112,7 +112,7 @@ TEST(MemoryFileTest, Row122_AQueueWithRingsInSuchAFileIsRefused) {
   EXPECT_TRUE(absl::IsFailedPrecondition(queue.status())) << queue.status();
 }
 
-// Whether this process has a mapping of a file of that name.
+// Whether this process has a mapping of a file called `name`.
 bool HasMappingOf(const std::string& name) {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {

@@ -22,8 +22,8 @@ namespace {
 constexpr uint64_t kBase = 0x100000;
 constexpr uint64_t kPage = 4096;
 
-// A region of 2 MiB in a file of its own at every address, as a VMM may have
-// that keeps a file for each huge page.
+// Has, at every address, a region of 2 MiB in a file of its own, like a VMM
+// that uses one file for each huge page.
 class FilePerRegion : public tests::FakeDevice {
  public:
   static constexpr uint64_t kBytes = 2 << 20;
@@ -55,7 +55,7 @@ TEST(RegionCacheTest, Row121_SeventeenMapsShare64GiBInPiecesOf2MiB) {
     for (IovaMap& map : maps) {
       EXPECT_FALSE(map.Trim());
       for (uint64_t i = 0; i < kRegions; ++i) {
-        // In no order: 40503 is odd, so each comes once.
+        // Scattered: 40503 is odd, so each region is used once.
         const uint64_t region = i * 40503 % kRegions;
         ASSERT_NE(
             map.Find(region * FilePerRegion::kBytes, 1, Access::kWrite).data,
@@ -90,7 +90,7 @@ TEST(RegionCacheTest, Row121_TheLeastUsedGoWhereThereAreTooManyMappings) {
     ASSERT_NE(map.Find(address(cold), 1, Access::kRead).data, nullptr) << cold;
   }
   EXPECT_EQ(device.asked, 1000U);
-  EXPECT_GT(map.region_count(), 24U);  // only some go each time
+  EXPECT_GT(map.region_count(), 24U);  // each Trim() drops only some
 }
 
 TEST(RegionCacheTest, Row121_OnesThatDoNotFitAreUnmappedNowAndFoundLater) {

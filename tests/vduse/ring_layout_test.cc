@@ -9,7 +9,7 @@
 namespace vduse {
 namespace {
 
-// 2.7.10 in words: one of the entries old_index .. new_index - 1 is `event`.
+// 2.7.10 step by step: `event` is one of old_index .. new_index - 1.
 bool Among(uint16_t event, uint16_t new_index, uint16_t old_index) {
   for (uint16_t i = old_index; i != new_index; ++i) {
     if (i == event) return true;

@@ -11,7 +11,7 @@
 
 namespace vduse {
 
-// Answers every look-up with what the test says.
+// Answers every look-up with the region that the test has set.
 class ScriptedDevice : public tests::FakeDevice {
  public:
   absl::StatusOr<IotlbRegion> LookupIotlb(uint32_t, uint64_t) override {

@@ -26,7 +26,7 @@ constexpr uint8_t kDriverOk =
     VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
     VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
 
-// Writes down what it is asked.
+// Records the calls it gets.
 class Recorder : public RequestHandler {
  public:
   absl::Status OnStatus(uint8_t status) override {
@@ -167,7 +167,7 @@ TEST_F(SessionTest, Row16_ThatNothingWaitsIsNoError) {
   EXPECT_TRUE(handler_.calls.empty());
 }
 
-// A read that fails, as the kernel's may.
+// A device whose reads fail, as the kernel's may.
 class FailingReads : public FakeDevice {
  public:
   absl::StatusOr<std::optional<vduse_dev_request>> ReadRequest() override {
@@ -247,7 +247,8 @@ TEST_F(SessionTest, ARequestMadeByAnotherThreadIsAnswered) {
   driver.join();
 }
 
-// The fake itself keeps the kernel's habits: other tests lean on them.
+// Tests of the fake device itself. Other tests rely on it behaving like the
+// kernel.
 
 uint64_t Count(const base::UniqueFd& fd) {
   eventfd_t count = 0;

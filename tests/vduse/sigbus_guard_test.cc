@@ -24,7 +24,7 @@ class SigbusGuardTest : public testing::Test {
  protected:
   SigbusGuardTest() {
     SigbusGuard::Install();
-    (void)SigbusGuard::TakePoisoned();  // of a test before
+    (void)SigbusGuard::TakePoisoned();  // from an earlier test
   }
   ~SigbusGuardTest() override { (void)SigbusGuard::TakePoisoned(); }
 
@@ -32,7 +32,7 @@ class SigbusGuardTest : public testing::Test {
     return map.TakeFault().find("no pages") != std::string::npos;
   }
 
-  // A region of four pages of which the file has only the first.
+  // Adds a region of four pages whose file has only the first.
   void AddTruncated(uint64_t iova) {
     device_.AddRegion(iova, 4 * kPage)[0] = 'k';
     ASSERT_EQ(ftruncate(device_.RegionFd(iova), kPage), 0);

@@ -19,8 +19,8 @@
 
 namespace vduse {
 
-// A FUSE file system with one file, which it lets be opened and then is silent:
-// whoever asks it for anything else waits until Abort().
+// A FUSE file system with one file. It lets the file be opened and then stops
+// answering: any other request waits until Abort().
 class SilentFuse {
  public:
   SilentFuse() {
@@ -44,14 +44,14 @@ class SilentFuse {
     rmdir(directory_.c_str());
   }
 
-  // -1 where this machine does not let us mount.
+  // The open file, or -1 if mounting is not permitted here.
   int file() const { return file_.get(); }
 
-  // Everybody who waits gets an error.
+  // Fails all requests that wait.
   void Abort() { fuse_.Reset(); }
 
  private:
-  // Until the file is open.
+  // Answers requests until the file is open.
   void Serve() {
     std::array<char, 1 << 17> buffer;
     for (;;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chains that cannot be used: returned with length 0, and the queue goes on.
+// Malformed chains: they are returned with length 0, and the queue continues.
 #include <atomic>
 #include <thread>
 
@@ -12,7 +12,7 @@ namespace {
 class ChainTest : public VirtqueueTest {
  protected:
   static constexpr uint64_t kPage = 4096;
-  // Three pages in three regions side by side, added by AddPages().
+  // Three adjacent regions of one page each, added by AddPages().
   static constexpr uint64_t kPages = 0x20000000;
 
   void AddPages(tests::Perm middle = tests::Perm::kReadWrite) {

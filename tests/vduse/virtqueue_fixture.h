@@ -16,7 +16,8 @@
 
 namespace vduse {
 
-// The ways a driver may run a ring; every test of the ring runs in each.
+// The ways in which a driver may run a ring. Every test of the ring runs in
+// each of them.
 struct RingKind {
   uint16_t base;
   bool event_idx;
@@ -26,27 +27,27 @@ struct RingKind {
 class VirtqueueTest : public testing::TestWithParam<RingKind> {
  protected:
   static constexpr uint32_t kSize = 8;
-  // No memory of the driver here.
+  // An address at which the driver has no memory.
   static constexpr uint64_t kHole = 0x7000000000;
 
   static uint16_t base() { return GetParam().base; }
   static bool event_idx() { return GetParam().event_idx; }
 
-  // A new chain, laid out as the parameter says.
+  // A new chain, laid out as the test's parameter says.
   tests::ChainBuilder Chain() {
     tests::ChainBuilder chain = bed.driver.Chain();
     if (GetParam().indirect) chain.Indirect();
     return chain;
   }
 
-  // Descriptor `i` of the chain at `head`, where head is the only chain built
+  // Descriptor `i` of the chain at `head`, which must be the only chain built
   // so far.
   Desc& DescOf(uint16_t head, uint32_t i) {
     return GetParam().indirect ? bed.driver.table(head)[i]
                                : bed.driver.desc(head + i);
   }
 
-  // What the device may read of a chain.
+  // The bytes of a chain that the device may read.
   static std::string Gather(const vduse::Chain& chain) {
     std::string text;
     for (const iovec& part : chain.readable()) {
@@ -55,8 +56,8 @@ class VirtqueueTest : public testing::TestWithParam<RingKind> {
     return text;
   }
 
-  // Takes the next chain, which must say `error`, returns it with length 0,
-  // and sees that the driver gets it and that the queue goes on.
+  // Takes the next chain, which must have `error`, and returns it with length
+  // 0. Checks that the driver gets it and that the queue still works.
   void ExpectDropped(ChainError error) {
     std::optional<vduse::Chain> chain = queue().Pop();
     ASSERT_TRUE(chain) << queue().broken_reason();
@@ -74,7 +75,7 @@ class VirtqueueTest : public testing::TestWithParam<RingKind> {
     ExpectWorks("after the malformed one");
   }
 
-  // One good chain goes through.
+  // Checks that a valid chain passes through the queue.
   void ExpectWorks(std::string_view text) {
     Chain().Readable(text).Writable(4).Offer();
     std::optional<vduse::Chain> chain = queue().Pop();
@@ -86,7 +87,7 @@ class VirtqueueTest : public testing::TestWithParam<RingKind> {
     EXPECT_TRUE(bed.driver.TakeUsed());
   }
 
-  // Pops one chain, returns it and hands it to the driver.
+  // Pops one chain, pushes it and lets the driver take it.
   void Complete(uint64_t written = 0) {
     std::optional<vduse::Chain> chain = queue().Pop();
     ASSERT_TRUE(chain) << queue().broken_reason();
@@ -108,7 +109,7 @@ inline const auto kEveryRing =
                     RingKind{65530, false, false}, RingKind{65530, false, true},
                     RingKind{65530, true, false}, RingKind{65530, true, true});
 
-// For tests that make their own kind of chain.
+// For tests that build their own kind of chain.
 inline const auto kEveryDirectRing = testing::Values(
     RingKind{0, false, false}, RingKind{0, true, false},
     RingKind{65530, false, false}, RingKind{65530, true, false});

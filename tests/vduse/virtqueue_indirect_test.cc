@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Indirect tables, good and bad (virtio 1.3, 2.7.5.3), and chains of very many
-// segments, which only they allow.
+// Indirect tables, valid and invalid (virtio 1.3, 2.7.5.3), and chains with a
+// very large number of segments, which only such tables allow.
 #include "tests/vduse/virtqueue_fixture.h"
 
 namespace vduse {
@@ -13,7 +13,7 @@ class IndirectTest : public VirtqueueTest {
 
   tests::ChainBuilder Table() { return bed.driver.Chain().Indirect(); }
 
-  // An indirect chain of `count` one-byte segments.
+  // Offers an indirect chain of `count` one-byte segments.
   uint16_t OfferBytes(uint32_t count) {
     const uint64_t buffer = bed.memory.Allocate(count);
     tests::ChainBuilder chain = Table();
@@ -162,7 +162,7 @@ TEST_P(IndirectTest, Row28_AChainThatDoesNotFitBesideOthersWaitsForThem) {
   EXPECT_EQ(bed.driver.DrainUsed(), 2U);
 }
 
-// The table's second entry lies across the border of two regions.
+// The table's second entry crosses the border of two regions.
 TEST_P(IndirectTest, Row44_Row45_ATableMayCrossRegionsInTheMiddleOfAnEntry) {
   constexpr uint64_t kLow = 0x30000000;
   bed.device.AddRegion(kLow, kPage);

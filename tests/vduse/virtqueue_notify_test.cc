@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who tells whom: kicks and notifications (virtio 1.3, 2.7.7 and 2.7.10).
+// Kicks and notifications: who wants them when (virtio 1.3, 2.7.7 and 2.7.10).
 #include <initializer_list>
 
 #include "tests/vduse/virtqueue_fixture.h"
@@ -10,7 +10,7 @@ namespace {
 
 class NotifyTest : public VirtqueueTest {
  protected:
-  // Asks for silence in the way the ring knows.
+  // Asks for no notifications, by the flag and by used_event.
   void Silence() {
     bed.driver.SetNoInterrupt(true);
     bed.driver.SetUsedEvent(static_cast<uint16_t>(queue().position() - 1));
@@ -72,7 +72,7 @@ TEST_P(NotifyTest, ABatchThatPassesTheAwaitedEntryNotifies) {
 TEST_P(NotifyTest, OnlyTheWishInTheNegotiatedFormCounts) {
   (void)queue().NotificationWanted();
   for (uint32_t i = 0; i < 3 * kSize; ++i) {
-    // The one wants what the other does not, in turns.
+    // The flag and used_event ask for opposite things, in alternation.
     const bool wanted = i % 2 == 0;
     bed.driver.SetNoInterrupt(event_idx() == wanted);
     bed.driver.SetUsedEvent(static_cast<uint16_t>(

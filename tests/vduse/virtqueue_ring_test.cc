@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Drivers whose rings make no sense: indices, heads, and rings overwritten
-// behind the device's back.
+// Drivers with invalid rings: indices, heads, and rings overwritten while the
+// device uses them.
 #include <cstring>
 
 #include "tests/vduse/virtqueue_fixture.h"
@@ -16,7 +16,7 @@ class RingTest : public VirtqueueTest {
                           static_cast<uint16_t>(base() + relative_to_base));
   }
 
-  // The queue is latched: nothing the driver does later revives it.
+  // Checks that the error is latched: nothing the driver does clears it.
   void ExpectLatched() {
     EXPECT_FALSE(queue().Pop());
     EXPECT_TRUE(queue().broken());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the driver puts its rings, and where not.
+// Where a driver may put its rings, and where it may not.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class SetupTest : public testing::Test {
   static constexpr uint64_t kRings = 0x10000;
   static constexpr uint64_t kRegionBytes = 4 << 20;
 
-  // A queue that can run, once its region is there.
+  // A queue that can run once its region is mapped.
   static QueueInfo Info(uint32_t size = 8) {
     return {.size = size,
             .desc_addr = kRings,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the queue does with a driver that keeps the rules.
+// The queue with a driver that follows the specification.
 #include "vduse/virtqueue.h"
 
 #include <gmock/gmock.h>
