@@ -23,7 +23,7 @@ constexpr Time kStart = seconds(1000);
 constexpr Goal kLatency100 = {.kind = Goal::Kind::kTargetLatency, .value = 100};
 constexpr Goal kRate10k = {.kind = Goal::Kind::kMaxRate, .value = 10'000};
 
-// A coalescer on a clock of its own, whose timer is late by a fixed time.
+// A coalescer on a simulated clock, with a timer that is late by a fixed time.
 class Replay {
  public:
   explicit Replay(Goal goal, Time lateness = Time::zero())
@@ -31,7 +31,7 @@ class Replay {
     EXPECT_FALSE(coalescer_.Set({Params(), goal}, kStart));
   }
 
-  // Goes on to `at`, with what is due by then.
+  // Advances the clock to `at` and does what is due until then.
   void GoTo(Time at) {
     while (coalescer_.deadline() && *coalescer_.deadline() + lateness_ <= at) {
       now_ = *coalescer_.deadline() + lateness_;
@@ -49,7 +49,7 @@ class Replay {
       Packet();
     }
   }
-  // Each packet comes `gap` after the notification of the one before it.
+  // Each packet comes `gap` after the notification of the packet before it.
   void PingPong(uint32_t count, Time gap) {
     for (uint32_t i = 0; i < count; ++i) {
       GoTo(now_ + gap);
@@ -58,7 +58,7 @@ class Replay {
     }
   }
   void Forget() { delays_.clear(); }
-  // The driver polls, or waits again.
+  // Whether the driver polls, and so wants no notification.
   void Unwanted(bool unwanted) { unwanted_ = unwanted; }
 
   Time now() const { return now_; }
@@ -112,7 +112,7 @@ TEST(AdaptiveTest, UnderLoadTheTargetLatencyIsMet) {
     replay.Steady(200'000, nanoseconds(4'000));
     replay.Forget();
     replay.Steady(200'000, nanoseconds(4'000));
-    // Or as long as it takes to fill the ring.
+    // A full ring ends the wait earlier.
     const Time wanted =
         std::min<Time>(microseconds(target), 255 * nanoseconds(4'000));
     EXPECT_GE(replay.MeanDelay() * 10, wanted * 9) << target;
@@ -124,22 +124,22 @@ TEST(AdaptiveTest, UnderLoadTheRateIsMet) {
   for (const uint32_t rate : {1000U, 10'000U, 50'000U}) {
     for (const Time lateness : {Time::zero(), Time(microseconds(5))}) {
       Replay replay({.kind = Goal::Kind::kMaxRate, .value = rate}, lateness);
-      // 100 kHz: where the ring does not fill up before.
+      // At 100 kHz the ring does not fill up first.
       replay.Steady(100'000, microseconds(10));
-      // In a second.
+      // In one second.
       EXPECT_LE(replay.delays().size() * 10, rate * 11) << rate;
       EXPECT_GE(replay.delays().size() * 10, rate * 9) << rate;
     }
   }
 }
 
-// However late it was, no two notifications make up for it.
+// However late the timer was, no second notification makes up for it.
 TEST(AdaptiveTest, ATimerThatIsVeryLateBringsNoBurst) {
   Replay replay(kRate10k);
   replay.Packet();
   replay.GoTo(kStart + microseconds(10));
   replay.Packet();
-  // Due at 100 us, and nobody came before 1000.
+  // Due at 100 us, but the timer fires only at 1000 us.
   EXPECT_TRUE(replay.coalescer().OnTimer(kStart + milliseconds(1)));
   replay.coalescer().OnNotified(kStart + milliseconds(1));
   EXPECT_FALSE(replay.coalescer().OnCompleted(1, kStart + milliseconds(1)));
@@ -157,7 +157,7 @@ TEST(AdaptiveTest, TheRateHoldsForAnyArrivals) {
       replay.Steady(1, microseconds(gap));
     }
     const auto intervals = (replay.now() - kStart) / kRate10k.interval();
-    // But for a ring that was full.
+    // Holds unless a full ring ends a wait early.
     EXPECT_LE(static_cast<int64_t>(replay.delays().size()), intervals + 1);
     for (const Time delay : replay.delays()) {
       EXPECT_LE(delay, kRate10k.interval());
@@ -175,7 +175,7 @@ TEST(AdaptiveTest, WhoeverWaitsForEachAnswerIsLetThroughBeforeLong) {
   EXPECT_EQ(replay.adaptive().decisions().switched, 1U);
 }
 
-// Faster than a trial can tell from load: trials become rare.
+// A peer this fast looks like load until a trial fails; trials become rare.
 TEST(AdaptiveTest, TrialsThatFailBecomeRare) {
   Replay replay(kLatency100);
   replay.PingPong(20'000, microseconds(5));
@@ -217,7 +217,7 @@ TEST(AdaptiveTest, WhatTheDriverDidNotWantDoesNotCount) {
 }
 
 TEST(AdaptiveTest, BurstsDoNotMakeItOscillate) {
-  // Of 110, the last packet waits alone.
+  // In a burst of 110 us, the last packet waits alone.
   for (const Time burst : {microseconds(50), microseconds(110),
                            microseconds(500), microseconds(5000)}) {
     for (const Time pause :
@@ -241,8 +241,7 @@ TEST(AdaptiveTest, AtFullLoadNotificationsAreATwentiethOrLess) {
   EXPECT_LE(replay.delays().size() * 20, 400'000U);
 }
 
-// --- In the coalescer
-// ---------------------------------------------------------
+// --- In the coalescer ---
 
 TEST(CoalescerGoalTest, AFullRingDoesNotWait) {
   Coalescer coalescer(8);

@@ -17,7 +17,7 @@ using std::chrono::seconds;
 
 constexpr uint32_t kRing = 256;
 constexpr uint32_t kNever = UINT32_MAX;
-// Any moment will do, but for 0.
+// Any time but 0 will do.
 constexpr Time kStart = seconds(1000);
 
 // A coalescer that has just got its parameters.
@@ -216,7 +216,8 @@ TEST(CoalescerTest, Row133_AClockThatStoodStillOnlyDelays) {
   EXPECT_FALSE(coalescer.OnTimer(kStart + seconds(60)));
 }
 
-// The rules once more, the slow way: a list of who waits since when.
+// The same rules implemented the slow way: a list of since when each packet
+// waits.
 struct Oracle {
   Params params;
   uint32_t ring;

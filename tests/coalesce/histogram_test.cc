@@ -16,7 +16,7 @@ namespace {
 
 static_assert(sizeof(Histogram) <= 8192);
 
-// How far a value read back may be off.
+// The largest permitted error of a value that is read back.
 uint64_t Tolerance(uint64_t value) { return value / 32; }
 
 void ExpectNear(uint64_t got, uint64_t value) {
@@ -52,7 +52,7 @@ TEST(HistogramTest, AnyValueIsOffByA32ndAtMost) {
   for (const uint64_t value : values) {
     Histogram histogram;
     histogram.Record(value);
-    histogram.Record(UINT64_MAX);  // or the largest, which is exact, is told
+    histogram.Record(UINT64_MAX);  // otherwise the exact maximum is returned
     ExpectNear(histogram.Quantile(0.5), value);
     EXPECT_EQ(histogram.Quantile(0), histogram.Quantile(0.5));
   }

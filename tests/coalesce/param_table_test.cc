@@ -76,7 +76,7 @@ TEST_F(ParamTableTest, TheLastWriterWins) {
   EXPECT_EQ(table.Get(0), kB);
 }
 
-// The sequence of commands that 5.1.6.5.9 has as an example.
+// The sequence of commands in the example of 5.1.6.5.9.
 TEST_F(ParamTableTest, TwoPairsAreSetInTurnAsTheSpecificationHasIt) {
   constexpr Params kC{.max_packets = 3, .max_usecs = 30};
   constexpr Params kD{.max_packets = 4, .max_usecs = 40};
@@ -215,7 +215,7 @@ TEST_F(ParamTableTest, AGoalIsTheOperatorsAndGivesWayToTheDriver) {
   ASSERT_TRUE(table.SetQueue(0, kA));
   EXPECT_EQ(table.setting(0), Setting(kA));
   EXPECT_EQ(table.setting(2), goal);
-  // A successor has its own operator.
+  // A successor has an operator setting of its own.
   ParamTable successor(2, kOperatorRx, kOperatorTx);
   ASSERT_TRUE(successor.Restore(table.snapshot()));
   EXPECT_EQ(successor.setting(0), Setting(kA));
