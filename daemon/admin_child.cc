@@ -21,7 +21,7 @@ namespace {
 
 using Kind = AdminProcess::Kind;
 
-// Sends an answer, and descriptors with it.
+// Sends an answer together with descriptors.
 void SendAnswer(int socket, const AdminAnswer& answer,
                 const std::vector<int>& fds) {
   iovec iov = {.iov_base = const_cast<AdminAnswer*>(&answer),
@@ -47,11 +47,11 @@ class Child {
  public:
   explicit Child(base::UniqueFd socket) : socket_(std::move(socket)) {}
 
-  // Goes on with a TAP that is open already.
+  // Takes over a TAP that is open already.
   void TakeTap(std::vector<net::Tap> tap, const std::string& name) {
     tap_ = std::move(tap);
     const absl::Status status = FollowTap(name);
-    // It may be gone by now; then so is its link.
+    // The interface may have been deleted; its link is then down.
     if (absl::IsNotFound(status)) OnTapGone(name);
     Reply(Kind::kLink, absl::OkStatus());
   }
@@ -69,8 +69,8 @@ class Child {
         ssize_t n = 0;
         do {
           n = recv(socket_.get(), &request, sizeof(request), 0);
-          // The latter is said once by a parent that ended without reading an
-          // answer, before what it had asked for.
+          // ECONNRESET is reported once if the parent ended without reading an
+          // answer; the parent's last requests follow.
         } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
         if (n != static_cast<ssize_t>(sizeof(request))) return;
         if (request.kind == Kind::kAbandon) {
@@ -131,8 +131,8 @@ class Child {
     return status;
   }
 
-  // Whether the next request is for an end, which is more urgent than what is
-  // under way; or the parent has gone.
+  // Whether the next request asks for the end, which is more urgent than the
+  // present request, or the parent is gone.
   bool EndAsked() const {
     AdminRequest next = {};
     const ssize_t n =
@@ -157,7 +157,7 @@ class Child {
     return link.status();
   }
 
-  // What becomes of the interface of `tap_` from now on.
+  // Follows the interface of `tap_` from now on.
   absl::Status FollowTap(const std::string& name) {
     if (absl::Status status = OpenWatch(); !status.ok()) return status;
     return link_->Follow(tap_.front().fd(), name);
@@ -186,7 +186,7 @@ class Child {
     if (link_) LookForTap();
   }
 
-  // It may have been made again before its end was noticed.
+  // The interface may have been created again before its deletion was noticed.
   void LookForTap() {
     if (link_->Poll() == LinkWatch::Change::kAppeared) {
       Reply(Kind::kTapAppeared, absl::OkStatus());
@@ -214,7 +214,7 @@ class Child {
     }
     tap_ = std::move(*tap);
     absl::Status status = FollowTap(name);
-    // Of one that was known before nothing is changed.
+    // The MTU of an interface that was known before is left alone.
     if (status.ok() && request.value != 0 &&
         link_->index() != static_cast<int>(request.identity.index)) {
       status = link_->SetMtu(request.value);
@@ -247,8 +247,8 @@ class Child {
   }
 
   base::UniqueFd socket_;
-  std::vector<net::Tap> tap_;      // its queues
-  std::vector<net::Tap> old_tap_;  // of a deleted one, while others have copies
+  std::vector<net::Tap> tap_;      // the TAP's queues
+  std::vector<net::Tap> old_tap_;  // a deleted TAP's, while others have copies
   std::optional<LinkWatch> link_;
   uint32_t device_id_ = 0;
 };

@@ -10,9 +10,10 @@
 
 namespace program {
 
-// The life of the administration process, see AdminProcess: answers what comes
-// over `socket` until its other end has gone. Goes on with the queues of the
-// interface `tap_name` if `tap` has any.
+// The main loop of the administration process (see AdminProcess): answers
+// requests from `socket` until its other end is closed. If `tap` is not empty,
+// it holds the queues of the interface `tap_name`, which is followed from the
+// start.
 void RunAdminChild(base::UniqueFd socket, std::vector<net::Tap> tap,
                    const std::string& tap_name);
 

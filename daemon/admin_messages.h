@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the administration process and its parent send each other. Both are the
-// same program: there is no other layout to expect.
+// Messages between the administration process and its parent. Both are the same
+// program, so the layout needs no version.
 #ifndef VDUSE_NET_DAEMON_ADMIN_MESSAGES_H_
 #define VDUSE_NET_DAEMON_ADMIN_MESSAGES_H_
 
@@ -21,7 +21,8 @@ namespace program {
 
 struct AdminRequest {
   AdminProcess::Kind kind;
-  // kOpenTap: the MTU, 0: leave it; kSetTap: offloads; kCloseTap: remove it
+  // kOpenTap: the MTU, or 0 to keep it. kSetTap: the offloads. kCloseTap: 1 to
+  // remove the interface.
   uint32_t value;
   uint32_t queues;                     // kOpenTap, kSetTap
   uint32_t may_create;                 // kOpenTap
@@ -49,7 +50,7 @@ void CopyText(char (&to)[kSize], std::string_view from) {
   to[n] = 0;
 }
 
-// Room for the descriptors of a TAP.
+// Room for the descriptors of a TAP's queues.
 using AdminControl =
     std::array<char, CMSG_SPACE(net::kMaxQueuePairs * sizeof(int))>;
 

@@ -19,8 +19,7 @@
 namespace program {
 namespace {
 
-// Closes all descriptors but these and the standard ones. None of `fds` is a
-// standard one or -1.
+// Closes all descriptors except `fds` and the standard ones.
 void KeepOnly(std::vector<int> fds) {
   std::erase_if(fds, [](int fd) { return fd <= STDERR_FILENO; });
   fds.push_back(INT_MAX);
@@ -58,8 +57,8 @@ absl::StatusOr<AdminProcess> AdminProcess::Start(
   }
   KeepOnly(keep);
   prctl(PR_SET_NAME, "vduse-net-admin");
-  // A signal to the whole group is the parent's business: it may still need
-  // us to detach the device.
+  // A signal to the whole process group is for the parent to handle: the parent
+  // may still need this process to detach the device.
   signal(SIGINT, SIG_IGN);
   signal(SIGTERM, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
@@ -75,7 +74,7 @@ void AdminProcess::OpenTap(const TapRequest& tap) {
   request.may_create = tap.if_absent == net::Tap::IfAbsent::kCreate ? 1 : 0;
   request.identity = tap.identity;
   CopyText(request.name, tap.name);
-  // If the child is gone, Next() says so.
+  // If the child is gone, Next() reports it.
   [[maybe_unused]] const ssize_t n =
       send(socket_.get(), &request, sizeof(request), MSG_NOSIGNAL);
 }
@@ -87,7 +86,7 @@ void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value,
   request.value = value;
   request.queues = queues;
   CopyText(request.name, name);
-  // If the child is gone, Next() says so.
+  // If the child is gone, Next() reports it.
   [[maybe_unused]] ssize_t n =
       send(socket_.get(), &request, sizeof(request), MSG_NOSIGNAL);
 }

@@ -17,18 +17,18 @@
 
 namespace program {
 
-// A child process for every call that can wait for a lock of the host's
-// network or of the vDPA bus: opening a TAP, attaching, detaching, watching
+// A child process that makes every call that can wait for a lock of the host's
+// network or of the vDPA bus: opening a TAP, attaching, detaching, and watching
 // the link.
 //
-// Those locks may be held by someone who waits for *our* device. In this
-// process such a call would be a deadlock or, if the process was killed
-// meanwhile, a device that nobody can open any more: a thread that waits for
-// a lock in the kernel cannot die, and keeps every descriptor open. The child
-// never has the device's descriptor, so it may wait as long as it likes. It
-// also keeps a copy of the TAP's: closing the last one takes the lock, too.
+// The holder of such a lock may be waiting for *our* device. A call in this
+// process would then be a deadlock. If the process was killed meanwhile, nobody
+// could open the device any more: a thread that waits for a lock in the kernel
+// cannot die, and keeps every descriptor open. The child never has the device's
+// descriptor, so it may wait for any time. The child also keeps a copy of the
+// TAP's descriptors, because closing the last one takes the rtnl lock.
 //
-// It ends when its parent does. One thread.
+// The child ends when its parent does. One thread.
 class AdminProcess {
  public:
   enum class Kind : uint32_t {
@@ -45,55 +45,58 @@ class AdminProcess {
     kTapAppeared,
   };
 
-  // Which interface it is: its index in a network namespace, of which this is
-  // the inode. 0: not known.
+  // Identifies an interface: its index in the network namespace whose inode is
+  // `name_space`. 0: unknown.
   struct TapIdentity {
     uint32_t index = 0;
     uint64_t name_space = 0;
     bool operator==(const TapIdentity&) const = default;
   };
 
-  // An answer to a request, or, unasked, what became of the TAP: its link has
-  // changed; it was deleted; there is one of its name again.
+  // The answer to a request, or an unrequested event of the TAP: its link
+  // changed (kLink), it was deleted (kTapGone), or an interface of its name
+  // exists again (kTapAppeared).
   struct Event {
     Kind kind{};
-    absl::Status status;         // of what was asked for
-    std::vector<net::Tap> tap;   // kOpenTap: its queues
+    absl::Status status;         // the result of the request
+    std::vector<net::Tap> tap;   // kOpenTap: the TAP's queues
     bool tap_created = false;    // kOpenTap
     bool tap_knows_uso = false;  // kOpenTap
     LinkSpeed tap_speed;         // kOpenTap
     TapIdentity tap_identity;    // kOpenTap, kLink
-    std::string tap_name;        // the same: what it is called now
+    std::string tap_name;        // kOpenTap, kLink: its current name
     bool link_up = false;        // kOpenTap, kLink
-    uint32_t device_id = 0;      // kIdentify: virtio's type
+    uint32_t device_id = 0;      // kIdentify: the virtio device type
   };
 
   struct TapRequest {
     std::string name;
-    std::optional<uint16_t> mtu;  // left as it is if absent
+    std::optional<uint16_t> mtu;  // unchanged if absent
     uint32_t queues = 1;
     net::Tap::IfAbsent if_absent = net::Tap::IfAbsent::kCreate;
-    // The interface it was, if it still is: whatever it is called, and wherever
-    // it is.
+    // The interface to open if it still exists, whatever its name and namespace
+    // are now.
     TapIdentity identity;
   };
 
-  // Forks. The child keeps no descriptor of the parent's but those in `tap`:
-  // the queues, if any, of the interface `tap_name`, whose link it then follows
-  // from the start. So a child that was killed can be replaced at any time.
+  // Forks. The child keeps none of the parent's descriptors except those in
+  // `tap`: the queues, if any, of the interface `tap_name`, whose link it
+  // follows from the start. So a child that was killed can be replaced at any
+  // time.
   static absl::StatusOr<AdminProcess> Start(
       const std::vector<base::UniqueFd>& tap = {},
       const std::string& tap_name = "");
   AdminProcess(AdminProcess&&) = default;
   AdminProcess& operator=(AdminProcess&&) = default;
 
-  // Each asks; the answer is an event. One request of a kind at a time.
+  // Each of the following sends a request; the answer is an event. At most one
+  // request of each kind at a time.
   void OpenTap(const TapRequest& tap);
-  // A new one is in use: closes the child's copy of the one before, which it
-  // keeps until then, since closing the last one takes the rtnl lock. There is
-  // no answer.
+  // A new TAP is in use: closes the child's copy of the previous one. The child
+  // keeps that copy until then, because closing the last one takes the rtnl
+  // lock. There is no answer.
   void DropOldTap() { Send(Kind::kDropOldTap, "", 0); }
-  // What the TAP may hand out, and over how many of its queues.
+  // Sets the TAP's offloads, and how many of its queues are attached.
   void SetTap(unsigned offloads, uint32_t queues) {
     Send(Kind::kSetTap, "", offloads, queues);
   }
@@ -101,19 +104,20 @@ class AdminProcess {
   void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
   // Asks the vDPA bus for the type of an attached device.
   void Identify(const std::string& name) { Send(Kind::kIdentify, name, 0); }
-  // Closes the child's copy of the TAP; with `remove` the interface goes with
-  // the last one.
+  // Closes the child's copy of the TAP. With `remove`, the interface goes away
+  // with its last descriptor.
   void CloseTap(bool remove) { Send(Kind::kCloseTap, "", remove ? 1 : 0); }
 
-  // For a parent that ends and does not wait, when opening the TAP may still
-  // be under way: the child removes the interface if it has made it, closes it
-  // and ends. No event.
+  // For a parent that ends without waiting while the TAP may still be being
+  // opened. The child removes the interface if it has created it, closes it,
+  // and ends. There is no event.
   void Abandon() { Send(Kind::kAbandon, "", 0); }
 
-  // Readable when an event waits.
+  // Readable when an event is waiting.
   int fd() const { return socket_.get(); }
 
-  // The next event; waits for it. Unavailable if the child has gone.
+  // Waits for the next event.
+  //   Unavailable: the child has ended.
   absl::StatusOr<Event> Next();
 
  private:

@@ -10,7 +10,8 @@
 namespace program {
 namespace {
 
-// What the state says of the number of queues, but for how many pairs.
+// Whether `state` fits a device with `queue_count` queues, as far as it tells.
+// Its features do not tell the number of queue pairs.
 bool Fits(const state::SavedState& state, uint32_t queue_count) {
   const bool has_control = queue_count % 2 == 1;
   const uint32_t pairs = queue_count / 2;
@@ -69,7 +70,7 @@ absl::Status FitsDevice(const RunOptions& options,
         "start it as it was made, or end it first",
         options.name, option, was, is));
   };
-  // Not known of a device that an older release made.
+  // Unknown for a device that an older release made.
   if (!saved.tap_name.empty() && options.tap != saved.tap_name) {
     return differs("--tap", saved.tap_name, options.tap);
   }

@@ -12,24 +12,25 @@
 
 namespace program {
 
-// What is known of a VDUSE device that exists and nobody serves.
+// What is known of a VDUSE device that exists and that no process serves.
 struct ExistingDevice {
   std::string name;
   uint32_t queue_count = 0;
   bool on_bus = false;  // attached to the vDPA bus
-  // The kernel's word, if it has one: virtio's device type.
+  // The virtio device type, if the kernel tells.
   std::optional<uint32_t> virtio_type;
-  std::optional<state::SavedState> state;  // that its process has left
+  std::optional<state::SavedState> state;  // left by the device's process
 };
 
-// Whether it is a network device of ours to go on with. VDUSE devices of other
-// programs are in the same directory, a block device's for one.
-//   FailedPrecondition: it is not, or not known to be; says why.
+// Whether `device` is a network device of this program that can be adopted.
+// Devices of other programs are in the same directory, such as block devices.
+//   FailedPrecondition: it is not, or that is not known; the text says why.
 absl::Status JudgeExisting(const ExistingDevice& device);
 
 // Whether a device that was made as `saved` says can be served with these
-// options. A driver has seen what it was made with, and the TAP has an owner.
-//   InvalidArgument: with the option that does not fit.
+// options. A driver has seen what the device was made with, and the TAP has an
+// owner.
+//   InvalidArgument: an option does not fit; the text names it.
 absl::Status FitsDevice(const RunOptions& options,
                         const state::SavedState& saved);
 

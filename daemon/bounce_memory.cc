@@ -19,20 +19,21 @@ namespace program {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
-// What a device has unless it is told otherwise.
+// The size that a device has by default.
 constexpr uint64_t kDefaultBounceBytes = 64 * kMiB;
-// Kept for large packets under way, and for the control queue.
+// Reserved for large packets in flight and for the control queue.
 constexpr uint64_t kKeptBytes = 16 * kMiB;
 
-// A packet of 64 KiB that begins anywhere, without mergeable buffers: pages of
-// data, one for the header, and one for the table of descriptors.
+// A receive buffer without mergeable buffers: the data pages of a packet of 64
+// KiB that begins anywhere in a page, and besides them a page for the header
+// and one for the descriptor table.
 constexpr uint64_t kBigPacketPages = 17 + 1;
 constexpr uint64_t kBesidesPages = 2;
 
-// Pages that a receive buffer of Linux's driver takes.
+// The pages that a receive buffer of Linux's driver occupies.
 uint64_t PagesPerReceiveBuffer(const Rings& rings, uint64_t page) {
   if (net::Has(rings.features, net::kFeatureMrgRxbuf)) return 1;
-  // Without tables the descriptors of the ring are all there are.
+  // Without indirect tables the driver has only the descriptors of the ring.
   if (!net::Has(rings.features, net::kFeatureIndirectDesc)) return 1;
   if ((rings.features & net::kGuestSegmentation) != 0) {
     return kBigPacketPages + kBesidesPages;
@@ -49,7 +50,7 @@ BounceNeed BounceNeedOf(const Rings& rings) {
   const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t entries = uint64_t{rings.queue_pairs} * rings.queue_size;
   const uint64_t receive = entries * PagesPerReceiveBuffer(rings, page) * page;
-  // Each packet to transmit takes a page, and one for its table.
+  // Each transmitted packet takes a page, and another for its descriptor table.
   const uint64_t transmit = entries * 2 * page;
   const auto whole = [](uint64_t bytes) {
     return (bytes + kMiB - 1) / kMiB * kMiB;
@@ -92,7 +93,7 @@ absl::Status ProvideBounceMemory(const std::string& directory,
   const std::string path = directory + "/bounce_size";
   uint64_t present = 0;
   std::ifstream(path) >> present;
-  // Older kernels do not say.
+  // Older kernels do not report the size.
   if (present == 0) present = kDefaultBounceBytes;
   if (present >= wanted) return absl::OkStatus();
 

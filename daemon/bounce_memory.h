@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// VDUSE's bounce memory, through which a driver of the host's kernel lends all
-// its buffers. A buffer takes whole pages of it for as long as it is posted,
-// and where there are none the driver cannot post another.
+// VDUSE's bounce memory, through which a driver of the host's kernel passes all
+// its buffers. A buffer occupies whole pages of this memory while it is posted.
+// Without free pages the driver cannot post another buffer.
 #ifndef VDUSE_NET_DAEMON_BOUNCE_MEMORY_H_
 #define VDUSE_NET_DAEMON_BOUNCE_MEMORY_H_
 
@@ -14,7 +14,7 @@
 
 namespace program {
 
-// The most that VDUSE can be told to have.
+// The largest size that VDUSE accepts.
 inline constexpr uint64_t kMaxBounceBytes = 1ULL << 30;
 
 struct Rings {
@@ -26,19 +26,21 @@ struct Rings {
 
 // Bytes of bounce memory.
 struct BounceNeed {
-  uint64_t least = 0;  // all receive buffers, and some to transmit
-  uint64_t full = 0;   // all that fits into the rings
+  uint64_t least = 0;  // all receive buffers and some transmit buffers
+  uint64_t full = 0;   // all buffers that fit into the rings
 };
 BounceNeed BounceNeedOf(const Rings& rings);
 
-// Whether the rings can work at all.
-//   InvalidArgument: they take more than there can be, with what to do.
+// Checks whether the rings can work at all.
+//   InvalidArgument: they need more memory than VDUSE can have; the text says
+//     what to do.
 absl::Status CheckRings(const Rings& rings);
 absl::Status CheckRings(const RunOptions& options);
 
-// Gives a device that was made and not yet attached the memory that its rings
-// take. `directory` is its folder in sysfs.
-//   InvalidArgument: as above. FailedPrecondition: it cannot be given.
+// Gives a device that is created but not yet attached the memory that its rings
+// need. `directory` is the device's directory in sysfs.
+//   InvalidArgument: as for CheckRings().
+//   FailedPrecondition: the memory cannot be provided.
 absl::Status ProvideBounceMemory(const std::string& directory,
                                  const Rings& rings);
 

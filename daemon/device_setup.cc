@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAdoptPause(10);
 constexpr int kAdoptTries = 200;
 
-// More than one pair is of use only to a driver that can ask for them.
+// Only a driver that can ask for them can use more than one queue pair.
 uint32_t PairsWith(const NewDevice& wanted, uint64_t features) {
   return net::Has(features, net::kFeatureMq) ? wanted.queue_pairs : 1;
 }
@@ -92,7 +92,8 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
     return differs("--queue-size", std::to_string(*options.queue_size),
                    std::to_string(state->queue_size));
   }
-  // Its positions are of all queues: two of each pair, and the control queue.
+  // The state has a position for each queue: two per pair, and the control
+  // queue.
   const auto pairs = static_cast<uint32_t>(state->device.positions.size() / 2);
   if (options.queue_pairs && *options.queue_pairs != pairs) {
     return differs("--queue-pairs", std::to_string(*options.queue_pairs),
@@ -151,7 +152,8 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                   .mtu = wanted.config.mtu});
   }
   if (!status.ok()) {
-    device = absl::UnknownError("");  // closes it, or it cannot be destroyed
+    // Close the device first, so that it can be destroyed.
+    device = absl::UnknownError("");
     status.Update(control.Destroy(wanted.name));
     return status;
   }

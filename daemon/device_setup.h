@@ -23,11 +23,11 @@ struct NewDevice {
   net::ConfigSpace config;
   uint16_t queue_size = 0;
   uint32_t queue_pairs = 1;
-  // Just these, or an error. If absent, all that the kernel allows.
+  // Exactly these features, or an error. If absent, all that the kernel allows.
   std::optional<uint64_t> features;
-  uint64_t without = 0;  // of all
-  bool uso = false;      // the TAP knows it
-  // What its first driver is to go on with.
+  uint64_t without = 0;  // features to leave out of all
+  bool uso = false;      // the TAP supports USO
+  // The state that the first driver resumes.
   std::optional<net::DeviceState> restored;
 };
 
@@ -37,33 +37,35 @@ struct CreatedDevice {
   uint32_t queue_pairs = 1;
 };
 
-// What a device with so many queue pairs offers at most.
+// The features that a device with `queue_pairs` queue pairs offers at most.
 uint64_t FeaturesFor(uint32_t queue_pairs);
 
-// What `run` is to make, by its options and the state they name.
-//   InvalidArgument: that state is no good, or the options contradict it.
+// The device that `run` is to create, according to its options and the state
+// that they name.
+//   InvalidArgument: the state is invalid, or the options contradict it.
 absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options);
 
-// Makes a network device; without a control queue it has one queue pair.
-//   AlreadyExists: there is a device of that name.
+// Creates a network device. Without a control queue it has one queue pair.
+//   AlreadyExists: a device of that name exists.
 //   InvalidArgument: the kernel does not allow these features.
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted);
 
 bool DeviceExists(const std::string& name);
 
-// Opens a device that exists, waiting a little for a process that is just
-// dying. NotFound where there is none.
-//   Cancelled: `pause`, which is to wait for so long, was false.
+// Opens an existing device. Waits a little if a dying process still has it
+// open.
+//   NotFound: there is no such device.
+//   Cancelled: `pause`, which waits for the given time, returned false.
 absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(
     const std::string& name,
     const std::function<bool(std::chrono::milliseconds)>& pause);
 
-// Whether the kernel lets a network device have a control queue. Tries it,
-// with a device that is gone again when this returns.
+// Whether the kernel allows a network device a control queue. Tries it with a
+// device that is destroyed again before this returns.
 absl::StatusOr<bool> ControlQueueAllowed(vduse::ControlDevice& control);
 
-// What is lost without a control queue, and how to get one.
+// What does not work without a control queue, and how to get one.
 inline constexpr char kNoControlQueueText[] =
     "this kernel's vduse module refuses a control queue: `ethtool -C` of the "
     "consumer will not work, only --rx-usecs, --rx-frames, --tx-usecs and "

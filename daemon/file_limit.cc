@@ -11,18 +11,17 @@
 namespace program {
 namespace {
 
-// The worker's four, the TAP's queue and its copy, io_uring's, and one in use
-// for a moment.
+// Per pair: four of the worker, the TAP's queue and its copy, io_uring's, and
+// one for temporary use.
 constexpr uint64_t kFilesPerPair = 8;
-// Those of the process, its log, its operator socket and that one's
-// connections, for a start.
+// The process's own, its log, its operator socket and the connections of that.
 constexpr uint64_t kOtherFiles = 48;
 static_assert(kOtherFiles + kFilesPerPair * net::kMaxQueuePairs <=
               vduse::KernelDevice::kLowestFd);
 
 }  // namespace
 
-// The device's number is above all others'.
+// The device's descriptor has a number above all others.
 const uint64_t kNeededFiles = vduse::KernelDevice::kLowestFd + 16;
 
 absl::Status RaiseFileLimit(uint64_t needed) {

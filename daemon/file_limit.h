@@ -8,11 +8,13 @@
 
 namespace program {
 
-// Open files that a device needs, whatever its number of queue pairs.
+// The number of open files that a device needs, however many queue pairs it
+// has.
 extern const uint64_t kNeededFiles;
 
 // Raises the limit of open files as far as this process may.
-//   ResourceExhausted: it then is still below `needed`; says what to do.
+//   ResourceExhausted: the limit is still below `needed`; the text says what to
+//     do.
 absl::Status RaiseFileLimit(uint64_t needed);
 
 }  // namespace program

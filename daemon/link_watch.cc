@@ -21,7 +21,7 @@
 namespace program {
 namespace {
 
-// An interface may be renamed or moved while it is being looked for.
+// An interface may be renamed or moved during the lookup.
 constexpr int kLocateTries = 5;
 
 absl::Status Gone() {
@@ -35,7 +35,7 @@ absl::StatusOr<LinkWatch> LinkWatch::Open() {
   if (stat("/proc/thread-self/ns/net", &own) != 0) {
     return absl::ErrnoToStatus(errno, "/proc/thread-self/ns/net");
   }
-  // Events first: what comes between the two is not missed.
+  // Open events first, so that no event between the two calls is missed.
   absl::StatusOr<LinkEvents> events = LinkEvents::Open();
   if (!events.ok()) return events.status();
   absl::StatusOr<RtnlSocket> requests = RtnlSocket::Open();
@@ -58,8 +58,8 @@ void LinkWatch::WaitFor(const std::string& name) {
   up_ = false;
 }
 
-// Asks the TAP's descriptor which interface that is and where. NotFound: it
-// was deleted.
+// Asks the TAP's descriptor for the interface and its namespace.
+//   NotFound: the interface was deleted.
 absl::Status LinkWatch::Locate() {
   absl::Status status = Gone();
   for (int i = 0; i < kLocateTries && absl::IsNotFound(status); ++i) {
@@ -68,7 +68,8 @@ absl::Status LinkWatch::Locate() {
     const base::UniqueFd space(ioctl(tap_, TUNGETDEVNETNS));
     struct stat info = {};
     NamespaceId id;
-    // Linux before 5.2 does not tell; then it is taken to be here.
+    // Linux before 5.2 does not tell the namespace; it is then taken to be
+    // ours.
     if (!space || fstat(space.get(), &info) != 0) info.st_ino = own_;
     if (info.st_ino != own_) {
       const absl::StatusOr<int> number = requests_.IdOf(space.get());
@@ -87,8 +88,8 @@ absl::Status LinkWatch::Locate() {
   return status;
 }
 
-// Takes up what an event says of the interface. True: where that is now has to
-// be asked for.
+// Applies an event to the followed interface. True if the interface has to be
+// located again.
 bool LinkWatch::MustAsk(const LinkEvent& event) {
   using Kind = LinkEvent::Kind;
   if (event.kind == Kind::kLost) return true;

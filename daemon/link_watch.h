@@ -21,42 +21,44 @@ struct LinkSpeed {
   uint8_t duplex = net::kDuplexFull;
 };
 
-// Follows the interface that a descriptor is a queue of, by its index and its
-// network namespace: through changes of its name, and into other namespaces
-// and back. After its end it waits for another one of the same name. One
-// thread; takes the rtnl lock.
+// Follows the interface of a TAP queue by index and network namespace, through
+// renames and into other namespaces and back. After the interface is deleted,
+// waits for another one of the same name. One thread; takes the rtnl lock.
 class LinkWatch {
  public:
-  // What Poll() has found.
+  // The result of Poll().
   enum class Change {
     kNone,
-    kLink,      // up(), or which interface it is, has changed
-    kGone,      // the interface was deleted
-    kAppeared,  // it was, and our namespace has one of that name again
+    kLink,  // up(), the name, or the identity has changed
+    kGone,  // the interface was deleted
+    // After kGone: our namespace has an interface of that name again.
+    kAppeared,
   };
 
   static absl::StatusOr<LinkWatch> Open();
 
-  // Follows the interface that `tap`, which stays the caller's, is a queue of,
-  // and after its end waits for `name`.
+  // Follows the interface of the TAP queue `tap`, which remains the caller's.
+  // After the interface is deleted, waits for `name`.
   absl::Status Follow(int tap, const std::string& name);
 
   // Waits for a TAP of that name in our namespace. If there is one already, the
-  // next Poll() says so.
+  // next Poll() reports it.
   void WaitFor(const std::string& name);
 
-  // Whether it is up and has a carrier. False while there is none.
+  // Whether the interface is up and has a carrier. False while there is no
+  // interface.
   bool up() const { return up_; }
-  // What it is called now.
+  // The interface's current name.
   const std::string& name() const { return name_; }
-  // Which it is: its index, and the inode of its namespace. 0: none is.
+  // The interface's identity: its index, and the inode of its namespace. 0:
+  // there is none.
   int index() const { return index_; }
   ino_t namespace_inode() const { return inode_; }
 
   // Readable when something may have changed.
   int fd() const { return events_.fd(); }
 
-  // Reads what the kernel has to say. After kGone call it again soon.
+  // Reads the kernel's events. After kGone, call it again soon.
   Change Poll();
 
   absl::StatusOr<Link> Find(const std::string& name) {
@@ -66,7 +68,7 @@ class LinkWatch {
 
   absl::Status SetMtu(uint32_t mtu);
 
-  // What `ethtool` says of it.
+  // The interface's speed and duplex, as `ethtool` shows them.
   LinkSpeed Speed() const;
 
  private:
@@ -79,10 +81,10 @@ class LinkWatch {
   RtnlSocket requests_;
   LinkEvents events_;
   ino_t own_;     // our namespace
-  int tap_ = -1;  // of the interface that is followed
+  int tap_ = -1;  // a queue of the followed interface
   std::string name_;
-  std::string wanted_;  // what is waited for, once it is gone
-  bool look_ = false;   // for that, whatever is heard
+  std::string wanted_;  // the name to wait for after a deletion
+  bool look_ = false;   // look for `wanted_` even without an event
   int index_ = 0;
   ino_t inode_ = 0;
   NamespaceId id_;

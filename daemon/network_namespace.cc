@@ -25,13 +25,13 @@ base::UniqueFd OpenIfIs(const std::string& path, uint64_t inode) {
   struct stat info = {};
   if (stat(path.c_str(), &info) != 0 || info.st_ino != inode) return {};
   base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  // A process may have ended meanwhile, and another have its number.
+  // The process may have ended meanwhile, and another may have its number.
   if (fd && (fstat(fd.get(), &info) != 0 || info.st_ino != inode)) return {};
   return fd;
 }
 
 base::UniqueFd FindNamespace(uint64_t inode) {
-  // Processes come and go while they are listed.
+  // Errors are ignored: processes come and go while they are listed.
   std::error_code error;
   const auto look = [&](const char* dir, const char* suffix, bool numbers) {
     base::UniqueFd found;
@@ -70,7 +70,7 @@ absl::Status InNamespace(uint64_t inode, const std::function<void()>& work) {
     return absl::ErrnoToStatus(errno, "setns");
   }
   work();
-  // Elsewhere it would do its work on the wrong interfaces.
+  // In the other namespace this process would work on the wrong interfaces.
   if (setns(back.get(), CLONE_NEWNET) != 0) _exit(EXIT_FAILURE);
   return absl::OkStatus();
 }

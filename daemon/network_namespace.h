@@ -9,10 +9,10 @@
 
 namespace program {
 
-// Runs `work` with this thread in the network namespace of that inode, and
-// returns to its own. 0 is its own. The namespace is looked for among those
-// with a name (`ip netns`) and those of processes.
-//   NotFound: there is none. Then nothing was run.
+// Runs `work` with this thread in the network namespace of that inode, and then
+// returns to the thread's own. Inode 0 means the thread's own. The namespace is
+// searched for among named ones (`ip netns`) and those of processes.
+//   NotFound: there is no such namespace; `work` did not run.
 absl::Status InNamespace(uint64_t inode, const std::function<void()>& work);
 
 }  // namespace program

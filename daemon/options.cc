@@ -14,7 +14,7 @@ namespace program {
 namespace {
 
 // Linux's driver stops a transmit queue with fewer than 19 free descriptors,
-// which is what its largest packet may take (MAX_SKB_FRAGS + 2).
+// the number that its largest packet may need (MAX_SKB_FRAGS + 2).
 constexpr uint64_t kLeastFreeToTransmit = 19;
 constexpr uint64_t kMinQueueSize = std::bit_ceil(kLeastFreeToTransmit);
 

@@ -16,33 +16,33 @@ namespace program {
 
 inline constexpr uint16_t kDefaultMtu = 1500;
 inline constexpr uint16_t kDefaultQueueSize = 256;
-// Longer polling is a mistake for a number of another unit.
+// A larger value is probably in the wrong unit.
 inline constexpr uint32_t kMaxBusyPollUsecs = 10'000;
-// No sleep ends that late.
+// No sleep ends later than this.
 inline constexpr uint32_t kMaxTimerPollUsecs = 1000;
 inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 
-// What becomes of the device when its TAP is deleted under it.
+// What happens to the device when its TAP is deleted.
 enum class TapLost {
-  kReopen,  // it waits, with its link down, for one of the same name
-  kExit,    // it goes, and the process with it
+  kReopen,  // wait, with the link down, for a TAP of the same name
+  kExit,    // remove the device and end the process
 };
 
 // The command line of `vduse-net run`.
 struct RunOptions {
-  std::string name;  // that CheckDeviceName() takes
+  std::string name;  // accepted by CheckDeviceName()
   std::string tap;
   TapLost tap_lost = TapLost::kReopen;
   std::optional<net::MacAddress> mac;  // random if absent
   std::optional<uint16_t> mtu;         // 1500 if absent
   std::optional<uint16_t> queue_size;  // kDefaultQueueSize if absent
   std::optional<uint32_t> speed;       // Mbit/s; the TAP's if absent
-  std::string profile;                 // all that the kernel allows if empty
+  std::string profile;                 // empty: all that the kernel allows
   uint64_t without = 0;                // features not to be offered
-  std::string restore;                 // file of a device's state, or empty
+  std::string restore;                 // file with a device's state, or empty
   bool attach = false;
   std::optional<uint32_t> queue_pairs;  // 1 if absent
-  std::vector<int> cpus;                // for the workers, in turn; or any
+  std::vector<int> cpus;                // for the workers, in turn; empty: any
   net::Engine engine = net::Engine::kAuto;
   uint32_t busy_poll_usecs = 0;
   uint32_t timer_poll_usecs = 0;
@@ -51,12 +51,12 @@ struct RunOptions {
   std::string state_dir = kDefaultStateDir;
 };
 
-// Whether Linux's driver can work with queues of that size, which is what `run`
-// takes.
+// Checks whether Linux's driver can work with queues of that size, a condition
+// for `run`.
 absl::Status CheckQueueSize(const std::string& text);
 
-// CPUs like "2,4-6", in that order. The error names what is none, or none of
-// this process.
+// Parses a list of CPUs like "2,4-6", and keeps its order. The error names what
+// is not a CPU, or not one of this process.
 absl::StatusOr<std::vector<int>> ParseCpus(const std::string& text);
 
 }  // namespace program

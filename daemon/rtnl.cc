@@ -23,7 +23,8 @@
 namespace program {
 namespace {
 
-// Larger than any link's description; longer messages are cut, and not read.
+// Larger than any link's description. Longer messages are truncated and
+// dropped.
 constexpr size_t kReceiveBytes = 32768;
 
 struct MessageDeleter {
@@ -103,7 +104,8 @@ std::optional<Link> ParseLink(const nlmsghdr& message) {
   return link;
 }
 
-// The number of a namespace in a message of that type; below 0: none.
+// The number of the namespace in a message about namespaces; negative if there
+// is none.
 int ParseNamespaceId(const nlmsghdr& message) {
   std::array<nlattr*, NETNSA_MAX + 1> parts{};
   if (nlmsg_parse(const_cast<nlmsghdr*>(&message), sizeof(rtgenmsg),
@@ -114,7 +116,7 @@ int ParseNamespaceId(const nlmsghdr& message) {
   return nla_get_s32(parts[NETNSA_NSID]);
 }
 
-// The namespace that a received message is of.
+// The namespace that a received message comes from.
 NamespaceId SenderOf(msghdr& message) {
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
@@ -128,7 +130,8 @@ NamespaceId SenderOf(msghdr& message) {
   return std::nullopt;
 }
 
-// One datagram: several messages. Its length, or below 0.
+// Receives one datagram, which may have several messages. Returns its length,
+// or a negative number.
 ssize_t Receive(int fd, std::span<char> buffer, NamespaceId* sender) {
   iovec iov = {.iov_base = buffer.data(), .iov_len = buffer.size()};
   alignas(cmsghdr) std::array<char, 256> control{};
@@ -236,7 +239,7 @@ absl::StatusOr<Link> RtnlSocket::Find(int index, NamespaceId in) {
 absl::StatusOr<Link> RtnlSocket::Find(const ifinfomsg& info,
                                       const std::string& name, NamespaceId in) {
   const Message message = NewMessage(RTM_GETLINK);
-  // One attribute for names of the old length, another for longer ones.
+  // Short names have one attribute, longer names another.
   const int attribute = name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME;
   if (!message ||
       nlmsg_append(message.get(), const_cast<ifinfomsg*>(&info), sizeof(info),
@@ -274,7 +277,7 @@ absl::StatusOr<int> RtnlSocket::IdOf(int namespace_fd) {
   absl::Status status = ask(RTM_GETNSID, id);
   if (status.ok() && id < 0) {
     status = ask(RTM_NEWNSID, id);
-    // Somebody else may just have done so.
+    // Another process may have assigned a number meanwhile.
     if (status.ok() || absl::IsAlreadyExists(status)) {
       status = ask(RTM_GETNSID, id);
     }
@@ -317,7 +320,7 @@ std::vector<LinkEvent> LinkEvents::Read() {
     ForEachMessage({buffer, static_cast<size_t>(n)}, [&](const nlmsghdr& got) {
       std::optional<LinkEvent> event = ParseLinkEvent(got);
       if (!event) return;
-      // A namespace's number is one of ours if our namespace says so.
+      // A namespace's number is valid here only if our own namespace sent it.
       if (event->kind == LinkEvent::Kind::kNamespaceGone) {
         if (sender) return;
       } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel's network interfaces, by rtnetlink. Every request here takes the
-// rtnl lock: the administration process alone makes them.
+// The kernel's network interfaces, through rtnetlink. Every request takes the
+// rtnl lock, so only the administration process makes requests.
 #ifndef VDUSE_NET_DAEMON_RTNL_H_
 #define VDUSE_NET_DAEMON_RTNL_H_
 
@@ -23,51 +23,52 @@ namespace program {
 // An interface as rtnetlink describes it.
 struct Link {
   int index = 0;
-  bool up = false;  // IFF_UP, and with a carrier
+  bool up = false;  // IFF_UP and a carrier
   std::string name;
   std::vector<std::string> alternative_names;
-  bool is_tap = false;  // of the TUN/TAP driver, with Ethernet frames
+  bool is_tap = false;  // a TUN/TAP interface with Ethernet frames
 
   bool Has(const std::string& wanted) const;
 };
 
-// Another network namespace, as ours calls it. None: ours.
+// The number that our network namespace has for another one. Nothing: our own.
 using NamespaceId = std::optional<int>;
 
-// What rtnetlink said, unasked.
+// An unrequested message of rtnetlink.
 struct LinkEvent {
   enum class Kind {
-    kChanged,        // or has come
+    kChanged,        // changed or appeared
     kGone,           // deleted, or moved to another namespace
-    kNamespaceGone,  // `of` is
-    kLost,           // events were: the state is to be asked for
+    kNamespaceGone,  // `of` was deleted
+    kLost,           // events were lost: ask for the state
   };
   Kind kind = Kind::kLost;
   NamespaceId of;
   Link link;  // kChanged, kGone
 };
 
-// Nothing if the message says nothing of an interface itself. What a bridge
-// says of its ports comes as the same types, with another family: a port that
-// leaves its bridge is not a deleted interface.
+// Nothing if the message is not about an interface itself. A bridge's messages
+// about its ports have the same types, but another family: a port that leaves
+// its bridge is not a deleted interface.
 std::optional<LinkEvent> ParseLinkEvent(const nlmsghdr& message);
 
-// Requests, each answered before it returns. One thread.
+// Synchronous requests. One thread.
 class RtnlSocket {
  public:
   static absl::StatusOr<RtnlSocket> Open();
 
-  // NotFound: there is none. A name may be an alternative one.
+  // Finds an interface by name, which may be an alternative name, or by index.
+  //   NotFound: there is no such interface.
   absl::StatusOr<Link> Find(const std::string& name, NamespaceId in = {});
   absl::StatusOr<Link> Find(int index, NamespaceId in = {});
 
-  // What our namespace calls the one of `namespace_fd`; gives it a number if
-  // it has none.
+  // Our namespace's number for the namespace of `namespace_fd`. Assigns a
+  // number if there is none.
   absl::StatusOr<int> IdOf(int namespace_fd);
 
  private:
   explicit RtnlSocket(base::UniqueFd fd) : fd_(std::move(fd)) {}
-  // By `info`, or by `name` if that is not empty.
+  // Finds by `info`, or by `name` if that is not empty.
   absl::StatusOr<Link> Find(const ifinfomsg& info, const std::string& name,
                             NamespaceId in);
   absl::Status Ask(nlmsghdr* request,
@@ -77,16 +78,16 @@ class RtnlSocket {
   uint32_t sequence_ = 0;
 };
 
-// Events of our namespace and of all those that it has a number for. A socket
-// in the other namespace would keep it alive after its owner has deleted it;
-// this one does not. One thread.
+// Events of our namespace and of all others that have a number in it. A socket
+// in the other namespace would keep that namespace alive after its owner has
+// deleted it; this socket does not. One thread.
 class LinkEvents {
  public:
   static absl::StatusOr<LinkEvents> Open();
 
   int fd() const { return fd_.get(); }
 
-  // All that wait.
+  // All waiting events.
   std::vector<LinkEvent> Read();
 
  private:

@@ -20,8 +20,8 @@
 namespace program {
 namespace {
 
-// Nobody may end or stop the process by accident: by not reading its log, by
-// a log file that may grow no more, or from a terminal's keyboard.
+// Nobody may end or stop the process by accident: by not reading its log,
+// through a log file at its size limit, or from a terminal's keyboard.
 void IgnoreSignals() {
   for (const int signal_number :
        {SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU}) {
@@ -45,14 +45,14 @@ base::ExitCode Run(const RunOptions& options) {
   for (const int signal_number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
     sigaddset(&set, signal_number);
   }
-  // Before there are threads, so that all of them inherit it.
+  // Before there are threads, so that all threads inherit the mask.
   sigprocmask(SIG_BLOCK, &set, nullptr);
   base::UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals) {
     return base::Fail(base::kExitFailure,
                       absl::ErrnoToStatus(errno, "signalfd"));
   }
-  signal(SIGCHLD, SIG_IGN);  // children are reaped, their end is seen anyway
+  signal(SIGCHLD, SIG_IGN);  // reaps children; a socket tells of their end
   absl::StatusOr<AdminProcess> admin = AdminProcess::Start();
   if (!admin.ok()) return base::Fail(base::kExitFailure, admin.status());
   absl::StatusOr<state::StateFile> state = state::StateFile::Open(

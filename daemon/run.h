@@ -7,9 +7,9 @@
 
 namespace program {
 
-// `vduse-net run`: makes the device, or adopts the one that a killed process
-// left, and serves it until SIGTERM or SIGINT, which detach and destroy it.
-// A second signal leaves at once and the device as it is.
+// `vduse-net run`: creates the device, or adopts the one that a killed process
+// left, and serves it until SIGTERM or SIGINT, which detach and destroy it. A
+// second signal ends the process at once and leaves the device as it is.
 base::ExitCode Run(const RunOptions& options);
 
 }  // namespace program

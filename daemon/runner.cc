@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A device in service. How it comes and goes: runner_setup.cc; its TAP:
+// A device in service. Its start and end are in runner_setup.cc, its TAP in
 // runner_tap.cc.
 #include "daemon/runner.h"
 
@@ -28,9 +28,9 @@ namespace {
 using base::Log;
 using base::Severity;
 
-// Between two starts of the administration process.
+// Minimum time between two starts of the administration process.
 constexpr net::Time kAdminPause = std::chrono::seconds(1);
-// How long a detach takes before it is worth a word.
+// How long a detach may take before that is logged.
 constexpr net::Time kDetachNotice = std::chrono::seconds(2);
 
 }  // namespace
@@ -43,16 +43,16 @@ base::ExitCode Runner::Run() {
     return adopted_ ? *failed : Dismantle(*failed);
   }
   const base::ExitCode served = Serve();
-  // Left behind as a killed process leaves it: the kernel closes the device
-  // first. Taking things apart here would close the TAP first, which can
-  // wait for a lock whose holder waits for this very device.
+  // Leave the device as a killed process would: the kernel closes the device
+  // first. An orderly end here would close the TAP first, which can wait for a
+  // lock whose holder waits for this very device.
   if (leave_device_) _exit(served);
   return Dismantle(served);
 }
 
 void Runner::Save() { state_.Write(saved_); }
 
-// Without it the device does as well.
+// Opens the operator's socket. The device also works without it.
 void Runner::ListenToOperator() {
   rpc::DeviceOperations device;
   device.name = options_.name;
@@ -121,7 +121,7 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
       CheckReady();
       return;
     case AdminProcess::Kind::kDetach:
-      // That it was not attached is as good.
+      // A device that was not attached is fine, too.
       if (!event.status.ok() && !absl::IsNotFound(event.status)) {
         Log(Severity::kError, "{}", base::Text(event.status));
         exit_code_ = base::kExitFailure;
@@ -142,7 +142,8 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
   }
 }
 
-// Takes up what the one that died may have left undone.
+// Starts another administration process and repeats what the dead one may have
+// left undone.
 void Runner::RestartAdmin() {
   admin_restart_at_.reset();
   admin_started_ = net::Now();
@@ -206,7 +207,8 @@ void Runner::BeginDetach() {
   detach_notice_at_ = net::Now() + kDetachNotice;
 }
 
-// Where vhost_vdpa has bound the kernel waits until nobody has it open.
+// If vhost_vdpa is bound to the device, the kernel waits until nobody has it
+// open.
 void Runner::SayWhatDetachWaitsFor() {
   detach_notice_at_.reset();
   Log(Severity::kWarning,
@@ -233,7 +235,7 @@ std::optional<net::Time> Runner::Deadline() const {
   return net::Earlier(own, net::Earlier(net_->deadline(), TapDeadline()));
 }
 
-// What is due by now.
+// Does what is due by now.
 void Runner::ServeDevice() {
   if (!device_broken_) {
     const absl::Status served = net_->Serve(net::Now());
@@ -252,8 +254,7 @@ void Runner::ServeAdmin() {
     OnAdminEvent(std::move(*event));
     return;
   }
-  // The driver goes on all the same; it must, for leaving would hang whoever
-  // waits for it.
+  // Keep serving the driver: leaving would hang everyone who waits for it.
   Log(Severity::kWarning, "{}: starting another", base::Text(event.status()));
   admin_restart_at_ = std::max(net::Now(), admin_started_ + kAdminPause);
 }
@@ -280,7 +281,7 @@ base::ExitCode Runner::Serve() {
     }
     if (ppoll(fds.data(), fds.size(), deadline ? &timeout : nullptr, nullptr) <
         0) {
-      continue;  // EINTR; and an error would be our own bug
+      continue;  // EINTR; any other error would be a bug here
     }
     if ((fds[kDevice].revents & (POLLERR | POLLNVAL)) != 0) {
       OnDeviceBroken("the kernel has given the device up");

@@ -23,7 +23,7 @@
 
 namespace program {
 
-// One device from start to end, on the control thread.
+// Serves one device from start to end, on the control thread.
 class Runner {
  public:
   Runner(const RunOptions& options, AdminProcess admin, state::StateFile state,
@@ -39,11 +39,11 @@ class Runner {
   enum class Phase {
     kStarting,  // waiting for the TAP (adopted devices) and the bus
     kReady,
-    kDetaching,  // asked to; still serving, or the bus could not detach
+    kDetaching,  // being detached from the bus, and still served
     kDone,
   };
 
-  // Its beginning and its end: runner_setup.cc.
+  // The device's start and end: runner_setup.cc.
   std::optional<base::ExitCode> Open();
   std::optional<base::ExitCode> Adopt(
       std::unique_ptr<vduse::KernelDevice> device);
@@ -53,7 +53,7 @@ class Runner {
   base::ExitCode CloseTap(base::ExitCode code);
   base::ExitCode Abandon();
 
-  // Its TAP: runner_tap.cc.
+  // The device's TAP: runner_tap.cc.
   void OpenTap();
   void OnTap(AdminProcess::Event event);
   void KeepCopies(const std::vector<net::Tap>& tap);
@@ -94,7 +94,7 @@ class Runner {
 
   state::SavedState saved_;
   std::optional<state::SavedState> predecessor_;
-  std::optional<net::DeviceState> restored_;  // of --restore
+  std::optional<net::DeviceState> restored_;  // from --restore
   std::optional<rpc::VarlinkServer> operator_socket_;
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
@@ -102,16 +102,17 @@ class Runner {
   bool adopted_ = false;
   bool tap_ready_ = false;
   bool tap_opening_ = false;
-  bool tap_lost_ = false;  // deleted: a new one is not made here
+  // The TAP was deleted; this process does not recreate it.
+  bool tap_lost_ = false;
   std::optional<net::Time> tap_retry_at_;
-  // By when an adopted device is ready without its TAP.
+  // When an adopted device becomes ready without its TAP.
   std::optional<net::Time> tap_wait_until_;
-  std::string tap_error_;  // the last, said already
+  std::string tap_error_;  // the last error, already logged
   TapSettings tap_settings_;
   std::vector<base::UniqueFd> tap_copies_;  // for a new administration process
   std::optional<net::Time> admin_restart_at_;
   std::optional<net::Time> detach_notice_at_;
-  std::string vhost_device_;  // looked up before: the kernel removes its name
+  std::string vhost_device_;  // looked up before detaching removes it
   net::Time admin_started_ = net::Now();
   bool attached_ = false;
   bool device_broken_ = false;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a device comes: made, or adopted from a process that was killed; and how
-// it goes.
+// The start of a device, created or adopted from a killed process, and its end.
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,7 +21,7 @@ namespace program {
 namespace {
 
 constexpr int kIdentifyMsecs = 1000;
-// An adopted device waits so long for its TAP before it is ready without.
+// How long an adopted device waits for its TAP before it is ready without.
 constexpr net::Time kTapPatience = std::chrono::seconds(5);
 
 }  // namespace
@@ -31,11 +30,11 @@ using base::Log;
 using base::Severity;
 
 std::optional<base::ExitCode> Runner::Open() {
-  // Before anything is touched.
+  // Check the options before anything is touched.
   if (const auto saved = state_.Read(); saved && DeviceExists(options_.name)) {
     const absl::Status fits = FitsDevice(options_, *saved);
     if (!fits.ok()) {
-      adopted_ = true;  // by somebody, later: everything stays
+      adopted_ = true;  // leave everything for a later adoption
       return base::Fail(base::kExitUsage, fits);
     }
   }
@@ -43,7 +42,7 @@ std::optional<base::ExitCode> Runner::Open() {
       options_.name, [this](auto pause) { return SleepUnlessEnded(pause); });
   if (absl::IsNotFound(existing.status())) {
     const std::optional<base::ExitCode> failed = Create();
-    // Of a device that is no more, if it was there.
+    // A state file that was there belonged to a device that is gone.
     if (failed) state_.Remove();
     return failed;
   }
@@ -52,8 +51,8 @@ std::optional<base::ExitCode> Runner::Open() {
   return Adopt(std::move(*existing));
 }
 
-// With a time limit: the bus may be locked by someone who waits for the very
-// device.
+// Has a time limit, because the holder of the bus lock may be waiting for this
+// very device.
 std::optional<uint32_t> Runner::AskForType() {
   admin_.Identify(options_.name);
   const auto answer = WaitForAdmin(kIdentifyMsecs);
@@ -112,7 +111,8 @@ std::optional<base::ExitCode> Runner::Adopt(
   return std::nullopt;
 }
 
-// A new device: first the TAP, while no lock can depend on us.
+// Creates a new device. Opens the TAP first, while no holder of a lock can be
+// waiting for the device.
 std::optional<base::ExitCode> Runner::Create() {
   absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
   if (!wanted.ok()) return base::Fail(base::kExitFailure, wanted.status());
@@ -122,7 +122,7 @@ std::optional<base::ExitCode> Runner::Create() {
   absl::StatusOr<AdminProcess::Event> tap = WaitForAdmin();
   if (absl::IsCancelled(tap.status())) return Abandon();
   if (!tap.ok()) return base::Fail(base::kExitFailure, tap.status());
-  // It may have been made before something failed.
+  // The TAP may have been created before a later step failed.
   saved_.tap_created = tap->tap_created;
   if (!tap->status.ok()) return base::Fail(base::kExitFailure, tap->status);
   if (options_.engine == net::Engine::kUring) {
@@ -152,7 +152,7 @@ std::optional<base::ExitCode> Runner::Create() {
   saved_.mac = wanted->config.mac;
   saved_.mtu = wanted->config.mtu;
   saved_.queue_size = wanted->queue_size;
-  Save();  // without which nobody would know that the device is ours
+  Save();  // otherwise nobody would know that the device is ours
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
       options_.name, net::FormatMac(saved_.mac), saved_.mtu,
       net::FeatureNames(saved_.features));
@@ -169,16 +169,18 @@ std::optional<base::ExitCode> Runner::BuildDevice() {
   options.features = saved_.features;
   options.queue_pairs = saved_.queue_pairs;
   options.cpus = options_.cpus;
-  // Where nobody knows what the driver was told, nothing of its is too large.
+  // If the MTU that the driver was told is unknown, no frame of the driver is
+  // too large.
   options.mtu = adopted_ && !predecessor_ ? options_.mtu.value_or(net::kMaxMtu)
                                           : saved_.mtu;
-  // Where nobody remembers, it may be any.
+  // If the queue size is unknown, any size is accepted.
   if (!adopted_ || predecessor_) options.max_queue_size = saved_.queue_size;
   options.engine = options_.engine;
   options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
   options.timer_poll = std::chrono::microseconds(options_.timer_poll_usecs);
   options.mac = saved_.mac;
-  // What the operator has said since is newer than the command line.
+  // A setting that the operator made at run time is newer than the command
+  // line.
   if (predecessor_) {
     saved_.operator_rx = predecessor_->operator_rx;
     saved_.operator_tx = predecessor_->operator_tx;
@@ -192,9 +194,9 @@ std::optional<base::ExitCode> Runner::BuildDevice() {
   auto net = net::NetDevice::Create(*device_, std::move(options));
   if (!net.ok()) return base::Fail(base::kExitFailure, net.status());
   net_ = std::move(*net);
-  attached_ = !options_.attach;  // the operator's business
+  attached_ = !options_.attach;  // then the operator attaches the device
   if (adopted_) {
-    // The kernel and the control queue are answered before anything else.
+    // Answer the kernel and the control queue before anything else.
     std::optional<net::DeviceState> device;
     if (predecessor_) device = saved_.device = predecessor_->device;
     net_->Resume(device);
@@ -218,7 +220,7 @@ std::optional<base::ExitCode> Runner::BuildDevice() {
   return std::nullopt;
 }
 
-// The device is off the bus: it can go, and what came with it.
+// The device is off the bus: destroys it and what belongs to it.
 base::ExitCode Runner::Dismantle(base::ExitCode code) {
   if (net_) {
     for (const std::string& line : net_->Summary()) {
@@ -227,7 +229,7 @@ base::ExitCode Runner::Dismantle(base::ExitCode code) {
   }
   net_.reset();
   device_.reset();
-  // Before somebody else can make a device of this name.
+  // Before another process can make a device of this name.
   operator_socket_.reset();
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   const absl::Status destroyed =
@@ -240,7 +242,7 @@ base::ExitCode Runner::Dismantle(base::ExitCode code) {
   return CloseTap(code);
 }
 
-// True after that time, false as soon as a signal asks for the end.
+// Returns true after `length`, or false as soon as a signal asks for the end.
 bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
   const net::Time end = net::Now() + length;
   for (;;) {
@@ -255,8 +257,9 @@ bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
   }
 }
 
-// Cancelled as soon as a signal asks for the end, DeadlineExceeded after the
-// time, if it is not negative.
+// Waits for an event; a negative timeout means no limit.
+//   Cancelled: a signal asks for the end.
+//   DeadlineExceeded: the time is over.
 absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
   for (;;) {
     std::array<pollfd, 2> fds = {pollfd{signals_.get(), POLLIN, 0},
@@ -272,8 +275,8 @@ absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
   }
 }
 
-// Ended before there was a device. What is under way is the administration
-// process's to end.
+// Ends before there is a device. The administration process ends what is in
+// progress.
 base::ExitCode Runner::Abandon() {
   Log(Severity::kInfo, "ended by a signal before '{}' was there",
       options_.name);
@@ -282,7 +285,8 @@ base::ExitCode Runner::Abandon() {
   return base::kExitOk;
 }
 
-// The TAP is free when the process ends; gone, if it was made for the device.
+// Frees the TAP before the process ends, and removes the interface if it was
+// created for the device.
 base::ExitCode Runner::CloseTap(base::ExitCode code) {
   if (abandoned_) return code;
   early_tap_.reset();
@@ -298,7 +302,7 @@ base::ExitCode Runner::CloseTap(base::ExitCode code) {
       return code;
     }
     if (!event.ok()) {
-      // So has its copy of the TAP.
+      // The process is gone, and its copy of the TAP, too.
       return saved_.tap_created ? base::Fail(base::kExitFailure, event.status())
                                 : code;
     }

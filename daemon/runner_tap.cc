@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A device's TAP: how it comes, goes and comes again, and what it is told.
+// A device's TAP: opening it, losing it, opening it again, and setting it.
 #include <errno.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -23,8 +23,8 @@ constexpr net::Time kTapRetry = std::chrono::seconds(1);
 
 }  // namespace
 
-// Which interface an adopted device had is known; one that was the operator's
-// is his to make again.
+// The state file tells which interface an adopted device had. If that interface
+// was the operator's, the operator has to create it again.
 void Runner::OpenTap() {
   AdminProcess::TapIdentity identity;
   if (adopted_ && !tap_lost_) identity = KnownTap();
@@ -39,14 +39,14 @@ void Runner::OpenTap() {
   tap_opening_ = true;
 }
 
-// Its descriptors are kept, and useless, until there is another: closing them
-// would take the rtnl lock.
+// The old TAP's useless descriptors are kept until there is a new TAP, because
+// closing them would take the rtnl lock.
 void Runner::OnTapGone() {
   if (tap_lost_ || phase_ == Phase::kDetaching) return;
   tap_lost_ = true;
   tap_ready_ = false;
   net_->SetLink(false);
-  // Who makes it again does not want that to go with the device.
+  // Whoever creates the interface again does not want it to go with the device.
   saved_.tap_created = false;
   saved_.tap_index = 0;
   saved_.tap_namespace = 0;
@@ -67,14 +67,15 @@ void Runner::OnTapGone() {
 void Runner::OnTapAppeared() {
   if (!tap_lost_ || phase_ == Phase::kDetaching) return;
   if (tap_opening_) {
-    tap_retry_at_ = net::Now() + kTapRetry;  // that one may have come too early
+    // That attempt may have been too early.
+    tap_retry_at_ = net::Now() + kTapRetry;
   } else {
     OpenTap();
   }
 }
 
 void Runner::OnNoTap(const absl::Status& status) {
-  if (tap_lost_ && absl::IsNotFound(status)) return;  // gone once more
+  if (tap_lost_ && absl::IsNotFound(status)) return;  // deleted once more
   const std::string before = std::exchange(tap_error_, base::Text(status));
   if (tap_error_ != before) Log(Severity::kError, "{}", tap_error_);
   if (!adopted_ && !tap_lost_) {
@@ -83,9 +84,9 @@ void Runner::OnNoTap(const absl::Status& status) {
     return;
   }
   if (phase_ == Phase::kDetaching) return;
-  // A driver is using the device: it is served, with its link down.
+  // A driver is using the device, so the device is served with its link down.
   if (absl::IsNotFound(status)) {
-    OnTapGone();  // while nobody served the device
+    OnTapGone();  // it was deleted while nobody served the device
   } else {
     tap_retry_at_ = net::Now() + kTapRetry;
   }
@@ -115,7 +116,7 @@ void Runner::OnTapLink(const AdminProcess::Event& event) {
   net_->SetLink(event.link_up);
 }
 
-// For the administration process that follows one that was killed.
+// For the administration process that replaces a killed one.
 void Runner::KeepCopies(const std::vector<net::Tap>& tap) {
   tap_copies_.clear();
   for (const net::Tap& queue : tap) {
@@ -132,7 +133,7 @@ void Runner::KeepCopies(const std::vector<net::Tap>& tap) {
 
 void Runner::OnTap(AdminProcess::Event event) {
   tap_opening_ = false;
-  // It may have been made before something failed.
+  // The TAP may have been created before a later step failed.
   if (event.tap_created && !saved_.tap_created) {
     saved_.tap_created = true;
     Save();
@@ -146,12 +147,12 @@ void Runner::OnTap(AdminProcess::Event event) {
   tap_error_.clear();
   if (KnownTap().index != 0 && event.tap_identity != KnownTap() &&
       !event.tap_created) {
-    saved_.tap_created = false;  // somebody else's, of the same name
+    saved_.tap_created = false;  // another owner's, of the same name
   }
   OnIdentity(event);
   const auto queues = static_cast<uint32_t>(event.tap.size());
   KeepCopies(event.tap);
-  // Without a control queue there is one pair, whatever was asked for.
+  // Without a control queue there is one pair, regardless of the options.
   while (event.tap.size() > saved_.queue_pairs) event.tap.pop_back();
   const absl::Status set = net_->SetTap(
       std::move(event.tap), net::PortDrops::OpenFile(event.tap_name));
@@ -166,8 +167,8 @@ void Runner::OnTap(AdminProcess::Event event) {
   CheckReady();
 }
 
-// The driver says what packets may be left to it and how many queues it uses,
-// and was answered; to tell the TAP takes the rtnl lock.
+// Passes the driver's offloads and number of queues on to the TAP. The driver
+// already has its answer, because setting the TAP takes the rtnl lock.
 void Runner::FollowDriver() {
   if (!tap_ready_ || admin_restart_at_) return;
   const TapSettings::Values wanted = {

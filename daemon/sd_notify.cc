@@ -16,7 +16,7 @@
 namespace program {
 namespace {
 
-// The service manager may be busy; the driver cannot wait for long.
+// The service manager may be busy, but the driver cannot wait for long.
 constexpr int kTries = 20;
 constexpr std::chrono::milliseconds kPause(5);
 

@@ -16,7 +16,8 @@ using Queues = std::vector<net::Tap>;
 constexpr std::chrono::milliseconds kBusyPause(10);
 constexpr int kBusyTries = 200;
 
-// The copy of a killed process's child may be about to close.
+// A killed process's child may be about to close its copy, so a busy TAP is
+// tried again.
 absl::StatusOr<Queues> OpenNamed(const std::string& name, uint32_t queues,
                                  net::Tap::IfAbsent if_absent,
                                  absl::FunctionRef<bool()> end_asked) {
@@ -30,7 +31,7 @@ absl::StatusOr<Queues> OpenNamed(const std::string& name, uint32_t queues,
   return tap;
 }
 
-// The interface of that index in the network namespace of this thread.
+// Opens the interface of that index in the network namespace of this thread.
 absl::StatusOr<Queues> OpenIndex(uint32_t index, uint32_t queues,
                                  absl::FunctionRef<bool()> end_asked) {
   absl::StatusOr<RtnlSocket> rtnl = RtnlSocket::Open();
@@ -50,7 +51,8 @@ absl::StatusOr<Queues> OpenTapQueues(const AdminProcess::TapRequest& request,
     const absl::Status entered = InNamespace(request.identity.name_space, [&] {
       known = OpenIndex(request.identity.index, request.queues, end_asked);
     });
-    // Gone, another TAP may have its name; one that is busy is waited for.
+    // If the interface is gone, another TAP may have its name. A busy one was
+    // waited for.
     if (entered.ok() && !absl::IsNotFound(known.status())) return known;
   }
   return OpenNamed(request.name, request.queues, request.if_absent, end_asked);

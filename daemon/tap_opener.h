@@ -11,9 +11,10 @@
 
 namespace program {
 
-// Opens what is asked for: the interface it was, if that is known and there,
-// under its name of now; or the one of that name. Waits a little for somebody
-// who is about to close it, unless `end_asked`. Takes the rtnl lock.
+// Opens the interface of the request's identity under its current name, if it
+// is known and still exists; otherwise the interface of the request's name. If
+// another process is about to close the TAP, waits a little, unless
+// `end_asked`. Takes the rtnl lock.
 absl::StatusOr<std::vector<net::Tap>> OpenTapQueues(
     const AdminProcess::TapRequest& request,
     absl::FunctionRef<bool()> end_asked);

@@ -15,10 +15,10 @@
 
 namespace program {
 
-// What the TAP is told about its driver: which packets it accepts and how many
-// queues it uses. One request at a time, and the latest wish counts: a driver
-// may change its mind in a loop. What was refused is asked for again, since
-// packets that need it are dropped meanwhile.
+// Decides what the TAP is told about its driver: which packets it accepts and
+// how many queues it uses. There is one request at a time, and only the latest
+// values count, because a driver may change them in a loop. A refused request
+// is repeated, because packets that need it are dropped meanwhile.
 class TapSettings {
  public:
   struct Values {
@@ -30,13 +30,14 @@ class TapSettings {
   static constexpr net::Time kFirstPause = std::chrono::seconds(1);
   static constexpr net::Time kLongestPause = std::chrono::seconds(30);
 
-  // A TAP was opened as `is`, or is in use by somebody new: nothing is known.
+  // A TAP was opened with the settings `is`. Without `is` they are unknown, as
+  // for a new administration process.
   void Start(std::optional<Values> is) {
     *this = TapSettings();
     is_ = is;
   }
 
-  // What to ask for now, if anything; OnAnswer() follows.
+  // What to ask for now, if anything. OnAnswer() must follow.
   std::optional<Values> Next(const Values& wanted, net::Time now) {
     if (asked_ || is_ == wanted) return std::nullopt;
     if (refused_ == wanted && now < retry_at_) return std::nullopt;
@@ -44,8 +45,8 @@ class TapSettings {
     return wanted;
   }
 
-  // Whether the answer is worth a line in the log: others like it were not
-  // there before.
+  // Takes the answer. True if it is worth a line in the log, because it differs
+  // from the previous one.
   bool OnAnswer(const absl::Status& status, net::Time now) {
     const std::optional<Values> asked = std::exchange(asked_, std::nullopt);
     const std::string before = std::exchange(why_, base::Text(status));
@@ -62,13 +63,13 @@ class TapSettings {
     return why_ != before;
   }
 
-  // When Next() may have something again.
+  // When to call Next() again.
   std::optional<net::Time> retry_at() const {
     if (!refused_ || asked_) return std::nullopt;
     return retry_at_;
   }
 
-  // Why the TAP is not as it should be; empty if it is.
+  // Why the TAP is not set as wanted; empty if it is.
   const std::string& why() const { return why_; }
 
  private:

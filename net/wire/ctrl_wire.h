@@ -22,8 +22,7 @@ struct Header {
 };
 static_assert(sizeof(Header) == 2);
 
-// --- Filters, 5.1.6.5.1 and 5.1.6.5.2
-// ------------------------------------------
+// --- Filters, 5.1.6.5.1 and 5.1.6.5.2 ----------------------------------------
 
 // The commands of class RX are the values of RxMode (rx_filter.h). Each carries
 // one byte, 0 or 1.
@@ -42,8 +41,7 @@ inline constexpr uint8_t kVlanAdd = 0;
 inline constexpr uint8_t kVlanDel = 1;
 using VlanId = uint16_t;
 
-// --- Announcement, pairs, offloads: 5.1.6.5.4, .5, .8
-// ----------------------------
+// --- Announcement, pairs, offloads: 5.1.6.5.4, .5, .8 ------------------------
 
 inline constexpr uint8_t kClassAnnounce = 3;
 inline constexpr uint8_t kAnnounceAck = 0;
@@ -56,8 +54,7 @@ inline constexpr uint8_t kClassOffloads = 5;
 inline constexpr uint8_t kOffloadsSet = 0;
 using GuestOffloads = uint64_t;
 
-// --- Notification coalescing, 5.1.6.5.9
-// ------------------------------------------
+// --- Notification coalescing, 5.1.6.5.9 --------------------------------------
 
 inline constexpr uint8_t kClassNotfCoal = 6;
 inline constexpr uint8_t kCoalTxSet = 0;
@@ -84,8 +81,7 @@ struct CoalVq {
 };
 static_assert(sizeof(CoalVq) == 12);
 
-// --- Statistics, 5.1.6.5.10
-// ------------------------------------------------------
+// --- Statistics, 5.1.6.5.10 --------------------------------------------------
 
 inline constexpr uint8_t kClassStats = 8;
 inline constexpr uint8_t kStatsQuery = 0;
