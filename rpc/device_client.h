@@ -11,17 +11,17 @@
 
 namespace rpc {
 
-// Calls a method of a served device, see device_service.h.
-//   InvalidArgument: no device can have that name.
-//   NotFound: there is no such device with this directory.
-//   else: see VarlinkCall().
+// Calls a method of a served device; see device_service.h.
+//   InvalidArgument: `name` cannot be a device's name.
+//   NotFound: no such device is served with this state directory.
+//   Others: see VarlinkCall().
 absl::StatusOr<nlohmann::json> AskDevice(const std::string& state_dir,
                                          const std::string& name,
                                          std::string_view method,
                                          const nlohmann::json& parameters);
 
-// Members of what it answers. Another release's process may answer otherwise:
-// what is missing is 0, "?", an empty object or an empty array.
+// Members of an answer. A process of another release may answer differently: a
+// missing member is 0, "?", an empty object, or an empty array.
 uint64_t NumberIn(const nlohmann::json& object, const char* name);
 std::string TextIn(const nlohmann::json& object, const char* name);
 const nlohmann::json& ObjectIn(const nlohmann::json& object, const char* name);

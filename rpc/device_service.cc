@@ -180,7 +180,7 @@ json ToJson(const net::CoalescingReport& report) {
   return result;
 }
 
-// Reads the members of a Change; the first that does not make sense is named.
+// Reads the members of a Change, and remembers the first invalid one.
 class ChangeReader {
  public:
   explicit ChangeReader(const json& object) : object_(object) {}
@@ -206,7 +206,7 @@ class ChangeReader {
     }
     return *flag;
   }
-  // There is no member but those that were asked for.
+  // Checks that there are no members but those that were read.
   void End() {
     for (const auto& [name, value] : object_.items()) {
       if (!known_.contains(name)) Fail(name);
@@ -228,7 +228,7 @@ class ChangeReader {
   std::string bad_;
 };
 
-// The name of the bad member, or empty.
+// Returns the name of the invalid member; empty if there is none.
 std::string Parse(const json& object, SettingChange& change) {
   constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
   ChangeReader reader(object);
@@ -262,7 +262,7 @@ VarlinkReply GetCoalescing(const DeviceOperations& device) {
                          {"queues", std::move(queues)}}};
 }
 
-// All of it, or nothing.
+// Applies all changes, or none.
 VarlinkReply SetCoalescing(const DeviceOperations& device,
                            const json& parameters) {
   struct Side {

@@ -20,25 +20,26 @@ namespace rpc {
 inline constexpr char kDeviceInterface[] = "org.vduse-net.Device";
 extern const char kDeviceDescription[];
 
-// Where it listens.
+// The path of the socket on which the device's process listens.
 std::string DeviceSocket(const std::string& state_dir, const std::string& name);
 
-// What the interface is about: a device, seen from its operator.
+// The operations of a device that its operator can use through the interface.
 struct DeviceOperations {
   std::string name;
   std::function<coalesce::Setting(coalesce::Direction)> setting;
-  // In force on return, but where the driver has asked for something.
+  // The setting is in force on return, except on queues for which the driver
+  // has set parameters.
   std::function<void(coalesce::Direction, const coalesce::Setting&)>
       change_setting;
   std::function<std::vector<net::CoalescingReport>()> report;
-  // A device's state for another host, as JSON text.
+  // The device's state for another host, as JSON text.
   std::function<absl::StatusOr<std::string>()> state;
 };
 
-// The interface, over the operations of a device. `device` is copied.
+// The interface over the operations of a device. `device` is copied.
 VarlinkInterface DeviceService(const DeviceOperations& device);
 
-// Part of a setting that the operator wants otherwise.
+// The parts of a setting that the operator wants to change.
 struct SettingChange {
   std::optional<uint32_t> usecs;
   std::optional<uint32_t> frames;
@@ -48,15 +49,15 @@ struct SettingChange {
   bool empty() const { return !usecs && !frames && !adaptive && !goal; }
 };
 
-// What a queue is to achieve if it is to be adaptive and nobody has said how.
+// The goal of an adaptive queue if the operator has not set one.
 inline constexpr coalesce::Goal kDefaultGoal = {
     .kind = coalesce::Goal::Kind::kTargetLatency, .value = 50};
 
-// The setting with the change made.
+// Returns `setting` with `change` applied.
 coalesce::Setting Changed(coalesce::Setting setting,
                           const SettingChange& change);
 
-// As the interface has it.
+// `change` in the form that the interface uses.
 nlohmann::json ToJson(const SettingChange& change);
 
 }  // namespace rpc

@@ -22,7 +22,7 @@ using std::chrono::steady_clock;
 
 constexpr size_t kReadBytes = 16 * 1024;
 
-// Far beyond what the report of the largest device takes.
+// Far more than the report of the largest device takes.
 constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
 
 absl::Status StatusOf(const std::string& error, const json& parameters) {
@@ -52,7 +52,7 @@ absl::StatusOr<base::UniqueFd> Connect(const std::string& path) {
   return fd;
 }
 
-// Waits until `fd` is ready for `events`. False once it is too late.
+// Waits until `fd` is ready for `events`. False if the deadline has passed.
 bool WaitFor(int fd, int16_t events, steady_clock::time_point deadline) {
   const auto rest =
       std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
@@ -61,7 +61,7 @@ bool WaitFor(int fd, int16_t events, steady_clock::time_point deadline) {
          poll(&wait, 1, static_cast<int>(rest.count())) != 0;
 }
 
-// Sends `out` and returns what comes up to a NUL byte, without it.
+// Sends `out` and returns the answer, without the NUL byte that ends it.
 absl::StatusOr<std::string> Exchange(const std::string& path, int fd,
                                      std::string out, int timeout_ms) {
   const auto deadline = steady_clock::now() + milliseconds(timeout_ms);

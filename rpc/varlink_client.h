@@ -10,12 +10,13 @@
 
 namespace rpc {
 
-// One call, and its answer's parameters. `timeout_ms` for all of it.
+// Makes one call and returns the parameters of its answer. `timeout_ms` applies
+// to the whole call.
 //   NotFound: nobody listens at `path`.
-//   PermissionDenied: the caller is not who the server answers.
-//   FailedPrecondition: the method's error; the message is its parameter
-//     "reason", or names the error and all of its parameters.
-//   DeadlineExceeded: no answer in time.
+//   PermissionDenied: the server does not answer this user.
+//   FailedPrecondition: the method failed; the message is the error's parameter
+//     "reason", or the error's name and all of its parameters.
+//   DeadlineExceeded: no answer came in time.
 absl::StatusOr<nlohmann::json> VarlinkCall(const std::string& path,
                                            std::string_view method,
                                            const nlohmann::json& parameters,

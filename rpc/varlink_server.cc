@@ -22,15 +22,15 @@ namespace {
 
 using nlohmann::json;
 
-// Connections per Serve(), with one call each: whoever serves must not keep a
-// driver waiting that spins for its control queue.
+// Connections per Serve(), with one call each. The thread that serves must not
+// delay a driver that spins for its control queue.
 constexpr int kBudget = 4;
 constexpr size_t kReadBytes = 16 * 1024;
 
-// How long nobody is accepted when the process has no descriptor for it.
+// How long accepting pauses when the process has run out of descriptors.
 constexpr long kPauseNsecs = 100'000'000;
 
-// Marks the event of that time's end.
+// Marks the event at the end of that pause.
 void* PauseTag() {
   static char tag;
   return &tag;
@@ -104,7 +104,7 @@ absl::StatusOr<VarlinkServer> VarlinkServer::Listen(
     return absl::ErrnoToStatus(errno, "socket, epoll, timer");
   }
   unlink(path.c_str());
-  // The mode is the socket's before anybody can see it.
+  // Set the mode before anybody can see the socket.
   epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
   epoll_event pause_event = {.events = EPOLLIN, .data = {.ptr = PauseTag()}};
   if (fchmod(listener.get(), 0600) != 0 ||
@@ -125,7 +125,8 @@ void VarlinkServer::Accept() {
     base::UniqueFd fd(accept4(listener_.get(), nullptr, nullptr,
                               SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
-      // Whoever waits to be accepted would wake us for ever.
+      // A connection that cannot be accepted would wake this thread over and
+      // over.
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
           errno == ENOMEM) {
         PauseListening();
@@ -157,7 +158,7 @@ void VarlinkServer::PauseListening() {
 }
 
 void VarlinkServer::ListenAgain() {
-  base::ClearEventfd(pause_end_.get());  // a timer is read like an eventfd
+  base::ClearEventfd(pause_end_.get());  // reads a timer like an eventfd
   epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &event);
 }
@@ -185,24 +186,24 @@ void VarlinkServer::Serve() {
       continue;
     }
     connections_.splice(connections_.end(), connections_, at);
-    // A call that has come and had to wait has its turn once we can answer.
+    // A call that is already here is handled once its answer can be sent.
     const bool busy = !at->out.empty() || HasMessage(*at);
     epoll_event next = {.events = busy ? EPOLLOUT : EPOLLIN,
                         .data = {.ptr = &*at}};
     epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, at->fd.get(), &next);
   }
-  // Last, for it may close what an event was about.
+  // Accept last: it may close a connection for which there is an event.
   if (accept) Accept();
 }
 
-// A process that is being started may have a copy of the descriptor: to close
-// it would not end its events.
+// Removes the descriptor from epoll first: a process that is being started may
+// have a copy of it, so closing it would not end its events.
 void VarlinkServer::Drop(Connections::iterator at) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, at->fd.get(), nullptr);
   connections_.erase(at);
 }
 
-// Answers one call, once the answer to the one before it has left. False if the
+// Answers one call, once the previous answer has been sent. False if the
 // connection is over.
 bool VarlinkServer::Progress(Connection& connection) {
   if (!Send(connection)) return false;
@@ -242,7 +243,7 @@ bool VarlinkServer::Send(Connection& connection) {
   return true;
 }
 
-// False if that was no message.
+// Answers one message. False if it is not a valid one.
 bool VarlinkServer::Answer(Connection& connection, std::string_view message) {
   json call = base::ParseJson(message);
   if (!call.is_object()) return false;

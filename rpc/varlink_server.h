@@ -23,11 +23,11 @@
 // stream socket.
 namespace rpc {
 
-// A call that is longer ends the connection.
+// A longer call ends the connection.
 inline constexpr size_t kMaxMessageBytes = 256 * 1024;
 
-// What a method answers: parameters; or an error's qualified name, and its
-// parameters.
+// A method's answer: its parameters, or an error's qualified name and the
+// error's parameters.
 struct VarlinkReply {
   std::string error;  // empty if there is none
   nlohmann::json parameters = nlohmann::json::object();
@@ -41,20 +41,23 @@ struct VarlinkInterface {
 
   std::string name;         // "org.example.Thing"
   std::string description;  // in the interface definition language
-  std::map<std::string, Method, std::less<>> methods;  // by their bare names
+  // By name without the interface.
+  std::map<std::string, Method, std::less<>> methods;
 };
 
-// Serves one interface, and org.varlink.service, on a socket. Whoever is root
-// or of the same user is answered; others are told that they are not.
+// Serves one interface, and org.varlink.service, on a socket. Only root and the
+// user of this process are answered; others get PermissionDenied.
 //
-// One thread. Never blocks: who does not read answers gets no more of them.
+// One thread. Never blocks: a client that does not read its answers gets no
+// more answers.
 class VarlinkServer {
  public:
-  // More connections, and the one that has been silent longest is closed.
+  // With more connections, the one that has been silent longest is closed.
   static constexpr size_t kMaxConnections = 16;
 
-  // Listens at `path`, a file for the owner alone. Takes the place of one that
-  // a killed process left; the caller sees to it that there is no other.
+  // Listens at `path`, a file that only its owner may use. Replaces a socket
+  // that a killed process left; the caller ensures that no living process uses
+  // it.
   static absl::StatusOr<VarlinkServer> Listen(const std::string& path,
                                               VarlinkInterface interface);
   VarlinkServer(VarlinkServer&& other) noexcept;
@@ -64,7 +67,7 @@ class VarlinkServer {
   // Readable when there is something to do.
   int fd() const { return epoll_.get(); }
 
-  // Does what there is to do, a bounded part of it at a time.
+  // Does a bounded part of the work that is waiting.
   void Serve();
 
  private:
@@ -74,7 +77,7 @@ class VarlinkServer {
     std::string in;
     std::string out;
   };
-  using Connections = std::list<Connection>;  // the one silent longest first
+  using Connections = std::list<Connection>;  // longest silent first
 
   VarlinkServer(std::string path, base::UniqueFd listener, base::UniqueFd epoll,
                 base::UniqueFd pause_end, VarlinkInterface interface);
@@ -95,7 +98,7 @@ class VarlinkServer {
   std::string path_;
   base::UniqueFd listener_;
   base::UniqueFd epoll_;
-  base::UniqueFd pause_end_;  // a timer, for when no connection can be taken
+  base::UniqueFd pause_end_;  // a timer, while no connection can be accepted
   VarlinkInterface interface_;
   uid_t owner_;
   Connections connections_;
