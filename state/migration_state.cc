@@ -28,7 +28,7 @@ constexpr char kFormat[] = "vduse-net device state";
 constexpr uint64_t kVersion = 2;
 constexpr size_t kMaxQueues = 64;
 
-// In place of a list.
+// Written instead of a list.
 constexpr char kAll[] = "all";
 
 constexpr std::array<std::string_view, net::kRxModes> kModes = {
@@ -70,8 +70,7 @@ json ToJson(const net::RxFilter& filter) {
           {"vlans", std::move(vlans)}};
 }
 
-// Takes values out of a JSON document without trusting it; remembers the
-// first thing that was wrong.
+// Reads values from an untrusted JSON document, and remembers the first error.
 class Reader {
  public:
   const absl::Status& status() const { return status_; }
@@ -108,7 +107,7 @@ class Reader {
     return text != nullptr ? *text : "";
   }
 
-  // A list of up to `limit`, or nothing where it says "all".
+  // A list of up to `limit` entries, or nothing if the document says "all".
   std::optional<json> List(const json& object, const char* name, size_t limit) {
     const json& value = Member(object, name);
     if (value == kAll) return std::nullopt;
@@ -206,8 +205,8 @@ net::RxFilter ParseFilter(Reader& reader, const json& document) {
   const auto modes = reader.List(document, "modes", kModes.size());
   if (!modes) reader.Fail("'modes' is not a list");
   for (const json& mode : modes.value_or(json::array())) {
-    // As a string: the comparison of json values draws a false warning
-    // (-Warray-bounds) from g++ 12 at -O3.
+    // Compared as strings: comparing json values causes a false warning
+    // (-Warray-bounds) with g++ 12 at -O3.
     const auto* name = mode.get_ptr<const json::string_t*>();
     const auto known = name == nullptr
                            ? kModes.end()

@@ -12,8 +12,8 @@
 
 namespace state {
 
-// What a device must be for a driver to go on with it on another host, or
-// under another kernel: `vduse-net state save`, `vduse-net run --restore`.
+// The state from which a driver can continue on another host, or under another
+// kernel: see `vduse-net state save` and `vduse-net run --restore`.
 struct MigrationState {
   net::MacAddress mac{};
   uint16_t mtu = 0;
@@ -21,12 +21,14 @@ struct MigrationState {
   net::DeviceState device;
 };
 
-// As text (JSON), with the version of the format.
-//   FailedPrecondition: the driver is active, or there was none.
+// Formats the state as JSON, with the version of the format.
+//   FailedPrecondition: the driver is active, no driver has used the device, or
+//     the device's MAC address is unknown.
 absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state);
 
-// The text is not to be trusted.
-//   InvalidArgument: of another version, or damaged; names what is wrong.
+// Parses the text, which need not be trusted.
+//   InvalidArgument: the text has another version or is damaged; the message
+//     says what is wrong.
 absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text);
 
 }  // namespace state

@@ -20,7 +20,7 @@
 namespace state {
 namespace {
 
-// A killed process may still be dying.
+// A killed process may still hold the lock.
 constexpr std::chrono::milliseconds kLockPause(10);
 constexpr int kLockTries = 200;
 
@@ -59,7 +59,7 @@ bool IsFile(int fd, const std::string& path) {
          open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
 }
 
-// Takes the space of the whole file, so that no write to its map can lack it.
+// Allocates the whole file, so that no write to its mapping can lack space.
 absl::Status TakeSpace(int fd, const std::string& path) {
   const int error = posix_fallocate(fd, 0, static_cast<off_t>(StateBytes()));
   if (error == 0) return absl::OkStatus();
@@ -83,7 +83,7 @@ StateFile::StateFile(StateFile&& other) noexcept
       renamed_(other.renamed_),
       kept_(other.kept_) {}
 
-// A start that came to nothing leaves nothing.
+// A failed start leaves no files.
 StateFile::~StateFile() {
   if (map_ != nullptr) munmap(map_, StateBytes());
   if (!lock_) return;
@@ -120,10 +120,10 @@ absl::Status StateFile::Lock(const std::string& name) {
       owner = ReadAll(fd.get());
       continue;
     }
-    // Its owner removes it at the end.
+    // The previous owner may have removed the file.
     if (!IsFile(fd.get(), lock_path_)) continue;
     lock_ = std::move(fd);
-    // For whoever comes next. That it does not fit is no harm.
+    // Tells other processes who has the lock. A failed write is harmless.
     std::array<char, 16> text{};
     const int length = std::snprintf(text.data(), text.size(), "%d", getpid());
     [[maybe_unused]] const int cut = ftruncate(lock_.get(), 0);
@@ -137,7 +137,7 @@ absl::Status StateFile::Lock(const std::string& name) {
       owner.empty() ? "" : fmt::format(", {},", owner), name));
 }
 
-// What is there already, or a new file.
+// Maps the existing file, or a new one.
 absl::Status StateFile::Load() {
   const base::UniqueFd fd(open(path_.c_str(), kOpenFlags | O_NONBLOCK));
   if (!fd && errno != ENOENT) return Failed(errno, "open " + path_);
@@ -150,7 +150,8 @@ absl::Status StateFile::Load() {
         "to {}): go on with that one, or end the device with it first",
         path_, *layout, kStateLayout));
   }
-  // An older layout stays as it is until this process has the device.
+  // A file of an older layout is not replaced until this process has the
+  // device.
   if (layout != kStateLayout || old.size() != StateBytes()) return MapNew();
   if (absl::Status space = TakeSpace(fd.get(), path_); !space.ok()) {
     return space;
@@ -188,7 +189,8 @@ std::optional<SavedState> StateFile::Read() const {
   if (map_ != nullptr) {
     if (auto state = DecodeState(bytes())) return state;
   }
-  // One of an older layout, or that there was no space to go on with.
+  // A file of an older layout, or one that could not be mapped for lack of
+  // space.
   return renamed_ ? std::nullopt : DecodeState(ReadAll(path_));
 }
 

@@ -14,22 +14,24 @@
 
 namespace state {
 
-// DIR/NAME.state, mapped: a process killed in the middle of Write() leaves the
-// state before. DIR/NAME.lock is locked as long as this lives, so that there is
-// one process to a device and its state. One thread.
+// The file DIR/NAME.state, mapped. If the process is killed during Write(), the
+// file still has the previous state. DIR/NAME.lock is locked during this
+// object's life, so that only one process uses a device and its state. One
+// thread.
 class StateFile {
  public:
   enum class IfFull {
     kFail,
-    // The state is kept in memory alone: a driver waits for the device, and
-    // losing its state is the lesser evil.
+    // Keep the state in memory only: a driver is waiting for the device, and
+    // losing the state is the lesser evil.
     kGoOn,
   };
 
-  // Makes the directory if need be. A new file appears with the first Write();
-  // its space is taken here.
-  //   FailedPrecondition: another process has it, or a newer release wrote it.
-  //   ResourceExhausted: kFail, and there is no space.
+  // Creates the directory if needed. A new file appears with the first Write();
+  // its space is allocated here.
+  //   FailedPrecondition: another process has the file, or a newer release
+  //     wrote it.
+  //   ResourceExhausted: `if_full` is kFail and there is no space.
   static absl::StatusOr<StateFile> Open(const std::string& dir,
                                         const std::string& name,
                                         IfFull if_full = IfFull::kFail);
@@ -37,18 +39,18 @@ class StateFile {
   StateFile& operator=(StateFile&&) = delete;
   ~StateFile();
 
-  // Nothing if there is none, or what there is was damaged. What it says is
-  // checked here for form, not for sense.
+  // The saved state; nothing if there is none, or if it is damaged. Its form is
+  // checked, not its sense.
   std::optional<SavedState> Read() const;
 
-  // No system call but for the first in a new file; survives this process, not
-  // the machine.
+  // Saves `state`. Makes no system call, except for the first write to a new
+  // file. The state survives this process, but not a restart of the machine.
   void Write(const SavedState& state);
 
-  // False after kGoOn without space.
+  // False if kGoOn was needed, because there was no space.
   bool kept() const { return kept_; }
 
-  // The device is gone: so is its state, and others may have the name.
+  // The device is gone: removes its state, and others may use the name.
   void Remove();
 
  private:
@@ -64,7 +66,7 @@ class StateFile {
   std::span<char> bytes() const { return {map_, StateBytes()}; }
 
   std::string path_;
-  std::string new_path_;  // until the first Write(), if not empty
+  std::string new_path_;  // the file's name until the first Write()
   std::string lock_path_;
   base::UniqueFd lock_;
   char* map_ = nullptr;

@@ -13,14 +13,14 @@ using coalesce::Params;
 using coalesce::Source;
 using Phase = net::DeviceState::Phase;
 
-// "dusenet" and a digit: the layout. What a layout has beyond the one before it
-// comes behind that.
+// "dusenet" and a digit for the layout. A layout appends its new members to the
+// previous layout.
 constexpr uint64_t kMagic6 = 0x3674656e65737564;
 constexpr uint64_t kMagic7 = 0x3774656e65737564;
 constexpr char kMagicText[] = "dusenet";
 constexpr size_t kDigitAt = sizeof(kMagicText) - 1;
 
-// FNV-1a: finds torn and damaged slots, which is all it is for.
+// FNV-1a. It only has to find torn and damaged slots.
 uint64_t Checksum(const void* data, size_t size) {
   uint64_t hash = 0xcbf29ce484222325;
   const auto* bytes = static_cast<const uint8_t*>(data);
@@ -66,7 +66,7 @@ SavedSetting Save(const std::optional<Setting>& setting) {
   return saved;
 }
 
-// False if it makes no sense.
+// False if the saved setting makes no sense.
 bool Load(const SavedSetting& saved, std::optional<Setting>& setting) {
   if (saved.present == 0) return true;
   if (saved.goal_value > Goal::kMaxValue ||
@@ -88,7 +88,7 @@ struct SlotV6 {
     uint8_t enabled;
     uint8_t padding[2];
   };
-  uint64_t magic;  // of the slot's layout
+  uint64_t magic;  // the slot's layout
   uint64_t generation;
   uint64_t features;
   uint64_t negotiated;
@@ -108,13 +108,13 @@ struct SlotV6 {
   SavedSetting operator_rx;
   SavedSetting operator_tx;
   uint32_t asids[net::kGroups];
-  uint32_t queue_count;     // with parameters
-  uint32_t position_count;  // one more, with a control queue
+  uint32_t queue_count;     // number of `queues`
+  uint32_t position_count;  // number of `positions`, control queue included
   Queue queues[kMaxSavedQueues];
   uint16_t positions[kMaxSavedQueues];
   net::RxFilter rx_filter;
   uint8_t more_padding[5];
-  uint64_t checksum;  // of all before it; in a later layout not used
+  uint64_t checksum;  // over all before it; unused in later layouts
 };
 
 struct SlotV7 {
@@ -123,7 +123,7 @@ struct SlotV7 {
   uint64_t tap_namespace;
   uint32_t tap_index;
   uint8_t padding[4];
-  uint64_t checksum;  // of all before it
+  uint64_t checksum;  // over all before it
 };
 static_assert(std::has_unique_object_representations_v<SlotV7>, "padding");
 
@@ -224,8 +224,8 @@ SlotV6 Encode(const SavedState& state) {
   return next;
 }
 
-// The newer of the two slots of one layout at the start of a file, of which
-// there may be less.
+// The newer of the two slots of one layout at the start of a file, which may be
+// shorter than that.
 template <typename Slot, typename Base>
 std::optional<Slot> Newest(std::span<const char> file, uint64_t magic,
                            Base base_of) {
@@ -278,7 +278,7 @@ void EncodeState(const SavedState& state, std::span<char> file) {
   next.tap_index = state.tap_index;
   next.tap_namespace = state.tap_namespace;
   next.checksum = Checksum(&next, offsetof(SlotV7, checksum));
-  // Over the older one, or what is none.
+  // Overwrite the older slot, or an invalid one.
   SlotV7 first;
   std::memcpy(&first, file.data(), sizeof(first));
   const bool first_is_newest = newest && Valid(first, first.base, kMagic7) &&

@@ -13,43 +13,43 @@
 
 namespace state {
 
-// What a successor of a killed process cannot ask the kernel for.
+// The state that the successor of a killed process cannot get from the kernel.
 struct SavedState {
   uint64_t features = 0;  // offered
   net::MacAddress mac{};
   uint16_t mtu = 0;
   uint16_t queue_size = 0;   // largest
-  uint32_t queue_pairs = 1;  // by what the device is, not kept
+  uint32_t queue_pairs = 1;  // known from the device, not saved
   bool tap_created = false;
-  // The TAP as the command line had it, and which it is: its index in a
-  // network namespace, of which this is the inode. 0: not known.
+  // The TAP's name on the command line, and the interface's identity: its index
+  // in the network namespace whose inode is `tap_namespace`. 0: unknown.
   std::string tap_name;
   uint32_t tap_index = 0;
   uint64_t tap_namespace = 0;
-  // What the operator has said while the device ran.
+  // The operator's settings made while the device ran.
   std::optional<coalesce::Setting> operator_rx;
   std::optional<coalesce::Setting> operator_tx;
   net::DeviceState device;
 };
 
-// A state file's bytes: two slots, of which the newer valid one counts. The
-// first 8 bytes say which layout that is, in this and all later ones.
+// The content of a state file: two slots, of which the newer valid one counts.
+// The first 8 bytes name the layout, in this layout and all later ones.
 inline constexpr int kStateLayout = 7;
 inline constexpr uint32_t kMaxSavedQueues = 64;
 inline constexpr size_t kTapNameBytes = 128;
-size_t StateBytes();  // of this layout
+size_t StateBytes();  // size of a file of this layout
 
-// Nothing if it is no state file, or was never written.
+// The layout of a file; nothing if it is not a state file or was never written.
 std::optional<int> LayoutOf(std::span<const char> file);
 
-// Of this layout or of an older one, from 6 on. Nothing if there is none, or
-// what there is was damaged. Checked for form, not for sense.
+// Decodes a file of this layout or an older one, from 6 on. Nothing if there is
+// no state, or if it is damaged. The form is checked, not the sense.
 std::optional<SavedState> DecodeState(std::span<const char> file);
 
-// Writes over the older slot of `file`, which has StateBytes().
+// Overwrites the older slot of `file`, which has StateBytes() bytes.
 void EncodeState(const SavedState& state, std::span<char> file);
 
-// As a process of the release before wrote it: for tests.
+// A file as the previous release wrote it, for tests.
 std::string EncodeStateAsV6(const SavedState& state);
 
 }  // namespace state
