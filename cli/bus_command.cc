@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `vduse-net attach`, `detach` and `show`: what `vdpa` does, without it.
+// `vduse-net attach`, `detach` and `show`: what `vdpa` does, without that tool.
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -45,7 +45,7 @@ base::ExitCode Show(const std::optional<std::string>& name, bool as_json) {
   return base::kExitOk;
 }
 
-// A command that does `action` with a device's name.
+// Adds a command that calls `action` with a device's name.
 void AddNamed(Command program, const std::string& name,
               const std::string& description,
               absl::Status (*action)(const std::string&)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `vduse-net check`: says whether this host can run a device, in which mode,
-// and what to do about what is missing.
+// `vduse-net check`: tells whether this host can run a device, in which mode,
+// and what to do about anything that is missing.
 #include <errno.h>
 #include <fmt/format.h>
 #include <sys/utsname.h>
@@ -29,7 +29,7 @@ using nlohmann::json;
 
 enum class Verdict { kOk, kMissing, kNote };
 
-// What was looked at, line by line.
+// The results, line by line.
 class Findings {
  public:
   void Add(Verdict verdict, const std::string& what, const std::string& text) {
@@ -96,7 +96,7 @@ void CheckBus(Findings& findings) {
   }
 }
 
-// Makes a device, and removes it.
+// Creates a device and removes it again.
 base::ExitCode CheckDevice(Findings& findings) {
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   if (!control.ok()) {

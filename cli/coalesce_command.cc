@@ -61,9 +61,9 @@ absl::StatusOr<bool> ParseSwitch(std::string_view word,
   return Invalid("{} {}: 'on' or 'off' is wanted", word, value);
 }
 
-// The change a word is about, and the word without its direction.
+// The change that a word belongs to, and the word without its direction.
 struct Word {
-  rpc::SettingChange* change = nullptr;  // none: for both
+  rpc::SettingChange* change = nullptr;  // null: both directions
   std::string_view what;
 };
 
@@ -84,7 +84,7 @@ bool IsKnown(std::string_view name) {
          name == "target-latency-usecs" || name == "max-irq-rate";
 }
 
-// One word and its value.
+// Applies one word and its value.
 absl::Status Take(const std::string& name, const std::string& value,
                   CoalesceChange& change, std::optional<Goal>& goal) {
   const Word word = WordOf(name, change);
@@ -137,7 +137,7 @@ std::string Params(const json& params) {
                      rpc::NumberIn(params, "frames"));
 }
 
-// Those of an object's numbers that are not 0.
+// The numbers of an object that are not 0.
 std::string NonZero(const json& object) {
   std::string text;
   for (const auto& [name, value] : object.items()) {
@@ -178,8 +178,8 @@ void AddQueue(const json& queue, std::string& text) {
   }
 }
 
-// Names of the devices that have a socket in a directory, in order. Where
-// there is no such directory, there is none.
+// The sorted names of the devices that have a socket in a directory. A
+// directory that does not exist has none.
 absl::StatusOr<std::vector<std::string>> DevicesIn(
     const std::string& state_dir) {
   std::vector<std::string> names;
@@ -263,9 +263,9 @@ absl::Status ShowCoalescing(const std::string& state_dir,
         rpc::AskDevice(state_dir, device, "GetCoalescing", json::object());
     if (!answer.ok()) {
       if (!name.empty()) return answer.status();
-      // What a killed process left is no device.
+      // The socket of a killed process is not a device.
       if (absl::IsNotFound(answer.status())) continue;
-      // The others are shown all the same.
+      // Show the other devices all the same.
       status.Update(absl::Status(
           answer.status().code(),
           fmt::format("{}: {}", device, base::Text(answer.status()))));
@@ -322,7 +322,7 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
   }
   const absl::StatusOr<json> now =
       rpc::AskDevice(state_dir, change.device, "GetCoalescing", json::object());
-  if (!now.ok()) return absl::OkStatus();  // it was set
+  if (!now.ok()) return absl::OkStatus();  // the setting was made
   for (const std::string& warning : WithoutEffect(change, *now)) {
     base::Log(base::Severity::kWarning, "{}", warning);
   }

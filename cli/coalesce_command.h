@@ -12,37 +12,38 @@
 
 namespace cli {
 
-// `vduse-net coalesce set`: a device, and what is to be otherwise about it.
+// `vduse-net coalesce set`: a device, and the settings to change.
 struct CoalesceChange {
   std::string device;
   rpc::SettingChange rx;
   rpc::SettingChange tx;
 };
 
-// "dev vn0 rx-usecs 100 adaptive-tx on target-latency-usecs 50": iproute2's
-// grammar, ethtool's words. "dev" may be left out. A goal is for the directions
-// that the words make adaptive.
-//   InvalidArgument: says what is wrong with which word.
+// Parses "dev vn0 rx-usecs 100 adaptive-tx on target-latency-usecs 50":
+// iproute2's grammar with ethtool's words. "dev" is optional. A goal applies to
+// the directions that the words make adaptive.
+//   InvalidArgument: the text says which word is wrong, and why.
 absl::StatusOr<CoalesceChange> ParseCoalesceChange(
     const std::vector<std::string>& words);
 
-// What GetCoalescing answers, for people.
+// The answer of GetCoalescing as text for people.
 std::string FormatCoalescing(const nlohmann::json& answer);
 
-// One device, or all that are served with this directory if `name` is empty.
-// Prints text, or a JSON array. Of all, the first that fails to answer is the
-// error, and the others are printed.
-//   NotFound: the one that is named is not served.
+// Shows one device, or all devices that are served with this directory if
+// `name` is empty. Prints text, or a JSON array. If some of all devices fail to
+// answer, the first failure is the error, and the others are printed.
+//   NotFound: the named device is not served.
 absl::Status ShowCoalescing(const std::string& state_dir,
                             const std::string& name, bool as_json);
 
-// What of a change has no effect by the setting that is in force `now`, as
-// GetCoalescing answers it: one of two numbers, or numbers beside adaptive.
+// The parts of a change that have no effect under the setting `now` in force,
+// as GetCoalescing answers it: one of two numbers without the other, or numbers
+// beside adaptive.
 std::vector<std::string> WithoutEffect(const CoalesceChange& change,
                                        const nlohmann::json& now);
 
-// Says if the driver's own requests keep it from having an effect now, and
-// what WithoutEffect() says.
+// Makes the change. Logs if the driver's own parameters keep it from taking
+// effect now, and what WithoutEffect() returns.
 absl::Status ChangeCoalescing(const std::string& state_dir,
                               const CoalesceChange& change);
 

@@ -25,14 +25,14 @@ struct Program {
 
 namespace {
 
-// Validators run in the order of their transform(), the last one first: the
-// text is judged before it is changed.
+// The validator of the last transform() runs first, so a text is checked before
+// it is changed.
 CLI::Validator Judge(std::function<std::string(std::string&)> judge,
                      const std::string& form = "") {
   return CLI::Validator(std::move(judge), form);
 }
 
-// CLI11 would take a number with leading zeros for an octal one.
+// CLI11 would read a number with leading zeros as octal.
 CLI::Option* Decimal(CLI::Option* option) {
   return option->transform(Judge([](std::string& text) {
     text.erase(0, std::min(text.find_first_not_of('0'), text.size() - 1));
@@ -52,8 +52,7 @@ void AddHelp(Program& program) {
 
 }  // namespace
 
-// --- Options
-// ------------------------------------------------------------------
+// --- Options -----------------------------------------------------------------
 
 Option Option::Required() {
   option_->required();
@@ -104,8 +103,7 @@ Option Option::OneOf(std::vector<std::string> words) {
   });
 }
 
-// --- Commands
-// -----------------------------------------------------------------
+// --- Commands ----------------------------------------------------------------
 
 Command Command::Add(const std::string& name, const std::string& description) {
   app_->require_subcommand(1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What commands are made of: options, and what to do once they were given.
-// The parser is CLI11, which command.cc and parse_errors.cc alone include: it
-// reports errors as exceptions, and takes compilers long.
+// The parts of a command: its options, and its action. The parser is CLI11.
+// Only command.cc and parse_errors.cc include it, because it reports errors as
+// exceptions and takes long to compile.
 #ifndef VDUSE_NET_CLI_COMMAND_H_
 #define VDUSE_NET_CLI_COMMAND_H_
 
@@ -24,19 +24,19 @@ namespace cli {
 
 struct Program;
 
-// An option of a command. A handle: copies are of the same option.
+// An option of a command. A handle: copies refer to the same option.
 class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
 
-  // The command is wrong without it.
+  // The option must be given.
   Option Required();
-  // Only with `other`, or not beside it.
+  // The option needs, or excludes, `other`.
   Option Needs(Option other);
   Option Excludes(Option other);
-  // --help shows the value that its variable has now.
+  // --help shows the present value of the option's variable.
   Option ShowsDefault();
-  // The text has to be what `judge` takes: its error says what is wrong.
+  // `judge` must accept the text; its error says what is wrong.
   Option Checks(std::function<absl::Status(const std::string&)> judge);
   // A decimal number from `least` to `most`.
   Option From(uint64_t least, uint64_t most = UINT32_MAX);
@@ -47,7 +47,7 @@ class Option {
   CLI::Option* option_;
 };
 
-// A command, or the program itself. A handle: copies are of the same command.
+// A command, or the program itself. A handle: copies refer to the same command.
 class Command {
  public:
   using Action = std::function<base::ExitCode()>;
@@ -56,9 +56,9 @@ class Command {
 
   Command Add(const std::string& name, const std::string& description);
 
-  // Options by their name, "--mtu" or "-j,--json", and arguments by a name
-  // without dashes. The variable gets the value, and must outlive the parser.
-  // Numbers are bounded by Option::From().
+  // Add options by their names ("--mtu" or "-j,--json"), or arguments by a name
+  // without dashes. The variable receives the value and must outlive the
+  // parser. Option::From() bounds numbers.
   Option Value(const std::string& name, std::string& variable,
                const std::string& description);
   Option Value(const std::string& name, uint32_t& variable,
@@ -73,12 +73,12 @@ class Command {
                 const std::string& description);
   void Flag(const std::string& name, bool& variable,
             const std::string& description);
-  // `use` gets the text once it was checked.
+  // `use` gets the text after all checks.
   Option Parsed(const std::string& name,
                 std::function<void(const std::string&)> use,
                 const std::string& description);
 
-  // What the command does. One without an action needs a command behind it.
+  // Sets what the command does. A command without an action needs a subcommand.
   void Does(Action action);
 
  private:
@@ -86,7 +86,7 @@ class Command {
   CLI::App* app_;
 };
 
-// Each adds a command to the program, and is in the file of its name.
+// Each adds a command to the program, and is in the file of that name.
 void AddRun(Command program);
 void AddBus(Command program);  // attach, detach, show
 void AddCheck(Command program);
@@ -96,11 +96,11 @@ void AddCoalesce(Command program);
 void AddSimulate(Command program);
 void AddTune(Command program);
 
-// The exit code of a command, once its error is in the log. InvalidArgument is
-// an error of the command line where `judges_options` is set.
+// Logs the error, if any, and returns the command's exit code. With
+// `judges_options`, InvalidArgument counts as an error of the command line.
 base::ExitCode Report(const absl::Status& status, bool judges_options = false);
 
-// Parses the command line and does what it says.
+// Parses the command line and runs the command.
 base::ExitCode RunCommandLine(int argc, char** argv);
 
 }  // namespace cli

@@ -9,7 +9,7 @@ namespace cli {
 absl::Status CheckTapName(const std::string& name) {
   bool good = !name.empty() && name.size() < IFNAMSIZ;
   for (const char c : name) {
-    // The kernel takes 0xa0 for a blank, whatever the encoding.
+    // The kernel treats 0xa0 as a blank, whatever the encoding.
     good = good && c != '/' && c != ':' && c != '%' && c != '\x7f' &&
            (c < 0 ? c != '\xa0' : c > ' ');
   }

@@ -10,13 +10,13 @@
 
 namespace cli {
 
-// Whether Linux lets an interface have that name: 1 to 15 bytes without '/',
-// ':', '%' or blanks, which is none of ".", "..", "all" and "default".
-//   InvalidArgument: it does not.
+// Checks whether Linux allows this name for an interface: 1 to 15 bytes without
+// '/', ':', '%' or blanks, and none of ".", "..", "all" and "default".
+//   InvalidArgument: Linux does not allow the name.
 absl::Status CheckTapName(const std::string& name);
 
-// What is odd about the coalescing that was asked for, for the log: a number
-// that has no effect without another one, or beside a goal.
+// Warnings for the log about the requested coalescing: a number that has no
+// effect without another one, or beside a goal.
 std::vector<std::string> CoalescingWarnings(const program::RunOptions& options);
 
 }  // namespace cli

@@ -37,7 +37,7 @@ absl::Status UnknownCommand(const CLI::App& app, const std::string& word) {
       "unknown command '{}': {} has {}", word, FullName(app), CommandsOf(app)));
 }
 
-// What is left over may be the reason why something else is missing.
+// An unparsed word may be the reason why something else is missing.
 absl::Status AboutLeftOver(const CLI::App& app) {
   const std::vector<std::string> left = app.remaining();
   const auto is_option = [](const std::string& word) {
@@ -96,7 +96,7 @@ absl::Status PrintHelp(const CLI::App& app,
     if (named.empty()) return UnknownCommand(*at, word);
     at = named.front();
   }
-  // Not App::help(), which is about the command that was given.
+  // Not App::help(), which describes the command that was given.
   base::Write(at->get_formatter()->make_help(at, FullName(*at),
                                              CLI::AppFormatMode::Normal));
   return absl::OkStatus();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which command was given, its help, and what is wrong with a command line, by
-// the word that is wrong.
+// Finds the given command, prints help, and explains what is wrong with a
+// command line by naming the word that is wrong.
 #ifndef VDUSE_NET_CLI_PARSE_ERRORS_H_
 #define VDUSE_NET_CLI_PARSE_ERRORS_H_
 
@@ -14,16 +14,16 @@
 
 namespace cli {
 
-// The innermost command that was given, or the program itself.
+// The innermost given command, or the program itself.
 const CLI::App* Given(const CLI::App& app);
 
-// Prints what `--help` and `help` do. The error names a word that is no
-// command.
+// Prints the help of the command that `words` name, as `--help` and `help` do.
+//   InvalidArgument: a word is not a command; the text names it.
 absl::Status PrintHelp(const CLI::App& app,
                        const std::vector<std::string>& words);
 
-// After parsing has ended with `error`, which may be a call for help or for
-// the version: does that, or says what is wrong.
+// Handles the end of parsing with `error`. If that is a request for help or the
+// version, prints it; otherwise logs what is wrong.
 base::ExitCode Explain(const CLI::App& app, const CLI::ParseError& error);
 
 }  // namespace cli

@@ -49,7 +49,7 @@ absl::Status CanBeLeftOut(const std::string& names) {
   return absl::InvalidArgumentError("no driver does without " + names);
 }
 
-// What the device is made with.
+// Options that the device is made with.
 void AddDevice(Command run, RunOptions& options) {
   run.Value("--name", options.name, "Name of the device")
       .Required()
@@ -107,7 +107,7 @@ void AddTap(Command run, RunOptions& options) {
       .OneOf({"reopen", "exit"});
 }
 
-// Which threads serve it, and how.
+// Options of the threads that serve the device.
 void AddThreads(Command run, RunOptions& options) {
   run.Value("--queue-pairs", options.queue_pairs,
             "Queue pairs that a driver may use, each with a thread and a queue "

@@ -22,12 +22,12 @@
 namespace cli {
 namespace {
 
-// Where nothing else is asked for.
+// The default settings.
 constexpr const char* kSweep[] = {
     "off",    "8/64",    "16/64",  "32/64",  "64/64",      "128/64",
     "256/64", "1000/64", "1000/8", "1000/2", "latency:50", "rate:8000"};
 
-// Those of a capture. The log says what is odd about it.
+// The arrivals of a capture. Logs what is odd about the capture.
 absl::StatusOr<simulate::Arrivals> ArrivalsOf(const SimulateOptions& options) {
   absl::StatusOr<simulate::Capture> capture =
       simulate::ReadCapture(options.pcap, options.filter);

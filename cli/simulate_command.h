@@ -13,22 +13,22 @@ namespace cli {
 
 // The command line of `vduse-net simulate`.
 struct SimulateOptions {
-  std::string pcap;                // a capture whose packets come,
-  simulate::CaptureFilter filter;  // those of them that count; or
-  std::string arrivals;            // a rule by which they do
+  std::string pcap;                // capture file with the packets,
+  simulate::CaptureFilter filter;  // its packets that count; or
+  std::string arrivals;            // a rule for arrivals
   uint64_t packets = 100'000;
   uint64_t seed = 1;
-  std::vector<std::string> settings;  // a sweep if empty
+  std::vector<std::string> settings;  // empty: a sweep
   uint32_t queue_size = 256;
   uint32_t timer_lateness_usecs = 0;
-  uint32_t poll_nsecs = 0;  // of the driver, per packet
+  uint32_t poll_nsecs = 0;  // the driver's, per packet
   bool json = false;
-  std::string chart;  // a file to be written, or empty
+  std::string chart;  // file to write, or empty
 };
 
-// Prints what each setting comes to. Needs no privileges, no kernel, and no
+// Prints the result of each setting. Needs no privileges, no kernel, and no
 // device.
-//   InvalidArgument: says which option makes no sense, and why.
+//   InvalidArgument: an option makes no sense; the text says which, and why.
 absl::Status Simulate(const SimulateOptions& options);
 
 }  // namespace cli

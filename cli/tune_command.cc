@@ -37,14 +37,14 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using tune::NameOf;
 
-// Where nothing else is asked for.
+// The default settings.
 constexpr const char* kSweep[] = {"8/64",   "16/64",  "32/64",  "64/64",
                                   "128/64", "256/64", "1000/64"};
-// What was pending with the setting before is over, and peers that adapt to it
-// have begun to.
+// After this time nothing is pending under the previous setting, and peers that
+// adapt to the new setting have begun to adapt.
 constexpr milliseconds kSettling(100);
 
-// Coalescing off first: what all is compared with.
+// Parses the settings, preceded by coalescing off, with which all are compared.
 absl::StatusOr<std::vector<tune::Measured>> ParseSettings(
     std::vector<std::string> texts) {
   if (texts.empty()) texts.assign(std::begin(kSweep), std::end(kSweep));
@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<tune::Measured>> ParseSettings(
   return all;
 }
 
-// The signals that end this early wait until they are asked for.
+// Blocks the signals that end a run early, until they are asked for.
 class Signals {
  public:
   Signals() {
@@ -72,7 +72,7 @@ class Signals {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, signal);
     sigprocmask(SIG_BLOCK, &set_, nullptr);
   }
-  // Sleeps, or says that there was a signal.
+  // Sleeps. An error if there was a signal.
   absl::Status Sleep(milliseconds length) const {
     const auto end = std::chrono::steady_clock::now() + length;
     while (true) {
@@ -92,15 +92,15 @@ class Signals {
   sigset_t set_;
 };
 
-// One direction of a device.
+// Measures one direction of a device.
 class Subject {
  public:
   Subject(const TuneOptions& options, Direction direction,
           const Signals& signals)
       : options_(options), direction_(direction), signals_(signals) {}
 
-  // Fills in the windows. The device is then as it was, or the log says what
-  // it was.
+  // Fills in the windows. Afterwards the device has its former setting, or the
+  // log says what that was.
   absl::Status Measure(std::vector<tune::Measured>& settings) {
     if (const absl::StatusOr<Reading> ready = Read(); !ready.ok()) {
       return ready.status();
@@ -121,7 +121,7 @@ class Subject {
 
  private:
   struct Reading {
-    uint64_t at_ns = 0;  // of the device's clock
+    uint64_t at_ns = 0;  // by the device's clock
     uint64_t packets = 0;
     uint64_t notifications = 0;
     uint64_t waited_ns = 0;
@@ -130,7 +130,7 @@ class Subject {
   absl::Status Sweep(std::vector<tune::Measured>& settings) {
     for (uint32_t round = 0; round < options_.rounds; ++round) {
       for (size_t i = 0; i < settings.size(); ++i) {
-        // Not always the same after the same.
+        // Vary which setting follows which.
         tune::Measured& one = settings[(i + round) % settings.size()];
         absl::StatusOr<tune::Window> window = Try(one.params);
         if (!window.ok()) return window.status();
@@ -174,7 +174,7 @@ class Subject {
         .status();
   }
 
-  // Of all queues of the direction together.
+  // Reads the sums over all queues of the direction.
   absl::StatusOr<Reading> Read() const {
     const absl::StatusOr<json> answer = Ask();
     if (!answer.ok()) return answer.status();
@@ -209,7 +209,8 @@ class Subject {
   const Signals& signals_;
 };
 
-// The consumer's netdev, if it is here; a guest has its own name for it.
+// The consumer's netdev, if it is on this host; a guest has its own name for
+// it.
 std::string NetdevOf(const std::string& device) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -285,7 +286,7 @@ absl::Status Tune(const TuneOptions& options) {
       sides.push_back({.direction = direction, .verdict = {}});
     }
   }
-  // Before anything is promised.
+  // Ask the device before announcing anything.
   const absl::StatusOr<json> there = rpc::AskDevice(
       options.state_dir, options.device, "GetCoalescing", json::object());
   if (!there.ok()) return there.status();

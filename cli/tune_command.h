@@ -17,29 +17,29 @@ struct TuneOptions {
 
   std::string state_dir;
   std::string device;
-  std::string direction;  // "rx", "tx", or empty for one after the other
-  std::vector<std::string> settings;  // a sweep if empty
+  std::string direction;              // "rx", "tx", or empty: both in turn
+  std::vector<std::string> settings;  // empty: a sweep
   uint32_t rounds = 5;
   uint32_t window_msecs = 1000;
   uint32_t max_wait_usecs = 50;
   bool json = false;
-  std::string chart;  // a file to be written, or empty
+  std::string chart;  // file to write, or empty
 };
 
-// "[dev] NAME [USECS/FRAMES...]": the device and the settings.
+// Takes the device and the settings from "[dev] NAME [USECS/FRAMES...]".
 //   InvalidArgument: the device's name is missing.
 absl::Status TakeTuneWords(std::vector<std::string> words,
                            TuneOptions& options);
 
-// Tries settings on a device under whatever traffic it has, one after the other
-// and all of that `rounds` times, and prints what came of each. The device is
-// then as it was before, also after SIGINT, SIGTERM or SIGHUP, which end this
-// early; it is left with the last setting if this process is killed.
+// Tries settings on a device under its present traffic, one after the other,
+// and all of them `rounds` times, and prints the results. Afterwards the device
+// has its former setting, also after SIGINT, SIGTERM or SIGHUP, which end this
+// early. If this process is killed, the device keeps the last setting tried.
 //   InvalidArgument: an option makes no sense.
-//   FailedPrecondition: the driver has asked for parameters itself, or does not
-//     run the device; or nothing can be recommended, which is printed, too.
-//   Cancelled: by a signal.
-//   else: the device cannot be asked.
+//   FailedPrecondition: the driver has set parameters itself, or does not run
+//     the device; or nothing can be recommended, which is printed, too.
+//   Cancelled: a signal ended this.
+//   Others: the device cannot be asked.
 absl::Status Tune(const TuneOptions& options);
 
 }  // namespace cli
