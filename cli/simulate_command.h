@@ -13,9 +13,11 @@ namespace cli {
 
 // The command line of `vduse-net simulate`.
 struct SimulateOptions {
-  std::string pcap;                // capture file with the packets,
-  simulate::CaptureFilter filter;  // its packets that count; or
-  std::string arrivals;            // a rule for arrivals
+  // Either `pcap`, a capture from which `filter` selects packets, or
+  // `arrivals`, a rule for arrivals.
+  std::string pcap;
+  simulate::CaptureFilter filter;
+  std::string arrivals;
   uint64_t packets = 100'000;
   uint64_t seed = 1;
   std::vector<std::string> settings;  // empty: a sweep
