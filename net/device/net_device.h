@@ -223,15 +223,15 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   std::vector<std::unique_ptr<Worker>> workers_;
 
   DeviceState state_;
-  uint64_t features_ = 0;  // negotiated, while driver_ok_
+  uint64_t features_ = 0;  // negotiated; 0 while unknown
   bool driver_ok_ = false;
   // driver_ok_ is set, but the kernel does not know of DRIVER_OK, so the driver
   // cannot be notified.
   bool commands_only_ = false;
   bool suspended_ = false;  // until the next reset
   bool restored_ = false;   // the driver was moved here
-  bool goes_on_ =
-      false;  // same driver as before; it may have missed notifications
+  // Same driver as before; it may have missed notifications.
+  bool goes_on_ = false;
   // An earlier process used the rings: the first start resumes them.
   bool adopted_ = false;
   vduse::Virtqueue::Start start_ = vduse::Virtqueue::Start::kFresh;
@@ -261,7 +261,7 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   bool announcing_ = false;  // the driver is being asked to announce
   std::optional<Time> config_retry_;
   Time config_delay_{};
-  Time config_since_{};  // since when config_owed_
+  Time config_since_{};  // when config_owed_ was set
   bool config_owed_ = false;
 
   // Limits on the log lines that a driver can cause, by kind.

@@ -89,7 +89,7 @@ struct QueuePairCounters {
 //
 //   transmit:  kick -> Pop a batch -> headers checked, replaced by ours
 //              -> Write -> Push, Publish -> coalescer -> notification
-//   receive:   readable -> Pop buffers for a batch -> Read into them
+//   receive:   readable -> Pop buffers for a batch -> Read into or beside them
 //              -> headers checked -> Push, Publish -> coalescer -> ...
 //
 // Packets are never delayed, only notifications: a batch is what is available.

@@ -38,7 +38,7 @@ class Worker {
     uint32_t pair = 0;
     uint16_t mtu = 1500;
     // An eventfd that is signalled when BrokenReason() or port_lost() of the
-    // pair changes.
+    // pair changes, and when a queue that does not run is kicked.
     int attention = -1;
     Engine engine = Engine::kAuto;
     Time busy_poll{};   // longest busy-poll before a sleep

@@ -17,7 +17,7 @@ inline constexpr uint16_t kMinMtu = 68;
 inline constexpr uint16_t kMaxMtu = 65535;
 
 inline constexpr uint32_t kMaxSpeed = 0x7fffffff;
-// What a TAP reports. The bonding driver never uses an interface without a
+// The speed of a TAP. The bonding driver never uses an interface without a
 // speed in an 802.3ad bond.
 inline constexpr uint32_t kDefaultSpeed = 10'000;
 inline constexpr uint8_t kDuplexHalf = 0;
