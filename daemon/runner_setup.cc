@@ -194,7 +194,7 @@ std::optional<base::ExitCode> Runner::BuildDevice() {
   auto net = net::NetDevice::Create(*device_, std::move(options));
   if (!net.ok()) return base::Fail(base::kExitFailure, net.status());
   net_ = std::move(*net);
-  attached_ = !options_.attach;  // then the operator attaches the device
+  attached_ = !options_.attach;  // without --attach, the operator does it
   if (adopted_) {
     // Answer the kernel and the control queue before anything else.
     std::optional<net::DeviceState> device;
