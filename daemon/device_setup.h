@@ -68,8 +68,9 @@ absl::StatusOr<bool> ControlQueueAllowed(vduse::ControlDevice& control);
 // What does not work without a control queue, and how to get one.
 inline constexpr char kNoControlQueueText[] =
     "this kernel's vduse module refuses a control queue: `ethtool -C` of the "
-    "consumer will not work, only --rx-usecs, --rx-frames, --tx-usecs and "
-    "--tx-frames do. To lift that, build the module with "
+    "consumer will not work. The operator's coalescing does: --rx-usecs and "
+    "the "
+    "like, and `vduse-net coalesce set`. To have both, build the module with "
     "scripts/lift-gate.sh and load it instead.";
 
 }  // namespace program
