@@ -94,14 +94,19 @@ bool NetDevice::SetMac(const MacAddress& mac) {
   state_.rx_filter.mac = mac;
   FilterChanged();
   ShowMac(mac);
-  const bool told = Has(features_, kFeatureMac) && options_.mac != MacAddress{};
+  // QEMU does not negotiate MAC with the device, and tells its guest all the
+  // same.
+  const bool told =
+      Has(options_.features, kFeatureMac) && options_.mac != MacAddress{};
   if (VmmSpeaks() && told && mac != options_.mac && change_log_.Allow()) {
     Log(Severity::kWarning,
         "a VMM stands between the driver and the control queue and says MAC "
         "address {:02x}, while this device was made with {:02x}: the driver "
-        "gets the packets for both. Give the VMM the device's address (QEMU: "
-        "-device virtio-net-pci,mac=...), or this device the VMM's (--mac)",
-        fmt::join(mac, ":"), fmt::join(options_.mac, ":"));
+        "gets {}. Give the VMM the device's address (QEMU: -device "
+        "virtio-net-pci,mac=...), or this device the VMM's (--mac)",
+        fmt::join(mac, ":"), fmt::join(options_.mac, ":"),
+        Has(features_, kFeatureMac) ? "the packets for both"
+                                    : "all packets, as MAC is not negotiated");
   }
   return true;
 }
