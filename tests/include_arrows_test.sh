@@ -20,6 +20,7 @@ includes() {
 
 # In Mermaid's words a folder is "net_device", and an arrow "a --> b & c".
 declare -A arrows
+# shellcheck disable=SC2016  # backquotes of Markdown
 while read -r from to; do
   arrows[$from]=$to
 done < <(sed -n '/^```mermaid$/,/^```$/p' "$picture" |
