@@ -22,7 +22,7 @@ includes() {
 declare -A arrows
 # shellcheck disable=SC2016  # backquotes of Markdown
 while read -r from to; do
-  arrows[$from]=$to
+  arrows[$from]+=" $to"
 done < <(sed -n '/^```mermaid$/,/^```$/p' "$picture" |
   sed -nE 's/^ *([a-z_]+)(\["[^"]*"\])? --> ([a-z_& ]+)$/\1 \3/p' | tr '_&' '/ ')
 ((${#arrows[@]} >= 8)) || wrong "$picture: only ${#arrows[@]} folders have arrows"
