@@ -2,7 +2,7 @@
 //
 // What the device costs per packet, against what the TAP alone costs: one
 // queue pair with a driver that never rests, between raw loops over the same
-// kind of TAP, round by round. See docs/performance.md.
+// kind of TAP, round by round. See docs/measurements/packet-path.md.
 #include <fmt/format.h>
 
 #include <cstdio>

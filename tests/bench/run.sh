@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# All benchmarks; docs/performance.md says what they mean. Leaves in
+# All benchmarks; docs/measurements/ says what they mean. Leaves in
 # build/bench:
 #   report.md    the tables, which are printed, too
 #   chart.svg    the same as bars, with the spread
