@@ -143,7 +143,8 @@ base::ExitCode Check(bool as_json) {
 
 void AddCheck(Command program) {
   const auto as_json = std::make_shared<bool>(false);
-  Command check = program.Add("check", "Tell what this host can do");
+  Command check =
+      program.Add("check", "Say whether this host can run a device");
   AddJson(check, *as_json);
   check.Does([=] { return Check(*as_json); });
 }

@@ -336,11 +336,12 @@ void AddCoalesce(Command program) {
     bool json = false;
   };
   const auto options = std::make_shared<Options>();
-  Command coalesce = program.Add(
-      "coalesce", "Show or set the coalescing of a device that is served");
+  Command coalesce =
+      program.Add("coalesce", "Show or set the coalescing of a device");
   AddStateDir(coalesce, options->state_dir);
   Command show = coalesce.Add(
-      "show", "Who has set what, and what came of it: [dev] [NAME]");
+      "show",
+      "Show settings, who made them, and notifications so far: [dev] [NAME]");
   show.Values("DEVICE", options->words, "[dev] NAME (default: all)");
   AddJson(show, options->json);
   AddStateDir(show, options->state_dir);
@@ -356,7 +357,7 @@ void AddCoalesce(Command program) {
   });
   Command set = coalesce.Add(
       "set",
-      "What applies until the driver sets it, and after a reset: [dev] NAME "
+      "Set what applies until the driver asks, and after a reset: [dev] NAME "
       "[rx-usecs N] [rx-frames N] [tx-usecs N] [tx-frames N] [adaptive-rx "
       "on|off] [adaptive-tx on|off] [target-latency-usecs N | max-irq-rate N]");
   set.Values("SETTING", options->words, "As above");

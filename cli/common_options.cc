@@ -6,7 +6,7 @@ namespace cli {
 void AddStateDir(Command command, std::string& directory) {
   command
       .Value("--state-dir", directory,
-             "As the device's process was started with")
+             "State directory of the device's process")
       .ShowsDefault();
 }
 

@@ -37,8 +37,7 @@ base::ExitCode ListProfiles(bool as_json) {
 
 void AddProfiles(Command program) {
   const auto as_json = std::make_shared<bool>(false);
-  Command profiles =
-      program.Add("profiles", "List the sets of features under a name");
+  Command profiles = program.Add("profiles", "List the named sets of features");
   AddJson(profiles, *as_json);
   profiles.Does([=] { return ListProfiles(*as_json); });
 }

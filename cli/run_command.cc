@@ -64,7 +64,8 @@ void AddDevice(Command run, RunOptions& options) {
         return net::ParseDeviceMac(text).status();
       });
   run.Value("--mtu", options.mtu,
-            "MTU the driver sees, and of the TAP (default: 1500 and as it is)")
+            "MTU that the driver sees; sets the TAP's, too (default: 1500; the "
+            "TAP's stays)")
       .From(net::kMinMtu, net::kMaxMtu);
   run.Value("--queue-size", options.queue_size,
             "Largest queue size, a power of 2 from 32 to 32768 (default: 256)")
@@ -73,10 +74,10 @@ void AddDevice(Command run, RunOptions& options) {
             "Speed the driver sees, in Mbit/s (default: the TAP's, as a rule "
             "10000)")
       .From(0, net::kMaxSpeed);
-  run.Value("--profile", options.profile,
-            "Offer just the features of that name, whatever this release knows "
-            "beyond them (see `vduse-net profiles`; default: all that the "
-            "kernel allows)")
+  run.Value(
+         "--profile", options.profile,
+         "Offer only the features of this profile (see `vduse-net profiles`; "
+         "default: all that the kernel allows)")
       .Checks(IsProfile);
   run.Parsed(
          "--without",
@@ -87,7 +88,7 @@ void AddDevice(Command run, RunOptions& options) {
          "on them")
       .Checks(CanBeLeftOut);
   run.Value("--restore", options.restore,
-            "Go on with what `vduse-net state save` wrote");
+            "Continue with a state that `vduse-net state save` wrote");
   run.Flag("--attach", options.attach,
            "Attach to the vDPA bus, like `vdpa dev add`");
 }
@@ -130,12 +131,13 @@ void AddThreads(Command run, RunOptions& options) {
          "auto, which is io_uring if it can be had (default: auto)")
       .OneOf({"auto", "io_uring", "syscalls"});
   run.Value("--busy-poll-usecs", options.busy_poll_usecs,
-            "Look for packets for up to so long before sleeping, while that "
-            "pays (default: 0)")
+            "Busy-poll for packets for up to N microseconds before sleeping, "
+            "while that pays (default: 0)")
       .From(0, program::kMaxBusyPollUsecs);
-  run.Value("--timer-poll-usecs", options.timer_poll_usecs,
-            "Do not sleep for the last so long before a notification is due "
-            "(default: 0)")
+  run.Value(
+         "--timer-poll-usecs", options.timer_poll_usecs,
+         "Busy-poll for the last N microseconds before a notification is due "
+         "(default: 0)")
       .From(0, program::kMaxTimerPollUsecs);
 }
 
@@ -158,12 +160,12 @@ void AddCoalescing(Command run, Options& options) {
       .From(0);
   const Option latency =
       run.Value("--target-latency-usecs", options.target_latency_usecs,
-                "Coalesce adaptively: under load, notifications wait so long" +
+                "Coalesce adaptively: under load, a notification comes N "
+                "microseconds after its first packet" +
                     until)
           .From(1, Goal::kMaxValue);
   run.Value("--max-irq-rate", options.max_irq_rate,
-            "Coalesce adaptively: at most so many notifications a second, of a "
-            "queue" +
+            "Coalesce adaptively: at most N notifications a second per queue" +
                 until)
       .From(1, Goal::kMaxValue)
       .Excludes(latency);
@@ -204,7 +206,7 @@ void AddRun(Command program) {
   AddThreads(run, options->run);
   AddCoalescing(run, *options);
   run.Value("--state-dir", options->run.state_dir,
-            "Where to keep what a restarted process needs")
+            "Directory for the state that a restarted process needs")
       .ShowsDefault();
   run.Flag("--verbose", options->verbose, "Log more");
   run.Does([=] { return Run(*options); });

@@ -112,18 +112,20 @@ void AddSimulate(Command program) {
       "latency, without a device");
   const Option pcap = simulate.Value(
       "--pcap", options->pcap,
-      "Packets that come as in this capture, pcap or pcapng (- for standard "
-      "input)");
+      "Replay the arrival times of this capture, pcap or pcapng (- for "
+      "standard input)");
   AddFilter(simulate, pcap, options->filter);
   simulate
       .Value("--arrivals", options->arrivals,
-             "Packets that come as steady:RATE, poisson:RATE or "
+             "Generate arrivals: steady:RATE, poisson:RATE or "
              "bursts:RATE,SIZE, in packets per second")
       .Excludes(pcap);
-  simulate.Value("--packets", options->packets, "How many, with --arrivals")
+  simulate
+      .Value("--packets", options->packets,
+             "Number of packets, with --arrivals")
       .From(1, simulate::kMaxPackets)
       .ShowsDefault();
-  simulate.Value("--seed", options->seed, "Of poisson's chance")
+  simulate.Value("--seed", options->seed, "Seed of random arrivals")
       .From(0, UINT64_MAX)
       .ShowsDefault();
   simulate.Values(
@@ -131,18 +133,18 @@ void AddSimulate(Command program) {
       "off, USECS/FRAMES, latency:USECS or rate:PER_SECOND (default: a sweep)");
   simulate
       .Value("--queue-size", options->queue_size,
-             "More packets than this never wait")
+             "Ring size, which bounds the packets that wait")
       .From(1, vduse::kMaxQueueSize)
       .ShowsDefault();
   simulate
       .Value("--timer-lateness-usecs", options->timer_lateness_usecs,
-             "How late every timer is")
+             "How late each timer fires")
       .From(0, 1'000'000)
       .ShowsDefault();
   simulate
       .Value("--poll-nsecs", options->poll_nsecs,
-             "Per packet, the driver polls for so long and wants no "
-             "notification")
+             "Time for which the driver polls per packet, as NAPI does, "
+             "without a notification")
       .From(0, 1'000'000'000)
       .ShowsDefault();
   AddJson(simulate, options->json);

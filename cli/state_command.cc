@@ -34,12 +34,11 @@ absl::Status SaveState(const Options& options) {
 
 void AddState(Command program) {
   const auto options = std::make_shared<Options>();
-  Command state =
-      program.Add("state", "What a driver has made of a device, for moving it");
+  Command state = program.Add(
+      "state", "Save the driver-visible state of a device, to move its driver");
   Command save = state.Add(
       "save", "Write the state of a suspended or stopped device to a file");
-  save.Value("FILE", options->file, "To be given to `run --restore`")
-      .Required();
+  save.Value("FILE", options->file, "File for `run --restore`").Required();
   save.Value("--name", options->name, "Name of the device")
       .Required()
       .Checks(vduse::CheckDeviceName);

@@ -325,23 +325,23 @@ void AddTune(Command program) {
   options->state_dir = program::kDefaultStateDir;
   Command tune = program.Add(
       "tune",
-      "Try settings on a device under the traffic that it has, and recommend "
-      "one; it is then as it was before");
+      "Try settings on a device under its current traffic and recommend one; "
+      "restores the device's setting");
   tune.Values("words", *words,
               "[dev] NAME [USECS/FRAMES...] (default: a sweep)");
   tune.Value("--direction", options->direction,
              "rx or tx (default: both, one after the other)")
       .OneOf({"rx", "tx"});
-  tune.Value("--rounds", options->rounds, "How often each is tried")
+  tune.Value("--rounds", options->rounds, "How often each setting is tried")
       .From(2, TuneOptions::kMaxRounds)
       .ShowsDefault();
   tune.Value("--window-msecs", options->window_msecs,
-             "How long it is looked at each time")
+             "Length of each measurement")
       .From(10, TuneOptions::kMaxWindowMsecs)
       .ShowsDefault();
   tune.Value("--max-wait-usecs", options->max_wait_usecs,
-             "The longest that packets may wait, on average, with what is "
-             "recommended")
+             "Longest average wait of a packet that a recommended setting may "
+             "cause")
       .From(0)
       .ShowsDefault();
   AddStateDir(tune, options->state_dir);
