@@ -7,7 +7,7 @@
 namespace base {
 
 ExitCode Fail(ExitCode code, const absl::Status& status) {
-  base::Log(base::Severity::kError, "{}", base::Text(status));
+  Log(Severity::kError, "{}", Text(status));
   return code;
 }
 

@@ -18,7 +18,6 @@ json ParseJson(std::string_view text) {
 }
 
 std::string FormatJson(const nlohmann::json& value) {
-  using nlohmann::json;
   return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

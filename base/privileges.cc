@@ -25,7 +25,7 @@ absl::Status CheckPrivileges() {
 absl::Status ExplainPermission(const absl::Status& status) {
   if (!absl::IsPermissionDenied(status)) return status;
   return absl::PermissionDeniedError(
-      fmt::format("{}: run this as root", base::Text(status)));
+      fmt::format("{}: run this as root", Text(status)));
 }
 
 }  // namespace base

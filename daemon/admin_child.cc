@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -260,6 +261,9 @@ void RunAdminChild(base::UniqueFd socket, std::vector<net::Tap> tap,
   Child child(std::move(socket));
   if (!tap.empty()) child.TakeTap(std::move(tap), tap_name);
   child.Run();
+  // Without destructors: closing the last copy of a TAP takes the rtnl lock,
+  // and the kernel does that when the process is gone.
+  _exit(0);
 }
 
 }  // namespace program

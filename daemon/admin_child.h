@@ -14,8 +14,9 @@ namespace program {
 // requests from `socket` until its other end is closed. If `tap` is not empty,
 // it holds the queues of the interface `tap_name`, which is followed from the
 // start.
-void RunAdminChild(base::UniqueFd socket, std::vector<net::Tap> tap,
-                   const std::string& tap_name);
+[[noreturn]] void RunAdminChild(base::UniqueFd socket,
+                                std::vector<net::Tap> tap,
+                                const std::string& tap_name);
 
 }  // namespace program
 

@@ -63,7 +63,6 @@ absl::StatusOr<AdminProcess> AdminProcess::Start(
   signal(SIGTERM, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   RunAdminChild(std::move(theirs), std::move(queues), tap_name);
-  _exit(0);
 }
 
 void AdminProcess::OpenTap(const TapRequest& tap) {

@@ -69,9 +69,8 @@ absl::StatusOr<bool> ControlQueueAllowed(vduse::ControlDevice& control);
 inline constexpr char kNoControlQueueText[] =
     "this kernel's vduse module refuses a control queue: `ethtool -C` of the "
     "consumer will not work. The operator's coalescing does: --rx-usecs and "
-    "the "
-    "like, and `vduse-net coalesce set`. To have both, build the module with "
-    "scripts/lift-gate.sh and load it instead.";
+    "the like, and `vduse-net coalesce set`. To have both, build the module "
+    "with scripts/lift-gate.sh and load it instead.";
 
 }  // namespace program
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <chrono>
+#include <utility>
 
 #include "base/json_text.h"
 #include "base/unique_fd.h"

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_text.h"
 #include "simulate/chart.h"
 #include "simulate/setting.h"
 
@@ -50,7 +51,7 @@ std::string ToJson(const std::vector<Row>& rows) {
                      {"p99", o.delay_ns.Quantile(0.99)},
                      {"max", o.delay_ns.max()}}}});
   }
-  return all.dump(2) + "\n";
+  return base::FormatJson(all);
 }
 
 std::string ToChart(const std::vector<Row>& rows, const std::string& title) {

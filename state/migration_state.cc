@@ -291,7 +291,7 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
        {{"all_rx", ToJson(device.coalescing.all_rx)},
         {"all_tx", ToJson(device.coalescing.all_tx)},
         {"queues", std::move(queues)}}}};
-  return document.dump(2) + "\n";
+  return base::FormatJson(document);
 }
 
 absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {

@@ -19,12 +19,13 @@ includes() {
 # --- The picture ----------------------------------------------------------------
 
 # In Mermaid's words a folder is "net_device", and an arrow "a --> b & c".
-declare -A arrows
 # shellcheck disable=SC2016  # backquotes of Markdown
+drawing=$(sed -n '/^```mermaid$/,/^```$/p' "$picture")
+declare -A arrows
 while read -r from to; do
   arrows[$from]+=" $to"
-done < <(sed -n '/^```mermaid$/,/^```$/p' "$picture" |
-  sed -nE 's/^ *([a-z_]+)(\["[^"]*"\])? --> ([a-z_& ]+)$/\1 \3/p' | tr '_&' '/ ')
+done < <(sed -nE 's/^ *([a-z_]+)(\["[^"]*"\])? --> ([a-z_& ]+)$/\1 \3/p' \
+  <<<"$drawing" | tr '_&' '/ ')
 ((${#arrows[@]} >= 8)) || wrong "$picture: only ${#arrows[@]} folders have arrows"
 
 # below FOLDER: all that its arrows lead to. An arrow that comes back to where
@@ -42,9 +43,11 @@ below() {
 
 mapfile -t folders < <(git ls-files -co --exclude-standard '*.h' '*.cc' |
   sed -E 's|/[^/]*$||' | grep -Ev '^(tests|examples)(/|$)' | sort -u)
+((${#folders[@]} >= 10)) || wrong "only ${#folders[@]} folders were found"
 own=$(IFS='|'; echo "${folders[*]}|tests|examples")
 for folder in "${folders[@]}"; do
-  grep -qE "\\b${folder//\//_}\\b" "$picture" || wrong "$picture lacks $folder"
+  grep -qE "(^| )${folder//\//_}(\\[| |$)" <<<"$drawing" ||
+    wrong "the picture in $picture lacks $folder"
   allowed=$(below "$folder" | sort -u)
   if grep -q circle <<<"$allowed"; then
     wrong "$picture: the arrows of $folder run in a circle"

@@ -35,12 +35,14 @@ awk -v max_file="$MAX_FILE" -v max_function="$MAX_FUNCTION" '
       head_line = FNR
       head_indent = RLENGTH
     }
-    fresh = $0 ~ /[;{}:]$/
+    code = $0
+    sub(/ *\/\/.*/, "", code)
+    fresh = code ~ /[;{}:]$/
   }
   /^ *(\/\/|#|$|template <)/ { fresh = 1 }
   # Its opening brace: of a function, not of a type, namespace or table.
   /\{$/ && /[)a-z] *\{$/ && !depth && head_indent <= 4 &&
-  head !~ /^ *(inline )?(namespace|class|struct|enum|union|extern|case) / &&
+  head !~ /^ *(inline )?(namespace|class|struct|enum|union|extern template|case) / &&
   head ~ /\(/ {
     depth = 1
     indent = head_indent

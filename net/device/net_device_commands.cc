@@ -101,12 +101,13 @@ bool NetDevice::SetMac(const MacAddress& mac) {
   if (VmmSpeaks() && told && mac != options_.mac && change_log_.Allow()) {
     Log(Severity::kWarning,
         "a VMM stands between the driver and the control queue and says MAC "
-        "address {:02x}, while this device was made with {:02x}: the driver "
-        "gets {}. Give the VMM the device's address (QEMU: -device "
+        "address {}, while this device was made with {}: the driver gets the "
+        "packets for {}. Give the VMM the device's address (QEMU: -device "
         "virtio-net-pci,mac=...), or this device the VMM's (--mac)",
-        fmt::join(mac, ":"), fmt::join(options_.mac, ":"),
-        Has(features_, kFeatureMac) ? "the packets for both"
-                                    : "all packets, as MAC is not negotiated");
+        FormatMac(mac), FormatMac(options_.mac),
+        Has(features_, kFeatureMac)
+            ? "both"
+            : "every address, as MAC is not negotiated");
   }
   return true;
 }

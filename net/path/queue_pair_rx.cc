@@ -76,7 +76,7 @@ size_t QueuePair::ReadBatch() {
   const std::optional<size_t> came =
       slots > 0 ? ReadToSide(slots) : ReadIntoChains();
   if (!came) return 0;
-  slots = std::max<size_t>(slots, 1);
+  slots = std::max<size_t>(slots, 1);  // the one into the chains
   if (*came == slots) {
     // A batch that BatchLimit() cut short says nothing about the next one.
     if (rx_batch_ <= limit) rx_batch_ = std::min(2 * slots, kMaxBatch);

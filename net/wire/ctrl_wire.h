@@ -75,6 +75,7 @@ struct CoalVqIndex {
   uint16_t vq_index;
   uint16_t reserved;  // to be ignored
 };
+static_assert(sizeof(CoalVqIndex) == 4);
 struct CoalVq {
   CoalVqIndex queue;
   Coal coal;

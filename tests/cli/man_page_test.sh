@@ -91,7 +91,7 @@ awk -v items="$temp/items" -v commands="$temp/page-commands" '
     if (names != "") print command "|" names "|" text > items
     names = ""
   }
-  /^\.S[hs] / { finish(); in_list = 0 }
+  /^\.S[hs] / { finish() }
   /^\.Sh / { section = substr($0, 5); command = "" }
   /^\.Ss / && section == "COMMANDS" {
     command = substr($0, 5)
@@ -135,6 +135,8 @@ same option "$temp/options" "$temp/page-options"
 
 # --- What is said of them -----------------------------------------------------
 
+(($(grep -cE '\|.*\|' "$temp/facts") > 15)) ||
+  wrong "$program help names few ranges and defaults"
 while IFS='|' read -r command option fact; do
   text=$(awk -F '|' -v command="$command" -v option="$option" '
     $1 == command && index(" " $2 " ", " " option " ") { print $3 }' \

@@ -249,7 +249,7 @@ counter() {
   line=$(grep "pair 0 $1:" "$DEVICE_LOG" | tail -n 1)
   [[ $line =~ \ $2\ ([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
 }
-# By the last line of each.
+# By a line that follows those of the pairs.
 reports() { grep -c 'dropped by the TAP:' "$DEVICE_LOG"; }
 reported_since() { (($(reports) > $1)); }
 
