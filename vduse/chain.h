@@ -65,7 +65,8 @@ class Chain {
   }
   ~Chain() { assert(!owed_); }
 
-  // A malformed chain has no segments. Push it with length 0.
+  // A malformed chain has no segments. Push it with length 0: the driver gets
+  // it back, and its packet or buffer is dropped.
   bool malformed() const { return error_ != ChainError::kNone; }
   ChainError error() const { return error_; }
 

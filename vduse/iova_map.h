@@ -51,20 +51,22 @@ class IovaMap {
   void SetAsid(uint32_t asid);
   uint32_t asid() const { return asid_; }
 
-  // Drop the regions that overlap [first, last], both inclusive; none if `last`
-  // is before `first`. DropAll() drops every region and a pending fault.
+  // Drop() removes all regions that overlap [first, last], both inclusive, from
+  // this map and from the RegionCache. It does nothing if `last` is before
+  // `first`. DropAll() removes all regions and forgets a pending fault.
   void Drop(uint64_t first, uint64_t last);
   void DropAll();
 
-  // Call between steps. Drops the regions in which a page was found missing,
-  // through this map or another. If the process has too many mappings, also
-  // drops the least recently used quarter of the regions. Returns whether any
-  // region was dropped.
+  // Call between steps. Removes the regions in which a page was missing
+  // (SIGBUS), whether this map's thread found that or another one. If the
+  // process has too many mappings, also removes the least recently used quarter
+  // of the regions. Returns whether any region was removed.
   bool Trim();
 
   // Returns why the queues in this memory cannot be served any more: a page of
   // it is missing (see SigbusGuard), or it is in a file that must not be
-  // mapped. Returns each reason once, and an empty string if there is none.
+  // mapped. A reason that was returned is forgotten. Returns an empty string
+  // if there is none.
   [[nodiscard]] std::string TakeFault();
 
   size_t region_count() const { return entries_.size(); }
@@ -76,7 +78,8 @@ class IovaMap {
   };
   // Recently found regions, by address; saves most searches in `entries_`.
   static constexpr size_t kHits = 64;
-  // 2 MiB: where there are many regions, each has at least this size.
+  // Addresses within 2 MiB share an element of `hits_`. This assumes that a
+  // driver with many regions has none smaller; if it has, only speed is lost.
   static constexpr unsigned kHitShift = 21;
 
   Entry*& HitFor(uint64_t iova) { return hits_[(iova >> kHitShift) % kHits]; }

@@ -38,8 +38,8 @@ namespace vduse {
 // One thread, the one that owns the IovaMap.
 class Virtqueue {
  public:
-  // What one readv(2) or writev(2) takes, minus two segments that the caller
-  // adds: a header and a spill buffer.
+  // IOV_MAX, the most segments that one readv(2) or writev(2) takes, minus two
+  // that the caller adds: a header and a spill buffer.
   static constexpr uint32_t kMaxSegments = 1024 - 2;
 
   enum class Start {
@@ -76,8 +76,8 @@ class Virtqueue {
   // the outstanding ones.
   bool out_of_segments() const { return out_of_segments_; }
 
-  // Puts back a chain, which must be the latest popped one that is outstanding.
-  // The next Pop returns it again.
+  // Puts back a chain. Of all chains that are neither pushed nor put back, it
+  // must be the one that was popped last. The next Pop returns it again.
   void Unpop(Chain chain);
 
   // Fills the next used entry: `written` bytes of the writable part hold data.
@@ -120,9 +120,10 @@ class Virtqueue {
   [[nodiscard]] bool MapRings();
 
   // The number of descriptors that Pop() has looked at, including those in
-  // indirect tables. It measures Pop's work, also for chains without a byte.
-  // One chain adds at most one more than the longest chain accepted, which has
-  // size() descriptors or as many as a table may have.
+  // indirect tables. It measures the work of Pop(), and so includes descriptors
+  // of length 0. One chain adds at most L + 1. L is the length of the longest
+  // chain that is accepted: size() descriptors, or the maximum of an indirect
+  // table if that is more.
   uint64_t walked() const { return walked_; }
 
   // The malformed chains that were pushed, by error.
