@@ -13,8 +13,10 @@ using Time = std::chrono::nanoseconds;
 // What an adaptive queue aims for.
 struct Goal {
   enum class Kind : uint8_t {
-    kTargetLatency,  // under load, packets wait for `value` microseconds
-    kMaxRate,        // at most `value` notifications per second
+    // Under load, a notification waits for `value` microseconds after its first
+    // packet. So no packet waits longer, and later packets wait for less.
+    kTargetLatency,
+    kMaxRate,  // at most `value` notifications per second
   };
   // The longest target latency in microseconds, and the highest rate.
   static constexpr uint32_t kMaxValue = 1'000'000;
@@ -22,8 +24,8 @@ struct Goal {
   Kind kind = Kind::kTargetLatency;
   uint32_t value = 1;  // 1 to kMaxValue
 
-  // The time between two notifications under load, which is also the longest
-  // that a packet waits.
+  // The longest time that a packet waits. Under load it is also about the time
+  // between two notifications.
   Time interval() const {
     return kind == Kind::kTargetLatency ? Time(std::chrono::microseconds(value))
                                         : Time(std::chrono::seconds(1)) / value;
@@ -32,19 +34,21 @@ struct Goal {
   friend bool operator==(const Goal&, const Goal&) = default;
 };
 
-// Decides how long the packets of a batch wait, in order to meet a goal without
-// delaying packets that no other packet would join.
+// Decides how long the notification of a batch waits, in order to meet a goal
+// without delaying one that no second packet would join.
 //
-// A packet that completes at least one interval after the last notification is
-// notified of at once. Other packets wait: with a target latency for one
-// interval, with a maximum rate until one interval after the last notification.
+// If at least one interval has passed since the last notification when the
+// batch's first packet completes, the notification is due at once. Otherwise it
+// waits: with a target latency for one interval, with a maximum rate until one
+// interval after the last notification.
 //
 // With a target latency, Adaptive also checks whether waiting gains anything: a
-// peer that answers each packet sends none while one waits. After kPatience
-// waits in a row in which no second packet came, packets are notified of at
-// once. When several notifications fall within one interval, one packet waits
-// as a trial. If others join it, all packets wait again. Each trial that fails
-// makes the next one rarer.
+// peer that waits for an answer to each packet sends nothing while the
+// notification for that packet is delayed. After kPatience waits in a row in
+// which no second packet came, notifications are not delayed any more. When
+// kWorthATrial of them fall within one interval, and enough have been sent
+// since the last trial, one is delayed as a trial. If other packets join it,
+// all are delayed again. Each trial that fails makes the next one rarer.
 //
 // Policy only: no clock, no I/O, no threads.
 class Adaptive {
@@ -86,7 +90,8 @@ class Adaptive {
   const Goal& goal() const { return goal_; }
   const Decisions& decisions() const { return decisions_; }
 
-  // Whether packets wait under load, or are notified of at once.
+  // Whether notifications are delayed under load. Always true with a maximum
+  // rate. With a target latency, false while waiting has gained nothing.
   bool waiting() const { return waiting_; }
 
  private:
@@ -107,8 +112,9 @@ class Adaptive {
   bool notified_ = false;  // at least once
   Time last_{};            // last notification, or when it was due
 
-  // Notifications let through without a wait: in the current interval, and
-  // since the last trial. `pause_` is how many must lie between two trials.
+  // Numbers of notifications that were not delayed because waiting gained
+  // nothing: in the interval from window_start_ on, and since the last trial.
+  // At least `pause_` must lie between two trials.
   Time window_start_{};
   uint32_t in_window_ = 0;
   uint32_t since_trial_ = 0;

@@ -27,7 +27,8 @@ struct Setting {
   Setting(Params fixed) : params(fixed) {}
   Setting(Params fixed, Goal to_meet) : params(fixed), goal(to_meet) {}
 
-  // Upper bounds, as parameters, that a queue with this setting keeps to.
+  // Returns this setting's upper bounds in the form of parameters: a queue
+  // never waits for more packets, or longer, than they say.
   Params bound() const {
     if (!goal) return params;
     const auto usecs =
@@ -43,14 +44,14 @@ struct Setting {
 };
 
 // Decides when the notification for completed packets is due (virtio 1.3,
-// 5.1.6.5.9.1). With fixed parameters, that is max_packets after the last
-// notification or max_usecs after the first packet since then, whichever comes
-// first; if either value is 0, it is after every packet. With a goal, an
-// Adaptive decides.
+// 5.1.6.5.9.1). With fixed parameters, one is due when max_packets packets have
+// completed since the last one was due, or max_usecs after the first of these
+// packets, whichever comes first. If either value is 0, one is due after every
+// packet. With a goal, an Adaptive decides.
 //
 // Policy only: no clock, no I/O, no threads. A call that returns true asks for
-// a notification now. Counter and timer have then started anew, whether or not
-// the driver wants the notification.
+// a notification now. It has reset the packet counter and the timer, even if
+// the driver then suppresses the notification.
 class Coalescer {
  public:
   // No completion waits longer than this, whatever the driver has set.
@@ -72,7 +73,8 @@ class Coalescer {
   // previous goal imposed ends.
   [[nodiscard]] bool Set(const Setting& setting, Time now);
 
-  // Ends the wait, because the queue stops or has run dry.
+  // Ends the wait. Call it when waiting gains nothing: the queue stops, or the
+  // driver lacks descriptors or buffers. Returns whether packets were pending.
   [[nodiscard]] bool Drain();
 
   // The notification that was asked for was sent at `now`. With a goal, this
@@ -99,8 +101,8 @@ class Coalescer {
 
   const Setting& setting() const { return setting_; }
 
-  // The setting as it takes effect, bounded by the ring and by kMaxDelay. One
-  // packet and 0 microseconds if there is a notification for every packet.
+  // The setting as it takes effect, bounded by the ring and by kMaxDelay.
+  // Returns 1 packet and 0 microseconds if every packet gets a notification.
   Params effective() const;
 
   uint32_t pending() const { return pending_; }

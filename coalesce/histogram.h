@@ -14,8 +14,9 @@ namespace coalesce {
 // below 32 are exact.
 //
 // Takes 8 KiB, however much is recorded, and allocates nothing. One thread
-// records; any thread may read at the same time. Each figure read was true at
-// some moment, and a later read includes what an earlier one included.
+// records; any thread may read at the same time. Each value that is read
+// (count, sum, maximum) was correct at some moment, and covers all that an
+// earlier read covered. Different values may be from different moments.
 class Histogram {
  public:
   // Costs a few stores: no lock, no locked instruction.
@@ -34,8 +35,9 @@ class Histogram {
   uint64_t sum() const { return sum_.load(std::memory_order_relaxed); }
   uint64_t max() const { return max_.load(std::memory_order_relaxed); }
 
-  // The smallest value that at least a share `q`, from 0 to 1, of the recorded
-  // values does not exceed; 0 if none were recorded.
+  // Returns the q-quantile, 0 <= q <= 1: the smallest value v such that at
+  // least a share q of the recorded values is <= v, as exact as the buckets.
+  // Returns 0 if nothing was recorded.
   uint64_t Quantile(double q) const;
 
  private:

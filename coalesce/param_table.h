@@ -77,8 +77,9 @@ class ParamTable {
   // VQ_GET. Returns nothing unless `queue` is an enabled data queue.
   std::optional<Params> Get(uint32_t queue) const;
 
-  // A queue whose state changes takes the parameters of the last RX_SET or
-  // TX_SET, or the operator's if there was none.
+  // Enables or disables a queue. If that changes its state, the queue gets the
+  // parameters of the last RX_SET or TX_SET. If there was none, it gets the
+  // operator's.
   void SetEnabled(uint32_t queue, bool enabled);
 
   // Device reset: drops everything the driver has set and disables every queue.
