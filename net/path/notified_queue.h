@@ -19,7 +19,8 @@ namespace net {
 
 using coalesce::Time;
 
-// Why a notification was due. The last four causes are early: delaying would
+// Why a notification was due. That moment is called a flush, whether or not the
+// driver wants the notification. The last four causes are early: delaying would
 // have gained nothing.
 enum class FlushCause : uint8_t {
   kPackets,      // max_packets was reached, or packets were not to wait
@@ -27,7 +28,7 @@ enum class FlushCause : uint8_t {
   kParams,       // the parameters, or the goal, changed
   kDescriptors,  // the driver may be short of descriptors
   kStarved,      // the driver has offered too few receive buffers
-  kStop,         // the queue was about to stop
+  kStop,         // the queue was about to be taken away (ready = 0)
   kSuspend,      // the device was about to be suspended
 };
 inline constexpr size_t kFlushCauses = 7;
@@ -52,7 +53,8 @@ struct NotificationHistograms {
 // One thread: the ring's.
 class NotifiedQueue {
  public:
-  // For a queue whose driver does not stop when it lacks descriptors.
+  // The value of `early_flush` for a queue whose driver does not stop when
+  // descriptors run short.
   static constexpr uint32_t kNoEarlyFlush = UINT32_MAX;
 
   struct Counters {
@@ -82,10 +84,11 @@ class NotifiedQueue {
     }
   };
 
-  // A notification is due once `early_flush` descriptors are completed without
-  // one: a driver that is short of descriptors waits for it. While the driver
-  // wants no notification, it is asked again at each publish, because it may
-  // stop transmitting between two looks.
+  // A notification is due at the latest when `early_flush` descriptors have
+  // completed since the last one that the driver wanted, because the driver may
+  // be short of descriptors and waiting for it. If the driver suppresses it,
+  // each publish checks again, because the driver may meanwhile stop
+  // transmitting and ask for one.
   NotifiedQueue(vduse::Device& device, uint32_t index, vduse::Virtqueue ring,
                 uint32_t early_flush)
       : device_(&device),
@@ -94,7 +97,9 @@ class NotifiedQueue {
         early_flush_(early_flush),
         coalescer_(ring_.size()) {}
 
-  // Records every later flush in `histograms`, which must outlive the queue.
+  // Records later flushes in `histograms`: the lateness of those with
+  // kTime, the rest of those that the driver wants. `histograms` must outlive
+  // the queue.
   void RecordTo(NotificationHistograms& histograms) {
     histograms_ = &histograms;
   }
@@ -130,23 +135,26 @@ class NotifiedQueue {
     if (coalescer_.Drain()) Flush(cause, now);
   }
 
-  // The queue is about to stop. Sends what is pending or owed now; what cannot
-  // be sent is dropped.
+  // The queue is about to stop, and its driver will continue: the queue is
+  // taken away, or the device is suspended. Sends what is pending or owed now;
+  // what cannot be sent is dropped.
   void Settle(FlushCause cause, Time now) {
     FlushPending(cause, now);
     if (owed_) Inject(now);
     owed_ = false;
   }
 
-  // The driver is gone: drops pending and owed notifications.
+  // The driver is gone, for example after a device reset: drops pending and
+  // owed notifications.
   void Cancel() {
     if (coalescer_.pending() > 0) ++counters_.cancelled;
     coalescer_.Cancel();
     owed_ = false;
   }
 
-  // Notifies the driver in any case, because what it was notified of is
-  // unknown.
+  // Marks a notification as owed: the next OnTimer() or Settle() sends it, even
+  // if the driver suppresses notifications. For use when it is unknown of which
+  // completions the driver was notified.
   void Owe() { owed_ = true; }
 
   // When to call OnTimer() next.

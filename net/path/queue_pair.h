@@ -31,8 +31,8 @@ using coalesce::Direction;
 // Returns the current time.
 using Clock = absl::FunctionRef<Time()>;
 
-// Why Step() was called. A readable or writable port and kicks may be reported
-// without need.
+// Why Step() was called. A port that is reported readable or writable need not
+// be, and a reported kick need not have come.
 struct Ready {
   bool port_readable = false;
   bool port_writable = false;
@@ -92,13 +92,19 @@ struct QueuePairCounters {
 //   receive:   readable -> Pop buffers for a batch -> Read into or beside them
 //              -> headers checked -> Push, Publish -> coalescer -> ...
 //
-// Packets are never delayed, only notifications: a batch is what is available.
-// used.idx moves, in order, after each call of the port. So a crash loses or
-// repeats at most the packets of one call in each direction.
+// Only notifications are delayed. The pair never waits for a batch to fill: a
+// batch consists of the packets that are available now. used.idx moves, in
+// order, after each call of the port. So a crash loses or repeats at most the
+// packets of one call in each direction, and loses the received packets that
+// wait for buffers (at most kMaxBatch).
 //
 // QueuePair has no epoll, no threads, and no clock of its own. It allocates
 // only in Start(). One thread. Between two steps it holds no pointers into
 // driver memory but those to the rings, which InvalidateIova() makes it renew.
+//
+//   queue_pair.cc     start and stop, settings, Step(), deadlines, remapping
+//   queue_pair_rx.cc  the receive path
+//   queue_pair_tx.cc  the transmit path
 class QueuePair {
  public:
   // Packets per direction and step, so that the other direction gets its turn.
@@ -111,13 +117,13 @@ class QueuePair {
   // has no more packets than can be moved before the next deadline. Large
   // packets take longer.
   static constexpr Time kPacketTime = std::chrono::microseconds(2);
-  // The fewest packets of a batch while no deadline runs. If the delay is
-  // shorter than they take, each packet would otherwise get a notification of
-  // its own, more than without coalescing.
+  // The lowest limit on the size of a batch while no deadline runs. Without
+  // it, a delay shorter than the time of a few packets would make batches of
+  // one packet, each with a notification: more than without coalescing.
   static constexpr int64_t kFewest = 4;
   // Descriptors per direction and step, except for those of the last chain.
-  // Chains of many empty descriptors, or of indirect tables with such, are work
-  // without packets.
+  // Chains of zero-length descriptors, in the ring or in indirect tables, cost
+  // work but contain no packets.
   static constexpr uint64_t kWalkBudget = RxChains::kWalkBudget;
   // How long a packet waits for the port to accept it.
   static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
@@ -161,8 +167,9 @@ class QueuePair {
   void Stop(Direction direction);
   void Stop();
 
-  // Notifies the driver of a running queue unconditionally: it may be waiting
-  // for what was completed before.
+  // Makes the next Step() notify the driver of a running queue, even if the
+  // driver suppresses notifications: it may be waiting for what was completed
+  // before.
   void Owe(Direction direction);
 
   // Sends pending and owed notifications. For use before Stop() if the driver
@@ -172,9 +179,9 @@ class QueuePair {
   // Switches to another address space. Between steps.
   void SetAsid(uint32_t asid);
 
-  // Sets the offloads of kGuestOffloads that the driver accepts from now on; at
-  // first those it has negotiated. A packet that needs another offload is
-  // dropped.
+  // Sets which offloads of kGuestOffloads the driver accepts from now on.
+  // Initially these are the negotiated ones. A packet that needs another
+  // offload is dropped.
   void SetGuestOffloads(uint64_t offloads);
 
   // Sets the filter for received packets. Without a filter the driver gets all
@@ -192,8 +199,8 @@ class QueuePair {
   // Counts `kicks` kicks by the driver.
   void CountKicks(Direction direction, uint64_t kicks);
 
-  // Sets whether packets are received; at first they are. Otherwise the port is
-  // not read and the queue's buffers wait.
+  // Enables or disables receiving, which is enabled initially. While it is
+  // disabled, the port is not read and the driver's buffers stay in the ring.
   void SetReceiving(bool receiving);
 
   bool running(Direction direction) const;
@@ -348,9 +355,10 @@ class QueuePair {
   size_t rx_batch_ = 1;
   // The size of a packet of the MTU, with its header.
   const size_t usual_bytes_;
-  // The size that the next packet is unlikely to exceed. After a packet larger
-  // than usual_bytes_ it is that of the largest packet; after kSmallInARow
-  // small packets, that of the largest among them.
+  // The expected size of the next packet, with its header. After a packet of
+  // more than kSmallBytes it is usual_bytes_, or the largest size of all if the
+  // packet was larger than usual_bytes_. After kSmallInARow smaller packets in
+  // a row it is the size of the largest of these.
   size_t expected_bytes_;
   size_t largest_small_ = 0;  // the largest of small_in_a_row_ packets
   uint32_t small_in_a_row_ = 0;
