@@ -14,13 +14,15 @@
 
 namespace net {
 
-// The control virtqueue (virtio 1.3, 5.1.6.5). A table with one row per command
-// is the complete admission rule (ctrl_commands.cc).
+// The control virtqueue (virtio 1.3, 5.1.6.5). kCommands in ctrl_commands.cc
+// has one row per command: class, command, required feature, permitted payload
+// lengths, and the function to run. A command that matches no row is answered
+// with ERR.
 //
 // The driver spins until it has the answer, usually with its host's network
-// configuration locked. So every command is answered in the call that finds it,
-// and every chain is returned. A ring that cannot be read is answered with an
-// entry that makes the driver give up.
+// configuration locked. So Serve() answers each command that it takes before it
+// returns, and returns every chain. A ring that cannot be read is answered with
+// an entry that makes the driver give up.
 //
 // On the control thread.
 class CtrlQueue {
@@ -70,9 +72,10 @@ class CtrlQueue {
     unsigned feature;
     Length payload;
     Reply (CtrlQueue::*run)(CtrlPayload&);
-    // Bytes that the driver must provide for the reply, before or after the
-    // status byte. Any other reply follows the status byte, as far as there is
-    // room.
+    // If not 0, the driver must provide this many writable bytes for the reply
+    // in addition to the status byte. The reply comes first, unless the first
+    // writable segment has one byte: that is then the status byte. If 0, the
+    // reply follows the status byte and is cut to the room that there is.
     size_t reply_bytes = 0;
   };
   static const Length kMacTables;

@@ -28,11 +28,20 @@
 
 namespace net {
 
-// A virtio network device (virtio 1.3, 5.1) over a VDUSE device: its life from
-// reset to DRIVER_OK and back, its control queue, its link, and its workers.
+// A virtio network device (virtio 1.3, 5.1) on top of a VDUSE device. It
+// handles the driver's status changes, the control queue, the state of the
+// link, and the workers.
 //
 // All methods run on one thread, the control thread. Each worker has a thread
 // of its own. No method waits for anything but a worker's current step.
+//
+//   net_device.cc              creation, TAP, link, status, Serve()
+//   net_device_queues.cc       how virtqueues start and stop
+//   net_device_state.cc        what outlives a driver, a suspend, the process
+//   net_device_commands.cc     the driver's commands (CommandTarget)
+//   net_device_operator.cc     what the operator changes and reads
+//   net_device_lost_status.cc  a driver whose DRIVER_OK the kernel does not
+//   know
 class NetDevice final : public vduse::RequestHandler, public CommandTarget {
  public:
   struct Options {
@@ -72,8 +81,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   //   InvalidArgument: the state does not fit this device.
   absl::Status Restore(const DeviceState& saved);
 
-  // The device's state. Another device can use it only while no driver is
-  // active here; see its phase.
+  // The device's state. It may be moved to another device only if its phase
+  // says that no driver is active here.
   const DeviceState& state() const { return state_; }
 
   // Gives each pair its queue of a TAP; there must be as many queues as pairs.
@@ -98,16 +107,16 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   std::optional<Time> deadline() const;
 
   // The offloads of kGuestOffloads that packets from the port may use: those
-  // that the driver accepts, without segmentation if the rings cannot hold such
-  // packets. The TAP's owner sets the TAP to them later; until then, packets
-  // that the driver does not accept are dropped.
+  // that the driver accepts, minus segmentation if an rx ring is too small for
+  // packets of 64 KiB. The TAP's owner sets the TAP to them later; until then,
+  // packets that the driver does not accept are dropped.
   uint64_t port_offloads() const;
   // The offloads of kGuestOffloads that the driver accepts.
   uint64_t guest_offloads() const { return state_.guest_offloads; }
 
   // The number of queue pairs that the driver uses. The TAP's owner detaches
   // the queues of the other pairs later; until then, their packets wait in the
-  // TAP.
+  // TAP, and are then lost.
   uint16_t active_pairs() const { return state_.active_pairs; }
 
   bool driver_ok() const { return driver_ok_ && !commands_only_; }
@@ -159,8 +168,9 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
     kDown,  // started once it is found to be ready
     kRunning,
     kRefused,  // the driver's set-up cannot be served
-    // Taken away. Ignored until it is announced again, because it may look
-    // ready for a moment.
+    // The kernel has taken the queue away. It is ignored until the kernel
+    // announces it again, because the kernel may still report it as ready for a
+    // moment.
     kTaken,
   };
   static constexpr Time kConfigRetry = std::chrono::milliseconds(1);
@@ -215,8 +225,8 @@ class NetDevice final : public vduse::RequestHandler, public CommandTarget {
   vduse::Device& device_;
   const Options options_;
   coalesce::ParamTable params_;
-  // The control queue's index, if there is one: the last queue, or the first
-  // one after the only pair for a driver without MQ (5.1.2).
+  // The control queue's index, if there is one: with MQ the last virtqueue,
+  // without MQ virtqueue 2 (5.1.2).
   std::optional<uint32_t> ctrl_index_;
   base::UniqueFd attention_;
   base::UniqueFd ctrl_kick_;
