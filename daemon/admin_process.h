@@ -21,28 +21,34 @@ namespace program {
 // network or of the vDPA bus: opening a TAP, attaching, detaching, and watching
 // the link.
 //
-// The holder of such a lock may be waiting for *our* device. A call in this
-// process would then be a deadlock. If the process was killed meanwhile, nobody
-// could open the device any more: a thread that waits for a lock in the kernel
-// cannot die, and keeps every descriptor open. The child never has the device's
-// descriptor, so it may wait for any time. The child also keeps a copy of the
+// The holder of such a lock may be waiting for *our* device. If the process
+// that serves the device made such a call itself, both would wait for each
+// other. If it were then killed, no other process could open the device: a
+// thread that waits for a lock in the kernel cannot die, and keeps all
+// descriptors of its process open. The child never has the device's descriptor,
+// so it may wait for as long as necessary. The child also keeps a copy of the
 // TAP's descriptors, because closing the last one takes the rtnl lock.
 //
-// The child ends when its parent does. One thread.
+// The child exits when the other end of its socket is closed, that is when its
+// parent has ended. If it is waiting in a call or has unread requests, it
+// finishes these first. An AdminProcess may be used by one thread only.
 class AdminProcess {
  public:
   enum class Kind : uint32_t {
-    kOpenTap,
-    kSetTap,
-    kAttach,
-    kDetach,
-    kIdentify,
-    kCloseTap,
-    kAbandon,
-    kDropOldTap,
-    kLink,
-    kTapGone,
-    kTapAppeared,
+    // Requests, and the events that answer them.
+    kOpenTap,   // open or create the TAP; the answer has its queues
+    kSetTap,    // set the TAP's offloads and attach or detach its queues
+    kAttach,    // attach the device to the vDPA bus
+    kDetach,    // detach the device from the vDPA bus
+    kIdentify,  // ask the vDPA bus for the device's type
+    kCloseTap,  // close the child's copy of the TAP
+    // Requests without an answer.
+    kAbandon,     // remove a TAP that the child created, close it, and end
+    kDropOldTap,  // close the child's copy of the previous TAP
+    // Events that nobody requested.
+    kLink,         // the state of the TAP's link, at the start or changed
+    kTapGone,      // the TAP was deleted
+    kTapAppeared,  // an interface of the TAP's name exists again
   };
 
   // Identifies an interface: its index in the network namespace whose inode is
@@ -53,9 +59,7 @@ class AdminProcess {
     bool operator==(const TapIdentity&) const = default;
   };
 
-  // The answer to a request, or an unrequested event of the TAP: its link
-  // changed (kLink), it was deleted (kTapGone), or an interface of its name
-  // exists again (kTapAppeared).
+  // The answer to a request, or an unrequested event of the TAP; see Kind.
   struct Event {
     Kind kind{};
     absl::Status status;         // the result of the request
@@ -79,10 +83,10 @@ class AdminProcess {
     TapIdentity identity;
   };
 
-  // Forks. The child keeps none of the parent's descriptors except those in
-  // `tap`: the queues, if any, of the interface `tap_name`, whose link it
-  // follows from the start. So a child that was killed can be replaced at any
-  // time.
+  // Forks. Of the parent's descriptors the child keeps its socket, the standard
+  // ones, the log's, and those in `tap`: the queues, if any, of the interface
+  // `tap_name`. With queues, the child follows the link of that interface from
+  // the start. So a child that was killed can be replaced at any time.
   static absl::StatusOr<AdminProcess> Start(
       const std::vector<base::UniqueFd>& tap = {},
       const std::string& tap_name = "");
@@ -108,9 +112,9 @@ class AdminProcess {
   // with its last descriptor.
   void CloseTap(bool remove) { Send(Kind::kCloseTap, "", remove ? 1 : 0); }
 
-  // For a parent that ends without waiting while the TAP may still be being
-  // opened. The child removes the interface if it has created it, closes it,
-  // and ends. There is no event.
+  // For a parent that exits while an OpenTap() request may still be running.
+  // The child removes the interface if it has created it, closes it, and ends.
+  // There is no event.
   void Abandon() { Send(Kind::kAbandon, "", 0); }
 
   // Readable when an event is waiting.

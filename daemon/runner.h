@@ -117,7 +117,8 @@ class Runner {
   bool attached_ = false;
   bool device_broken_ = false;
   bool leave_device_ = false;
-  bool abandoned_ = false;  // nobody waits for the administration process
+  // Abandon() was sent: do not wait for the administration process.
+  bool abandoned_ = false;
   base::ExitCode exit_code_ = base::kExitOk;
   Phase phase_ = Phase::kStarting;
 };
