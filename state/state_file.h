@@ -39,15 +39,16 @@ class StateFile {
   StateFile& operator=(StateFile&&) = delete;
   ~StateFile();
 
-  // The saved state; nothing if there is none, or if it is damaged. Its form is
-  // checked, not its sense.
+  // Returns the saved state, or nothing if there is none or it is damaged. This
+  // checks that the file is intact, not that the values are plausible.
   std::optional<SavedState> Read() const;
 
   // Saves `state`. Makes no system call, except for the first write to a new
   // file. The state survives this process, but not a restart of the machine.
   void Write(const SavedState& state);
 
-  // False if kGoOn was needed, because there was no space.
+  // False if there was no space for the file and the state is kept only in
+  // memory (IfFull::kGoOn).
   bool kept() const { return kept_; }
 
   // The device is gone: removes its state, and others may use the name.
