@@ -38,9 +38,14 @@ asleep() {
   echo "wake-ups=$(($(switches) - before)) in $IDLE_SECONDS s"
   (($(switches) == before))
 }
-said_once() {
-  echo "times=$(said "$LOST")"
-  (($(said "$LOST") == 1))
+# The virtio core writes DRIVER_OK once more where the driver's is not in force.
+# That one is lost, too, and is said if the device has read it before the kernel
+# took it back.
+said_seldom() {
+  local times
+  times=$(said "$LOST")
+  echo "times=$times"
+  ((times == 1 || times == 2))
 }
 
 launch_device --queue-pairs 2
@@ -50,7 +55,7 @@ check lost lose_driver_ok
 check host host_goes_on || die host "it hangs"
 check commands commands 100
 check asleep asleep
-check said-once said_once
+check said-seldom said_seldom
 
 kill -KILL "$DEVICE_PID"
 wait "$DEVICE_PID" 2>/dev/null
@@ -58,7 +63,7 @@ launch_device --queue-pairs 2
 check successor-said wait_for 5 until_said "$LOST" 1
 check successor-commands commands 200
 check successor-asleep asleep
-check successor-said-once said_once
+check successor-said-seldom said_seldom
 
 check removed timeout 20 vdpa dev del "$NAME"
 attach_device
