@@ -149,7 +149,7 @@ void Command::Flag(const std::string& name, bool& variable,
 }
 
 Option Command::Parsed(const std::string& name,
-                       std::function<void(const std::string&)> use,
+                       const std::function<void(const std::string&)>& use,
                        const std::string& description) {
   return Option(app_->add_option_function<std::string>(name, use, description));
 }

@@ -75,7 +75,7 @@ class Command {
             const std::string& description);
   // `use` gets the text after all checks.
   Option Parsed(const std::string& name,
-                std::function<void(const std::string&)> use,
+                const std::function<void(const std::string&)>& use,
                 const std::string& description);
 
   // Sets what the command does. A command without an action needs a subcommand.
