@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct ShowOptions {
   std::string name;
   bool json = false;
 };
@@ -63,7 +63,7 @@ void AddBus(Command program) {
            vduse::AttachToBus);
   AddNamed(program, "detach", "Take a device off the bus, like `vdpa dev del`",
            vduse::DetachFromBus);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ShowOptions>();
   Command show = program.Add("show", "List the devices on the bus");
   show.Value("NAME", options->name, "");
   AddJson(show, options->json);

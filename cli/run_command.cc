@@ -24,7 +24,7 @@ using coalesce::Goal;
 using program::RunOptions;
 using program::TapLost;
 
-struct Options {
+struct CommandOptions {
   RunOptions run;
   std::optional<uint32_t> target_latency_usecs;
   std::optional<uint32_t> max_irq_rate;
@@ -142,7 +142,7 @@ void AddThreads(Command run, RunOptions& options) {
 }
 
 // The operator's coalescing.
-void AddCoalescing(Command run, Options& options) {
+void AddCoalescing(Command run, CommandOptions& options) {
   const std::string until = " until the driver sets it, and after a reset";
   coalesce::Params& rx = options.run.rx.params;
   coalesce::Params& tx = options.run.tx.params;
@@ -171,7 +171,7 @@ void AddCoalescing(Command run, Options& options) {
       .Excludes(latency);
 }
 
-std::optional<Goal> GoalOf(const Options& options) {
+std::optional<Goal> GoalOf(const CommandOptions& options) {
   if (options.target_latency_usecs) {
     return Goal{.kind = Goal::Kind::kTargetLatency,
                 .value = *options.target_latency_usecs};
@@ -182,7 +182,7 @@ std::optional<Goal> GoalOf(const Options& options) {
   return std::nullopt;
 }
 
-base::ExitCode Run(Options options) {
+base::ExitCode Run(CommandOptions options) {
   options.run.rx.goal = options.run.tx.goal = GoalOf(options);
   if (options.verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   for (const std::string& text : CoalescingWarnings(options.run)) {
@@ -198,7 +198,7 @@ base::ExitCode Run(Options options) {
 }  // namespace
 
 void AddRun(Command program) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CommandOptions>();
   Command run = program.Add(
       "run", "Create (or adopt) a device and serve it until SIGTERM");
   AddDevice(run, options->run);

@@ -16,13 +16,13 @@
 namespace cli {
 namespace {
 
-struct Options {
+struct SaveOptions {
   std::string file;
   std::string name;
   std::string state_dir = program::kDefaultStateDir;
 };
 
-absl::Status SaveState(const Options& options) {
+absl::Status SaveState(const SaveOptions& options) {
   const absl::StatusOr<nlohmann::json> answer = rpc::AskDevice(
       options.state_dir, options.name, "SaveState", nlohmann::json::object());
   if (!answer.ok()) return answer.status();
@@ -33,7 +33,7 @@ absl::Status SaveState(const Options& options) {
 }  // namespace
 
 void AddState(Command program) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<SaveOptions>();
   Command state = program.Add(
       "state", "Save the driver-visible state of a device, to move its driver");
   Command save = state.Add(

@@ -91,12 +91,11 @@ absl::Status LinkWatch::Locate() {
 // Applies an event to the followed interface. True if the interface has to be
 // located again.
 bool LinkWatch::MustAsk(const LinkEvent& event) {
-  using Kind = LinkEvent::Kind;
-  if (event.kind == Kind::kLost) return true;
+  if (event.kind == LinkEvent::Kind::kLost) return true;
   if (event.of != id_) return false;
-  if (event.kind == Kind::kNamespaceGone) return id_.has_value();
+  if (event.kind == LinkEvent::Kind::kNamespaceGone) return id_.has_value();
   if (event.link.index != index_) return false;
-  if (event.kind == Kind::kGone) return true;
+  if (event.kind == LinkEvent::Kind::kGone) return true;
   up_ = event.link.up;
   name_ = event.link.name;
   return false;

@@ -21,8 +21,6 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr size_t kReadBytes = 16 * 1024;
-
 // Far more than the report of the largest device takes.
 constexpr size_t kMaxAnswerBytes = size_t{64} << 20;
 
@@ -76,7 +74,7 @@ absl::StatusOr<std::string> Exchange(const std::string& path, int fd,
       if (n > 0) out.erase(0, static_cast<size_t>(n));
       continue;
     }
-    std::array<char, kReadBytes> buffer;
+    std::array<char, kVarlinkReadBytes> buffer;
     const ssize_t n = recv(fd, buffer.data(), buffer.size(), 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (n <= 0) {

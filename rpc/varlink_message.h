@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -20,6 +21,9 @@ namespace rpc {
 
 // The interface that every service has.
 inline constexpr std::string_view kVarlinkService = "org.varlink.service";
+
+// What one read of a socket takes.
+inline constexpr size_t kVarlinkReadBytes = 16 * 1024;
 
 // The address of the socket with that file name.
 //   InvalidArgument: the name is too long.

@@ -25,7 +25,6 @@ using nlohmann::json;
 // Connections per Serve(), with one call each. The thread that serves must not
 // delay a driver that spins for its control queue.
 constexpr int kBudget = 4;
-constexpr size_t kReadBytes = 16 * 1024;
 
 // How long accepting pauses when the process has run out of descriptors.
 constexpr long kPauseNsecs = 100'000'000;
@@ -226,7 +225,7 @@ bool VarlinkServer::HasMessage(const Connection& connection) {
 }
 
 bool VarlinkServer::Receive(Connection& connection) {
-  std::array<char, kReadBytes> buffer;
+  std::array<char, kVarlinkReadBytes> buffer;
   const ssize_t n =
       recv(connection.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (n < 0) return errno == EAGAIN || errno == EINTR;

@@ -13,7 +13,7 @@
 namespace net {
 namespace {
 
-constexpr int kTap = 0;  // index among the ring's registered files
+constexpr int kTapIndex = 0;  // index among the ring's registered files
 
 absl::Status NotHere(const char* what, int error) {
   return absl::UnavailableError(
@@ -70,13 +70,13 @@ void Uring::Transfer(Op op, std::span<Io> packets) {
     const iovec& first = packet.segments.front();
     const auto bytes = static_cast<unsigned>(first.iov_len);
     if (op == Op::kRead && count == 1) {
-      io_uring_prep_read(sqe, kTap, first.iov_base, bytes, 0);
+      io_uring_prep_read(sqe, kTapIndex, first.iov_base, bytes, 0);
     } else if (op == Op::kRead) {
-      io_uring_prep_readv(sqe, kTap, packet.segments.data(), count, 0);
+      io_uring_prep_readv(sqe, kTapIndex, packet.segments.data(), count, 0);
     } else if (count == 1) {
-      io_uring_prep_write(sqe, kTap, first.iov_base, bytes, 0);
+      io_uring_prep_write(sqe, kTapIndex, first.iov_base, bytes, 0);
     } else {
-      io_uring_prep_writev(sqe, kTap, packet.segments.data(), count, 0);
+      io_uring_prep_writev(sqe, kTapIndex, packet.segments.data(), count, 0);
     }
     sqe->rw_flags = RWF_NOWAIT;
     sqe->flags |= IOSQE_FIXED_FILE;

@@ -18,7 +18,6 @@
 namespace vduse {
 namespace {
 
-constexpr uint64_t kBase = 0x100000;
 constexpr uint64_t kPages = 2;
 
 class HugePagesTest : public testing::TestWithParam<uint64_t> {

@@ -23,8 +23,6 @@ namespace {
 using tests::FakeDevice;
 using tests::Perm;
 
-constexpr uint64_t kPage = 4096;
-constexpr uint64_t kBase = 0x100000;
 constexpr uint64_t kEnd = UINT64_MAX;
 
 class IovaMapTest : public testing::Test {

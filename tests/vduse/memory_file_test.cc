@@ -24,9 +24,6 @@
 namespace vduse {
 namespace {
 
-constexpr uint64_t kBase = 0x100000;
-constexpr uint64_t kPage = 4096;
-
 // A file outside tmpfs: this program's own, unless it was built on tmpfs.
 base::UniqueFd FileOnDisk() {
   base::UniqueFd file(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));

@@ -19,9 +19,6 @@
 namespace vduse {
 namespace {
 
-constexpr uint64_t kBase = 0x100000;
-constexpr uint64_t kPage = 4096;
-
 // Has, at every address, a region of 2 MiB in a file of its own, like a VMM
 // that uses one file for each huge page.
 class FilePerRegion : public tests::FakeDevice {

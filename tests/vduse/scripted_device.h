@@ -11,6 +11,10 @@
 
 namespace vduse {
 
+// Where tests put the driver's memory, and the size of its pages.
+inline constexpr uint64_t kBase = 0x100000;
+inline constexpr uint64_t kPage = 4096;
+
 // Answers every look-up with the region that the test has set.
 class ScriptedDevice : public tests::FakeDevice {
  public:
