@@ -74,7 +74,7 @@ format() {
 # What is no test, without compiling it.
 tidy() {
   cmake --preset tidy >build/tidy.log || { cat build/tidy.log; return 1; }
-  sources | grep -Ev '^(tests|examples)/|\.h$' |
+  sed -n 's/^ *"file": "\(.*\)".*/\1/p' build/tidy/compile_commands.json |
     xargs -P "$(nproc)" -n 1 clang-tidy-14 --quiet -p build/tidy 2>&1 |
     { grep -v ' warnings\? generated\.$' || true; }
 }
