@@ -27,6 +27,7 @@ endif()
 add_library(vduse_net_options INTERFACE)
 target_compile_options(vduse_net_options INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>  # base/mutex.h
   -fno-exceptions -fno-omit-frame-pointer)
 target_include_directories(vduse_net_options INTERFACE ${PROJECT_SOURCE_DIR})
 

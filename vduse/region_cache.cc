@@ -38,14 +38,14 @@ RegionCache::RegionCache(Device& device)
     : device_(device), limit_(MappingLimit()) {}
 
 void RegionCache::SetLimit(size_t mappings) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   limit_ = mappings;
 }
 
 absl::StatusOr<Region> RegionCache::Find(uint32_t asid, uint64_t iova) {
   // Held during the look-up. A region that is withdrawn meanwhile is then
   // either dropped after it was added here, or not found.
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   auto next = regions_.upper_bound({asid, iova});
   if (next != regions_.begin()) {
     const auto& [key, region] = *std::prev(next);
@@ -159,7 +159,7 @@ void RegionCache::RunShort() {
 
 void RegionCache::Drop(uint32_t asid, uint64_t first, uint64_t last) {
   std::vector<Memory> dropped;  // destroyed, and so unmapped, after the unlock
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   auto it = regions_.upper_bound({asid, first});
   if (it != regions_.begin()) --it;  // its end may lie beyond `first`
   while (it != regions_.end() && it->first <= std::pair(asid, last)) {
@@ -174,7 +174,7 @@ void RegionCache::Drop(uint32_t asid, uint64_t first, uint64_t last) {
 
 void RegionCache::DropPoisoned() {
   std::vector<Memory> dropped;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   std::erase_if(regions_, [&](auto& entry) {
     if (!entry.second.memory->poisoned()) return false;
     dropped.push_back(std::move(entry.second.memory));

@@ -9,11 +9,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <tuple>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "vduse/mapping.h"
 
 namespace vduse {
@@ -76,22 +77,27 @@ class RegionCache {
   // Device, inode, and the protection passed to mmap.
   using FileKey = std::tuple<dev_t, ino_t, int>;
 
-  absl::StatusOr<Region> Load(const IotlbRegion& found);
+  absl::StatusOr<Region> Load(const IotlbRegion& found)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Memory> Map(const IotlbRegion& found, uint64_t bytes,
-                             int protection);
-  absl::Status MakeRoom();
-  void RunShort();
+                             int protection)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status MakeRoom() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunShort() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Device& device_;
   std::atomic<uint64_t> shortage_{0};
 
-  std::mutex mutex_;  // guards the members below
-  std::map<std::pair<uint32_t, uint64_t>, Region> regions_;  // asid, start
-  std::map<FileKey, std::weak_ptr<const Mapping>> files_;
-  size_t files_at_sweep_ = 0;
-  size_t limit_;
-  size_t made_since_shortage_ = 0;
-  bool shortage_said_ = false;
+  base::Mutex mutex_;
+  // By asid and start.
+  std::map<std::pair<uint32_t, uint64_t>, Region> regions_
+      ABSL_GUARDED_BY(mutex_);
+  std::map<FileKey, std::weak_ptr<const Mapping>> files_
+      ABSL_GUARDED_BY(mutex_);
+  size_t files_at_sweep_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t limit_ ABSL_GUARDED_BY(mutex_);
+  size_t made_since_shortage_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool shortage_said_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace vduse

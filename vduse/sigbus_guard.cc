@@ -6,8 +6,10 @@
 #include <sys/mman.h>
 
 #include <array>
-#include <mutex>
 #include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
 
 namespace vduse {
 namespace {
@@ -21,11 +23,11 @@ std::array<std::atomic<SigbusGuard::Slot*>, kChunks> chunks;
 std::atomic<uint64_t> poisons{0};
 thread_local std::atomic<bool> poisoned_here{false};
 
-// The free slots, and the mutex that guards them. The handler does not use it.
+// The handler uses neither the mutex nor what it guards.
 struct FreeSlots {
-  std::mutex mutex;
-  std::vector<SigbusGuard::Slot*> slots;
-  size_t chunks_used = 0;
+  base::Mutex mutex;
+  std::vector<SigbusGuard::Slot*> slots ABSL_GUARDED_BY(mutex);
+  size_t chunks_used ABSL_GUARDED_BY(mutex) = 0;
 };
 FreeSlots& Free() {
   static auto* free = new FreeSlots;  // outlives every thread
@@ -92,7 +94,7 @@ void SigbusGuard::Install() {
 SigbusGuard::Slot& SigbusGuard::Register(void* start, size_t size,
                                          size_t page_size) {
   FreeSlots& free = Free();
-  const std::lock_guard lock(free.mutex);
+  const base::MutexLock lock(free.mutex);
   if (free.slots.empty()) {
     const size_t count = kFirstChunk << free.chunks_used;
     auto* chunk = new Slot[count];
@@ -113,7 +115,7 @@ void SigbusGuard::Unregister(Slot& slot) {
   slot.start.store(0, std::memory_order_release);
   slot.size.store(0, std::memory_order_release);
   FreeSlots& free = Free();
-  const std::lock_guard lock(free.mutex);
+  const base::MutexLock lock(free.mutex);
   free.slots.push_back(&slot);
 }
 

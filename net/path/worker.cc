@@ -78,7 +78,7 @@ absl::Status Worker::Init() {
 Worker::~Worker() {
   if (!thread_.joinable()) return;
   {
-    std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     stop_ = true;
   }
   SignalEventfd(mailbox_.get());
@@ -87,10 +87,10 @@ Worker::~Worker() {
 
 void Worker::Call(const std::function<void(QueuePair&)>& work) {
   Job job{.work = &work};
-  std::unique_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   jobs_.push_back(&job);
   SignalEventfd(mailbox_.get());
-  job_done_.wait(lock, [&] { return job.done; });
+  while (!job.done) job_done_.Wait(mutex_);
 }
 
 absl::Status Worker::SetTap(Tap tap) {
@@ -120,17 +120,19 @@ absl::Status Worker::SetTap(Tap tap) {
 }
 
 bool Worker::RunJobs() {
-  std::unique_lock lock(mutex_);
+  mutex_.Lock();
   while (!jobs_.empty()) {
     Job* job = jobs_.front();
     jobs_.pop_front();
-    lock.unlock();
+    mutex_.Unlock();
     (*job->work)(pair_);
-    lock.lock();
+    mutex_.Lock();
     job->done = true;
-    job_done_.notify_all();
+    job_done_.NotifyAll();
   }
-  return !stop_;
+  const bool goes_on = !stop_;
+  mutex_.Unlock();
+  return goes_on;
 }
 
 // The longest wait, if there is a limit. Sleeps end late, so a sleep ends

@@ -2,18 +2,18 @@
 #ifndef VDUSE_NET_NET_PATH_WORKER_H_
 #define VDUSE_NET_NET_PATH_WORKER_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "net/path/busy_poll.h"
 #include "net/path/queue_pair.h"
@@ -75,7 +75,7 @@ class Worker {
  private:
   struct Job {
     const std::function<void(QueuePair&)>* work;
-    bool done = false;
+    bool done = false;  // guarded by mutex_
   };
 
   Worker(vduse::Device& device, const Options& options)
@@ -111,10 +111,10 @@ class Worker {
   bool reported_tx_ = false;
   bool reported_lost_ = false;
 
-  std::mutex mutex_;
-  std::condition_variable job_done_;
-  std::deque<Job*> jobs_;  // guarded by mutex_
-  bool stop_ = false;      // guarded by mutex_
+  base::Mutex mutex_;
+  base::CondVar job_done_;
+  std::deque<Job*> jobs_ ABSL_GUARDED_BY(mutex_);
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

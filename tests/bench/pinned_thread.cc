@@ -32,39 +32,40 @@ PinnedThread::PinnedThread(int cpu) : thread_([this, cpu] { Loop(cpu); }) {}
 
 PinnedThread::~PinnedThread() {
   {
-    std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   thread_.join();
 }
 
 void PinnedThread::Start(std::function<void()> job) {
   {
-    std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     job_ = std::move(job);
     done_ = false;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void PinnedThread::Wait() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return done(); });
+  const base::MutexLock lock(mutex_);
+  while (!done()) changed_.Wait(mutex_);
 }
 
 void PinnedThread::Loop(int cpu) {
   PinTo(cpu);
-  std::unique_lock lock(mutex_);
+  const base::MutexLock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stop_ || !done(); });
+    while (!stop_ && done()) changed_.Wait(mutex_);
     if (stop_) return;
-    lock.unlock();
-    job_();
-    lock.lock();
-    job_ = nullptr;
+    std::function<void()> job = std::exchange(job_, nullptr);
+    mutex_.Unlock();
+    job();
+    job = nullptr;
+    mutex_.Lock();
     done_.store(true, std::memory_order_release);
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
 }
 

@@ -3,10 +3,11 @@
 #define VDUSE_NET_TESTS_BENCH_PINNED_THREAD_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
 
 namespace bench {
 
@@ -43,10 +44,10 @@ class PinnedThread {
  private:
   void Loop(int cpu);
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::function<void()> job_;      // guarded by mutex_
-  bool stop_ = false;              // guarded by mutex_
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  std::function<void()> job_ ABSL_GUARDED_BY(mutex_);
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<bool> done_ = true;  // written under mutex_
   std::thread thread_;
 };

@@ -8,12 +8,13 @@
 #include <chrono>
 #include <fstream>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
 #include "rpc/device_service.h"
 #include "tests/rpc/serving_thread.h"
 #include "tests/support/temp_dir.h"
@@ -42,7 +43,7 @@ class TuneCommandTest : public testing::Test {
     device.setting = [this](Direction direction) { return Of(direction); };
     device.change_setting = [this](Direction direction,
                                    const Setting& setting) {
-      const std::lock_guard lock(mutex_);
+      const base::MutexLock lock(mutex_);
       set_[Index(direction)] = setting;
       tried_.push_back(setting);
     };
@@ -64,11 +65,19 @@ class TuneCommandTest : public testing::Test {
     return direction == Direction::kRx ? 0 : 1;
   }
   Setting Of(Direction direction) {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     return set_[Index(direction)];
   }
+  void StopDriver() {
+    const base::MutexLock lock(mutex_);
+    runs_ = false;
+  }
+  void SetSource(coalesce::Source source) {
+    const base::MutexLock lock(mutex_);
+    source_ = source;
+  }
   std::vector<Setting> tried() {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     return tried_;
   }
   // What is printed, as JSON; `status` is what came of it.
@@ -81,18 +90,19 @@ class TuneCommandTest : public testing::Test {
 
   tests::TempDir directory_;
   TuneOptions options_;
-  // The device's, guarded.
-  std::mutex mutex_;
-  Setting set_[2] = {Setting(Params{.max_packets = 3, .max_usecs = 5},
-                             Goal{.kind = Goal::Kind::kMaxRate, .value = 700}),
-                     Setting(Params{.max_packets = 4, .max_usecs = 6})};
-  coalesce::Source source_ = coalesce::Source::kOperator;
-  bool runs_ = true;
-  std::vector<Setting> tried_;
+  base::Mutex mutex_;
+  Setting set_[2] ABSL_GUARDED_BY(mutex_) = {
+      Setting(Params{.max_packets = 3, .max_usecs = 5},
+              Goal{.kind = Goal::Kind::kMaxRate, .value = 700}),
+      Setting(Params{.max_packets = 4, .max_usecs = 6})};
+  coalesce::Source source_ ABSL_GUARDED_BY(mutex_) =
+      coalesce::Source::kOperator;
+  bool runs_ ABSL_GUARDED_BY(mutex_) = true;
+  std::vector<Setting> tried_ ABSL_GUARDED_BY(mutex_);
 
  private:
   std::vector<net::CoalescingReport> Report() {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     std::vector<net::CoalescingReport> reports(2);
     const auto now = std::chrono::steady_clock::now();
     const auto half = static_cast<uint64_t>(
@@ -116,9 +126,9 @@ class TuneCommandTest : public testing::Test {
     return reports;
   }
 
-  std::chrono::steady_clock::time_point last_ =
+  std::chrono::steady_clock::time_point last_ ABSL_GUARDED_BY(mutex_) =
       std::chrono::steady_clock::now();
-  net::NotifiedQueue::Counters counters_[2];
+  net::NotifiedQueue::Counters counters_[2] ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<net::NotificationHistograms> histograms_ =
       std::make_unique<net::NotificationHistograms>();
   std::unique_ptr<rpc::ServingThread> serving_;
@@ -177,7 +187,7 @@ TEST_F(TuneCommandTest, NothingToRecommendIsAFailureThatSaysWhy) {
 }
 
 TEST_F(TuneCommandTest, ADeviceWithoutADriverIsLeftAlone) {
-  runs_ = false;
+  StopDriver();
   const absl::Status status = Tune(options_);
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("no driver runs"));
@@ -185,7 +195,7 @@ TEST_F(TuneCommandTest, ADeviceWithoutADriverIsLeftAlone) {
 }
 
 TEST_F(TuneCommandTest, WhatTheDriverAskedForCannotBeTried) {
-  source_ = coalesce::Source::kDriverAll;
+  SetSource(coalesce::Source::kDriverAll);
   const absl::Status status = Tune(options_);
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("driver has asked"));

@@ -23,7 +23,7 @@ using vduse::InjectResult;
 }  // namespace
 
 FakeDevice::FakeDevice(uint32_t queue_count, size_t config_bytes)
-    : queues_(queue_count), config_(config_bytes) {
+    : queue_count_(queue_count), queues_(queue_count), config_(config_bytes) {
   std::array<int, 2> ends;
   Must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                   ends.data()) == 0,
@@ -41,24 +41,20 @@ FakeDevice::~FakeDevice() {
   }
 }
 
-uint32_t FakeDevice::queue_count() const {
-  return static_cast<uint32_t>(queues_.size());  // never changes
-}
-
 absl::StatusOr<uint64_t> FakeDevice::NegotiatedFeatures() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return features_;
 }
 
 absl::StatusOr<vduse::QueueInfo> FakeDevice::GetQueueInfo(uint32_t index) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const Queue* queue = At(index);
   if (queue == nullptr) return absl::InvalidArgumentError("no such queue");
   return queue->info;
 }
 
 absl::Status FakeDevice::SetKick(uint32_t index, int fd) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   Queue* queue = At(index);
   if (queue == nullptr) return absl::InvalidArgumentError("no such queue");
   queue->kick = fd >= 0 ? Duplicate(fd) : base::UniqueFd();
@@ -70,7 +66,7 @@ absl::Status FakeDevice::SetKick(uint32_t index, int fd) {
 }
 
 InjectResult FakeDevice::Inject(uint32_t index) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (broken_) return InjectResult::kBroken;
   Queue* queue = At(index);
   if (queue == nullptr || suspended_ ||
@@ -78,13 +74,13 @@ InjectResult FakeDevice::Inject(uint32_t index) {
     return InjectResult::kNotYet;
   }
   ++queue->injects;
-  changed_.notify_all();
+  changed_.NotifyAll();
   return InjectResult::kDelivered;
 }
 
 absl::Status FakeDevice::SetConfig(uint32_t offset,
                                    std::span<const uint8_t> bytes) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (bytes.empty() || offset > config_.size() ||
       bytes.size() > config_.size() - offset) {
     return absl::InvalidArgumentError("outside the configuration space");
@@ -94,18 +90,18 @@ absl::Status FakeDevice::SetConfig(uint32_t offset,
 }
 
 InjectResult FakeDevice::InjectConfig() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (broken_) return InjectResult::kBroken;
   if (suspended_ || (status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) {
     return InjectResult::kNotYet;
   }
   ++config_injects_;
-  changed_.notify_all();
+  changed_.NotifyAll();
   return InjectResult::kDelivered;
 }
 
 absl::StatusOr<std::optional<vduse_dev_request>> FakeDevice::ReadRequest() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (broken_) return absl::AbortedError("broken");
   if (waiting_.empty()) return std::nullopt;
   char byte;
@@ -117,7 +113,7 @@ absl::StatusOr<std::optional<vduse_dev_request>> FakeDevice::ReadRequest() {
 }
 
 absl::Status FakeDevice::Reply(const vduse_dev_response& response) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (broken_) return absl::PermissionDeniedError("broken");
   const auto it = asked_.find(response.request_id);
   if (it == asked_.end()) return absl::NotFoundError("no such request");
@@ -125,7 +121,7 @@ absl::Status FakeDevice::Reply(const vduse_dev_response& response) {
   asked_.erase(it);
   replies_[response.request_id] = response;
   Answered(request, response.result == VDUSE_REQ_RESULT_OK);
-  changed_.notify_all();
+  changed_.NotifyAll();
   return absl::OkStatus();
 }
 
@@ -159,22 +155,22 @@ void FakeDevice::Reset() {
 }
 
 void FakeDevice::SetFeatures(uint64_t features) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   features_ = features;
 }
 
 void FakeDevice::SetQueue(uint32_t index, const vduse::QueueInfo& info) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   queues_.at(index).info = info;
 }
 
 void FakeDevice::SetReady(uint32_t index, bool ready) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   queues_.at(index).info.ready = ready;
 }
 
 void FakeDevice::Kick(uint32_t index) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   Queue& queue = queues_.at(index);
   if (!queue.info.ready || suspended_) return;
   if (queue.kick) {
@@ -222,7 +218,7 @@ uint32_t FakeDevice::SendQueueState(uint32_t index) {
 }
 
 uint32_t FakeDevice::SendRaw(vduse_dev_request request) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   request.request_id = next_id_++;
   waiting_.push_back(request);
   if (!broken_) Must(write(kernel_end_.get(), "", 1) == 1, "write");
@@ -230,7 +226,7 @@ uint32_t FakeDevice::SendRaw(vduse_dev_request request) {
 }
 
 void FakeDevice::Forget(uint32_t id) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   asked_.erase(id);
   const auto removed = std::erase_if(
       waiting_, [&](const auto& request) { return request.request_id == id; });
@@ -239,15 +235,15 @@ void FakeDevice::Forget(uint32_t id) {
 }
 
 std::optional<vduse_dev_response> FakeDevice::ReplyTo(uint32_t id) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   const auto it = replies_.find(id);
   if (it == replies_.end()) return std::nullopt;
   return it->second;
 }
 
 vduse_dev_response FakeDevice::WaitForReply(uint32_t id) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return replies_.contains(id); });
+  const base::MutexLock lock(mutex_);
+  while (!replies_.contains(id)) changed_.Wait(mutex_);
   return replies_[id];
 }
 
@@ -256,23 +252,23 @@ bool FakeDevice::WriteStatus(uint8_t status) {
 }
 
 void FakeDevice::HoldStatus(bool hold) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   hold_status_ = hold;
 }
 
 void FakeDevice::StoreStatus() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (held_status_) status_ = *held_status_;
   held_status_.reset();
 }
 
 uint8_t FakeDevice::status() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return status_;
 }
 
 void FakeDevice::Break() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   BreakLocked();
 }
 
@@ -282,22 +278,22 @@ void FakeDevice::BreakLocked() {
 }
 
 uint64_t FakeDevice::injects(uint32_t index) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return queues_.at(index).injects;
 }
 
 void FakeDevice::WaitForInjects(uint32_t index, uint64_t count) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return queues_.at(index).injects >= count; });
+  const base::MutexLock lock(mutex_);
+  while (queues_.at(index).injects < count) changed_.Wait(mutex_);
 }
 
 uint64_t FakeDevice::config_injects() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return config_injects_;
 }
 
 std::vector<uint8_t> FakeDevice::config() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return config_;
 }
 

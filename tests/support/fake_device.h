@@ -2,18 +2,18 @@
 #ifndef VDUSE_NET_TESTS_SUPPORT_FAKE_DEVICE_H_
 #define VDUSE_NET_TESTS_SUPPORT_FAKE_DEVICE_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "tests/support/driver_host.h"
 #include "vduse/device.h"
@@ -48,7 +48,7 @@ class FakeDevice : public vduse::Device, public DriverHost {
   FakeDevice& operator=(const FakeDevice&) = delete;
   ~FakeDevice() override;
 
-  uint32_t queue_count() const override;
+  uint32_t queue_count() const override { return queue_count_; }
   int poll_fd() const override { return device_end_.get(); }
   absl::StatusOr<uint64_t> NegotiatedFeatures() override;
   absl::StatusOr<vduse::QueueInfo> GetQueueInfo(uint32_t index) override;
@@ -161,36 +161,39 @@ class FakeDevice : public vduse::Device, public DriverHost {
     bool live;
   };
 
-  // Call these with mutex_ held.
-  Queue* At(uint32_t index);
-  Mapping* LiveAt(uint64_t start);
-  std::span<uint8_t> Resolve(uint64_t iova, uint64_t size);
-  void BreakLocked();
-  void Answered(const vduse_dev_request& request, bool ok);
-  void Reset();
+  Queue* At(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Mapping* LiveAt(uint64_t start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::span<uint8_t> Resolve(uint64_t iova, uint64_t size)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BreakLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Answered(const vduse_dev_request& request, bool ok)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Reset() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // device_end_ holds one unread byte for each request that waits.
+  base::Mutex mutex_;
+  base::CondVar changed_;
+  const uint32_t queue_count_;
+  // Holds one unread byte for each request that waits. It stays the same.
   base::UniqueFd device_end_;
-  base::UniqueFd kernel_end_;
-  std::vector<Queue> queues_;
-  std::vector<uint8_t> config_;
-  std::vector<Mapping> mappings_;
-  std::deque<vduse_dev_request> waiting_;
-  std::map<uint32_t, vduse_dev_request> asked_;  // read, but not answered
-  std::map<uint32_t, vduse_dev_response> replies_;
-  uint32_t next_id_ = 1;
-  uint64_t features_ = 0;
-  uint8_t status_ = 0;
-  std::optional<uint8_t> held_status_;
-  bool hold_status_ = false;
-  bool suspended_ = false;
-  bool broken_ = false;
-  uint64_t config_injects_ = 0;
-  uint64_t lookups_ = 0;
-  uint32_t failing_lookups_ = 0;
-  absl::Status lookup_failure_;
+  base::UniqueFd kernel_end_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Queue> queues_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint8_t> config_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Mapping> mappings_ ABSL_GUARDED_BY(mutex_);
+  std::deque<vduse_dev_request> waiting_ ABSL_GUARDED_BY(mutex_);
+  // Read, but not answered.
+  std::map<uint32_t, vduse_dev_request> asked_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint32_t, vduse_dev_response> replies_ ABSL_GUARDED_BY(mutex_);
+  uint32_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t features_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint8_t status_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<uint8_t> held_status_ ABSL_GUARDED_BY(mutex_);
+  bool hold_status_ ABSL_GUARDED_BY(mutex_) = false;
+  bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t config_injects_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t lookups_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t failing_lookups_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status lookup_failure_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tests

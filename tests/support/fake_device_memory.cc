@@ -23,7 +23,7 @@ bool MayWrite(Perm perm) { return perm != Perm::kRead; }
 
 absl::StatusOr<vduse::IotlbRegion> FakeDevice::LookupIotlb(uint32_t asid,
                                                            uint64_t iova) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   ++lookups_;
   if (failing_lookups_ > 0) {
     --failing_lookups_;
@@ -54,7 +54,7 @@ uint8_t* FakeDevice::AddRegion(uint64_t iova, uint64_t size, Perm perm,
                    MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
   Must(map != MAP_FAILED, "mmap");
   uint8_t* data = static_cast<uint8_t*>(map) + file_offset;
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   mappings_.push_back({.start = iova,
                        .last = iova + (size - 1),
                        .perm = perm,
@@ -69,22 +69,22 @@ uint8_t* FakeDevice::AddRegion(uint64_t iova, uint64_t size, Perm perm,
 }
 
 void FakeDevice::MoveRegion(uint64_t iova, uint32_t asid) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   LiveAt(iova)->asid = asid;
 }
 
 void FakeDevice::RemoveRegion(uint64_t iova) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   LiveAt(iova)->live = false;
 }
 
 int FakeDevice::RegionFd(uint64_t iova) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return LiveAt(iova)->fd.get();
 }
 
 std::vector<uint8_t> FakeDevice::Peek(uint64_t iova, uint64_t size) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   std::vector<uint8_t> bytes;
   while (bytes.size() < size) {
     const auto part = Resolve(iova + bytes.size(), size - bytes.size());
@@ -95,7 +95,7 @@ std::vector<uint8_t> FakeDevice::Peek(uint64_t iova, uint64_t size) {
 }
 
 void FakeDevice::Poke(uint64_t iova, std::span<const uint8_t> bytes) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   while (!bytes.empty()) {
     const auto part = Resolve(iova, bytes.size());
     if (part.empty()) break;
@@ -127,13 +127,13 @@ FakeDevice::Mapping* FakeDevice::LiveAt(uint64_t start) {
 }
 
 void FakeDevice::FailLookups(uint32_t count, absl::Status status) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   failing_lookups_ = count;
   lookup_failure_ = std::move(status);
 }
 
 uint64_t FakeDevice::lookups() {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return lookups_;
 }
 
