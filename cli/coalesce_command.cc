@@ -248,7 +248,7 @@ std::string FormatCoalescing(const json& answer) {
 }
 
 absl::Status ShowCoalescing(const std::string& state_dir,
-                            const std::string& name, bool as_json) {
+                            const std::string& name, OutputFormat format) {
   json all = json::array();
   std::string text;
   absl::Status status;
@@ -274,7 +274,7 @@ absl::Status ShowCoalescing(const std::string& state_dir,
     text += FormatCoalescing(*answer);
     all.push_back(std::move(*answer));
   }
-  base::Write(as_json ? base::FormatJson(all) : text);
+  base::Write(format == OutputFormat::kJson ? base::FormatJson(all) : text);
   return status;
 }
 
@@ -349,11 +349,12 @@ void AddCoalesce(Command program) {
     std::vector<std::string>& words = options->words;
     if (!words.empty() && words.front() == "dev") words.erase(words.begin());
     if (words.size() > 1) {
-      return Report(Invalid("coalesce show: one device's name, or none"),
-                    /*judges_options=*/true);
+      return ReportOrUsage(
+          Invalid("coalesce show: one device's name, or none"));
     }
     return Report(ShowCoalescing(
-        options->state_dir, words.empty() ? "" : words.front(), options->json));
+        options->state_dir, words.empty() ? "" : words.front(),
+        options->json ? OutputFormat::kJson : OutputFormat::kText));
   });
   Command set = coalesce.Add(
       "set",

@@ -29,12 +29,14 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
 // The answer of GetCoalescing as text for people.
 std::string FormatCoalescing(const nlohmann::json& answer);
 
+enum class OutputFormat { kText, kJson };
+
 // Shows one device, or all devices that are served with this directory if
-// `name` is empty. Prints text, or a JSON array. If some of all devices fail to
+// `name` is empty. JSON is an array. If some of all devices fail to
 // answer, the first failure is the error, and the others are printed.
 //   NotFound: the named device is not served.
 absl::Status ShowCoalescing(const std::string& state_dir,
-                            const std::string& name, bool as_json);
+                            const std::string& name, OutputFormat format);
 
 // The parts of a change that have no effect under the setting `now` in force,
 // as GetCoalescing answers it: one of two numbers without the other, or numbers

@@ -46,7 +46,7 @@ void AddHelp(Program& program) {
       Command(program, program.app).Add("help", "Describe a command");
   help.Values("COMMAND", *words, "Like `coalesce set`");
   help.Does([&program, words] {
-    return Report(PrintHelp(program.app, *words), /*judges_options=*/true);
+    return ReportOrUsage(PrintHelp(program.app, *words));
   });
 }
 
@@ -158,12 +158,13 @@ void Command::Does(Action action) {
   program_->actions[app_] = std::move(action);
 }
 
-base::ExitCode Report(const absl::Status& status, bool judges_options) {
-  if (status.ok()) return base::kExitOk;
-  return base::Fail(judges_options && absl::IsInvalidArgument(status)
-                        ? base::kExitUsage
-                        : base::kExitFailure,
-                    status);
+base::ExitCode Report(const absl::Status& status) {
+  return status.ok() ? base::kExitOk : base::Fail(base::kExitFailure, status);
+}
+
+base::ExitCode ReportOrUsage(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? base::Fail(base::kExitUsage, status)
+                                         : Report(status);
 }
 
 base::ExitCode RunCommandLine(int argc, char** argv) {

@@ -96,9 +96,12 @@ void AddCoalesce(Command program);
 void AddSimulate(Command program);
 void AddTune(Command program);
 
-// Logs the error, if any, and returns the command's exit code. With
-// `judges_options`, InvalidArgument counts as an error of the command line.
-base::ExitCode Report(const absl::Status& status, bool judges_options = false);
+// Logs the error, if any, and returns the command's exit code.
+base::ExitCode Report(const absl::Status& status);
+
+// The same for a command that checks options itself: InvalidArgument counts as
+// an error of the command line.
+base::ExitCode ReportOrUsage(const absl::Status& status);
 
 // Parses the command line and runs the command.
 base::ExitCode RunCommandLine(int argc, char** argv);

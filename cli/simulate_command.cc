@@ -149,8 +149,7 @@ void AddSimulate(Command program) {
       .ShowsDefault();
   AddJson(simulate, options->json);
   simulate.Value("--chart", options->chart, "Write a chart here, as SVG");
-  simulate.Does(
-      [=] { return Report(Simulate(*options), /*judges_options=*/true); });
+  simulate.Does([=] { return ReportOrUsage(Simulate(*options)); });
 }
 
 }  // namespace cli

@@ -350,7 +350,7 @@ void AddTune(Command program) {
   tune.Does([=] {
     const absl::Status named = TakeTuneWords(*words, *options);
     if (!named.ok()) return base::Fail(base::kExitUsage, named);
-    return Report(Tune(*options), /*judges_options=*/true);
+    return ReportOrUsage(Tune(*options));
   });
 }
 

@@ -49,28 +49,29 @@ void Adaptive::End(uint32_t packets, Time now) {
       // A batch that ended before it was due says nothing if it has one packet:
       // others might have come.
       if (packets > 1) {
-        Judge(true);
+        OnWaited(Gain::kGathered);
       } else if (now >= due_) {
-        Judge(false);
+        OnWaited(Gain::kFutile);
       }
   }
 }
 
-void Adaptive::Judge(bool gathered) {
+void Adaptive::OnWaited(Gain gain) {
+  const bool gathered = gain == Gain::kGathered;
   ++(gathered ? decisions_.gathered : decisions_.futile);
   if (goal_.kind == Goal::Kind::kMaxRate) return;
   if (gathered) {
     futile_in_a_row_ = 0;
-    if (!waiting_) Switch(true);
+    if (!waiting_) SetWaiting(true);
   } else if (!waiting_) {
     since_trial_ = 0;
     pause_ = std::min(2 * pause_, kLastPause);
   } else if (++futile_in_a_row_ == kPatience) {
-    Switch(false);
+    SetWaiting(false);
   }
 }
 
-void Adaptive::Switch(bool waiting) {
+void Adaptive::SetWaiting(bool waiting) {
   waiting_ = waiting;
   ++decisions_.switched;
   futile_in_a_row_ = 0;

@@ -97,8 +97,11 @@ class Adaptive {
  private:
   enum class Decision : uint8_t { kAlone, kThrough, kWait };
 
-  void Judge(bool gathered);
-  void Switch(bool waiting);
+  // What a wait has gained: other packets, or nothing.
+  enum class Gain : uint8_t { kGathered, kFutile };
+
+  void OnWaited(Gain gain);
+  void SetWaiting(bool waiting);
 
   Goal goal_;
   Time interval_;

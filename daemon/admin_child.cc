@@ -21,6 +21,7 @@ namespace program {
 namespace {
 
 using Kind = AdminProcess::Kind;
+using OnClose = AdminProcess::OnClose;
 
 // Sends an answer together with descriptors.
 void SendAnswer(int socket, const AdminAnswer& answer,
@@ -63,9 +64,10 @@ class Child {
           pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
           pollfd{
               .fd = link_ ? link_->fd() : -1, .events = POLLIN, .revents = 0}};
+      const auto& [request_fd, link_fd] = fds;
       if (poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
-      if (fds[1].revents != 0) OnLinkEvents();
-      if (fds[0].revents != 0) {
+      if (link_fd.revents != 0) OnLinkEvents();
+      if (request_fd.revents != 0) {
         AdminRequest request = {};
         ssize_t n = 0;
         do {
@@ -75,7 +77,8 @@ class Child {
         } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
         if (n != static_cast<ssize_t>(sizeof(request))) return;
         if (request.kind == Kind::kAbandon) {
-          CloseTap(!tap_.empty() && tap_.front().created()).IgnoreError();
+          const bool created = !tap_.empty() && tap_.front().created();
+          CloseTap(created ? OnClose::kRemove : OnClose::kKeep).IgnoreError();
           return;
         }
         Handle(request);
@@ -103,7 +106,7 @@ class Child {
         Reply(request.kind, Identify(name));
         return;
       case Kind::kCloseTap:
-        Reply(request.kind, CloseTap(request.value != 0));
+        Reply(request.kind, CloseTap(static_cast<OnClose>(request.value)));
         return;
       case Kind::kDropOldTap:
         old_tap_.clear();
@@ -143,9 +146,11 @@ class Child {
            next.kind == Kind::kDetach || next.kind == Kind::kAbandon;
   }
 
-  absl::Status CloseTap(bool remove) {
+  absl::Status CloseTap(OnClose interface) {
     absl::Status status;
-    if (remove && !tap_.empty()) status = tap_.front().Remove();
+    if (interface == OnClose::kRemove && !tap_.empty()) {
+      status = tap_.front().Remove();
+    }
     tap_.clear();
     old_tap_.clear();
     return status;

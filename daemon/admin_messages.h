@@ -21,8 +21,8 @@ namespace program {
 
 struct AdminRequest {
   AdminProcess::Kind kind;
-  // kOpenTap: the MTU, or 0 to keep it. kSetTap: the offloads. kCloseTap: 1 to
-  // remove the interface.
+  // kOpenTap: the MTU, or 0 to keep it. kSetTap: the offloads. kCloseTap: an
+  // AdminProcess::OnClose.
   uint32_t value;
   uint32_t queues;                     // kOpenTap, kSetTap
   uint32_t may_create;                 // kOpenTap

@@ -51,6 +51,9 @@ class AdminProcess {
     kTapAppeared,  // an interface of the TAP's name exists again
   };
 
+  // What becomes of a closed TAP's interface.
+  enum class OnClose : uint32_t { kKeep, kRemove };
+
   // Identifies an interface: its index in the network namespace whose inode is
   // `name_space`. 0: unknown.
   struct TapIdentity {
@@ -99,23 +102,25 @@ class AdminProcess {
   // A new TAP is in use: closes the child's copy of the previous one. The child
   // keeps that copy until then, because closing the last one takes the rtnl
   // lock. There is no answer.
-  void DropOldTap() { Send(Kind::kDropOldTap, "", 0); }
+  void DropOldTap() { Send(Kind::kDropOldTap); }
   // Sets the TAP's offloads, and how many of its queues are attached.
   void SetTap(unsigned offloads, uint32_t queues) {
     Send(Kind::kSetTap, "", offloads, queues);
   }
-  void Attach(const std::string& name) { Send(Kind::kAttach, name, 0); }
-  void Detach(const std::string& name) { Send(Kind::kDetach, name, 0); }
+  void Attach(const std::string& name) { Send(Kind::kAttach, name); }
+  void Detach(const std::string& name) { Send(Kind::kDetach, name); }
   // Asks the vDPA bus for the type of an attached device.
-  void Identify(const std::string& name) { Send(Kind::kIdentify, name, 0); }
-  // Closes the child's copy of the TAP. With `remove`, the interface goes away
+  void Identify(const std::string& name) { Send(Kind::kIdentify, name); }
+  // Closes the child's copy of the TAP. With kRemove, the interface goes away
   // with its last descriptor.
-  void CloseTap(bool remove) { Send(Kind::kCloseTap, "", remove ? 1 : 0); }
+  void CloseTap(OnClose interface) {
+    Send(Kind::kCloseTap, "", static_cast<uint32_t>(interface));
+  }
 
   // For a parent that exits while an OpenTap() request may still be running.
   // The child removes the interface if it has created it, closes it, and ends.
   // There is no event.
-  void Abandon() { Send(Kind::kAbandon, "", 0); }
+  void Abandon() { Send(Kind::kAbandon); }
 
   // Readable when an event is waiting.
   int fd() const { return socket_.get(); }
@@ -126,7 +131,7 @@ class AdminProcess {
 
  private:
   explicit AdminProcess(base::UniqueFd socket) : socket_(std::move(socket)) {}
-  void Send(Kind kind, const std::string& name, uint32_t value,
+  void Send(Kind kind, const std::string& name = "", uint32_t value = 0,
             uint32_t queues = 0);
 
   base::UniqueFd socket_;

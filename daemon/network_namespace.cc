@@ -33,21 +33,23 @@ base::UniqueFd OpenIfIs(const std::string& path, uint64_t inode) {
 base::UniqueFd FindNamespace(uint64_t inode) {
   // Errors are ignored: processes come and go while they are listed.
   std::error_code error;
-  const auto look = [&](const char* dir, const char* suffix, bool numbers) {
+  enum class Entries { kAll, kProcesses };
+  const auto look = [&](const char* dir, const char* suffix, Entries entries) {
     base::UniqueFd found;
     std::filesystem::directory_iterator entry(dir, error);
     for (; !found && !error && entry != std::filesystem::directory_iterator();
          entry.increment(error)) {
       const std::string name = entry->path().filename();
-      if (numbers && std::isdigit(static_cast<unsigned char>(name[0])) == 0) {
+      if (entries == Entries::kProcesses &&
+          std::isdigit(static_cast<unsigned char>(name[0])) == 0) {
         continue;
       }
       found = OpenIfIs(entry->path().string() + suffix, inode);
     }
     return found;
   };
-  base::UniqueFd found = look("/run/netns", "", false);
-  if (!found) found = look("/proc", "/ns/net", true);
+  base::UniqueFd found = look("/run/netns", "", Entries::kAll);
+  if (!found) found = look("/proc", "/ns/net", Entries::kProcesses);
   return found;
 }
 

@@ -264,14 +264,15 @@ absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
   for (;;) {
     std::array<pollfd, 2> fds = {pollfd{signals_.get(), POLLIN, 0},
                                  pollfd{admin_.fd(), POLLIN, 0}};
+    const auto& [signal_fd, admin_fd] = fds;
     const int ready = poll(fds.data(), fds.size(), timeout_ms);
     if (ready == 0) return absl::DeadlineExceededError("");
     if (ready < 0) continue;
-    if (fds[0].revents != 0) {
+    if (signal_fd.revents != 0) {
       const auto taken = TakeSignal();
       if (taken && *taken != SIGUSR1) return absl::CancelledError("");
     }
-    if (fds[1].revents != 0) return admin_.Next();
+    if (admin_fd.revents != 0) return admin_.Next();
   }
 }
 
@@ -291,7 +292,8 @@ base::ExitCode Runner::CloseTap(base::ExitCode code) {
   if (abandoned_) return code;
   early_tap_.reset();
   tap_copies_.clear();
-  admin_.CloseTap(saved_.tap_created);
+  admin_.CloseTap(saved_.tap_created ? AdminProcess::OnClose::kRemove
+                                     : AdminProcess::OnClose::kKeep);
   for (;;) {
     const absl::StatusOr<AdminProcess::Event> event = WaitForAdmin();
     if (absl::IsCancelled(event.status())) {

@@ -35,14 +35,16 @@ struct Ends {
 Ends MakePipe() {
   int fds[2] = {-1, -1};
   EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
-  fcntl(fds[1], F_SETPIPE_SZ, 4096);
-  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+  const auto [reader, writer] = fds;
+  fcntl(writer, F_SETPIPE_SZ, 4096);
+  return {UniqueFd(reader), UniqueFd(writer)};
 }
 
 Ends MakeSockets() {
   int fds[2] = {-1, -1};
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+  const auto [reader, writer] = fds;
+  return {UniqueFd(reader), UniqueFd(writer)};
 }
 
 // The reader is the terminal's other side.

@@ -156,7 +156,7 @@ void Report(const Run& run, const std::vector<Cell>& cells,
       run.rounds, kLeastSamples, run.limit / microseconds(1),
       kGap / microseconds(1), kBurst, run.timer_poll / microseconds(1));
   size_t judged = 0;
-  size_t punctual = 0;
+  size_t on_time = 0;
   size_t compared = 0;
   size_t near_machine = 0;
   for (size_t i = 0; i < cells.size(); ++i) {
@@ -170,7 +170,7 @@ void Report(const Run& run, const std::vector<Cell>& cells,
       const double percent = cell.lateness.PercentLate();
       fmt::print("; {:.1f}, {:.2f} %", late, percent);
       ++judged;
-      if (late < static_cast<double>(run.limit / microseconds(1))) ++punctual;
+      if (late < static_cast<double>(run.limit / microseconds(1))) ++on_time;
       const Lateness& bare = machine.at(cell.params.max_usecs);
       if (bare.rounds() > 0) {
         ++compared;
@@ -181,7 +181,7 @@ void Report(const Run& run, const std::vector<Cell>& cells,
   }
   fmt::print(
       "\nOf {} percentiles {} are under {} us. A thread that only waits:",
-      judged, punctual, run.limit / microseconds(1));
+      judged, on_time, run.limit / microseconds(1));
   for (const auto& [usecs, lateness] : machine) {
     if (lateness.rounds() == 0) continue;
     fmt::print(" {} us {}, {:.2f} %;", usecs, lateness.late99().Text(),

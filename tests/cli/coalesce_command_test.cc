@@ -92,23 +92,33 @@ TEST(CoalesceCommandTest, WhatIsWrongIsNamed) {
 }
 
 TEST(CoalesceCommandTest, WhatHasNoEffectIsNamed) {
-  const auto after = [](const std::string& line, uint32_t usecs,
-                        uint32_t frames, bool adaptive) {
-    const json now = {
-        {"rx", {{"usecs", usecs}, {"frames", frames}, {"adaptive", adaptive}}}};
+  struct Rx {
+    uint32_t usecs;
+    uint32_t frames;
+    bool adaptive = false;
+  };
+  const auto after = [](const std::string& line, const Rx& rx) {
+    const json now = {{"rx",
+                       {{"usecs", rx.usecs},
+                        {"frames", rx.frames},
+                        {"adaptive", rx.adaptive}}}};
     return WithoutEffect(Parse(line).value(), now);
   };
-  EXPECT_THAT(after("vn0 rx-usecs 100", 100, 0, false),
+  EXPECT_THAT(after("vn0 rx-usecs 100", {.usecs = 100, .frames = 0}),
               ElementsAre("rx-usecs 100 rx-frames 0 has no effect: coalescing "
                           "takes both numbers"));
-  EXPECT_THAT(after("vn0 rx-frames 8 rx-usecs 0", 0, 8, false),
+  EXPECT_THAT(after("vn0 rx-frames 8 rx-usecs 0", {.usecs = 0, .frames = 8}),
               ElementsAre(HasSubstr("rx-usecs 0 rx-frames 8 has no effect")));
-  EXPECT_THAT(after("vn0 rx-usecs 100", 100, 64, true),
-              ElementsAre("rx-usecs and rx-frames have no effect until "
-                          "adaptive-rx is off"));
-  EXPECT_THAT(after("vn0 rx-usecs 100", 100, 64, false), IsEmpty());
-  EXPECT_THAT(after("vn0 rx-usecs 0", 0, 0, false), IsEmpty());
-  EXPECT_THAT(after("vn0 adaptive-rx on", 100, 0, true), IsEmpty());
+  EXPECT_THAT(
+      after("vn0 rx-usecs 100", {.usecs = 100, .frames = 64, .adaptive = true}),
+      ElementsAre("rx-usecs and rx-frames have no effect until "
+                  "adaptive-rx is off"));
+  EXPECT_THAT(after("vn0 rx-usecs 100", {.usecs = 100, .frames = 64}),
+              IsEmpty());
+  EXPECT_THAT(after("vn0 rx-usecs 0", {.usecs = 0, .frames = 0}), IsEmpty());
+  EXPECT_THAT(after("vn0 adaptive-rx on",
+                    {.usecs = 100, .frames = 0, .adaptive = true}),
+              IsEmpty());
 }
 
 TEST(CoalesceCommandTest, WhatIsShownNamesTheSource) {
@@ -152,10 +162,12 @@ TEST(CoalesceCommandTest, AnAnswerOfAnotherReleaseIsSurvived) {
 
 TEST(CoalesceCommandTest, WithoutAProcessTheDeviceIsNamed) {
   const tests::TempDir temp;
-  const absl::Status status = ShowCoalescing(temp.path(), "vn7", true);
+  const absl::Status status =
+      ShowCoalescing(temp.path(), "vn7", OutputFormat::kJson);
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(status.message().find("'vn7'"), std::string::npos);
-  EXPECT_TRUE(ShowCoalescing(temp.path(), "", true).ok()) << "there is none";
+  EXPECT_TRUE(ShowCoalescing(temp.path(), "", OutputFormat::kJson).ok())
+      << "there is none";
 }
 
 }  // namespace

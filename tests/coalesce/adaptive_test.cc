@@ -58,8 +58,9 @@ class Replay {
     }
   }
   void Forget() { delays_.clear(); }
-  // Whether the driver polls, and so wants no notification.
-  void Unwanted(bool unwanted) { unwanted_ = unwanted; }
+  // The driver polls, and so wants no notification; or it wants them again.
+  void StopNotifying() { unwanted_ = true; }
+  void StartNotifying() { unwanted_ = false; }
 
   Time now() const { return now_; }
   const std::vector<Time>& delays() const { return delays_; }
@@ -205,10 +206,10 @@ TEST(AdaptiveTest, AMaximumRateIsKeptToWhateverItGathers) {
 TEST(AdaptiveTest, WhatTheDriverDidNotWantDoesNotCount) {
   for (const Goal goal : {kLatency100, kRate10k}) {
     Replay replay(goal);
-    replay.Unwanted(true);
+    replay.StopNotifying();
     replay.Steady(100, microseconds(10));
     EXPECT_EQ(replay.delays().size(), 0U);
-    replay.Unwanted(false);
+    replay.StartNotifying();
     replay.Steady(1, microseconds(10));
     ASSERT_EQ(replay.delays().size(), 1U) << "the first that it hears of";
     EXPECT_EQ(replay.delays()[0], Time::zero());

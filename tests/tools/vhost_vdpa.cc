@@ -162,8 +162,13 @@ void VhostVdpa::SetQueue(uint32_t index, const vduse::QueueInfo& info) {
   Call(fd_, VHOST_SET_VRING_CALL, &file, "VHOST_SET_VRING_CALL");
 }
 
-void VhostVdpa::Enable(uint32_t index, bool enable) {
-  vhost_vring_state state{.index = index, .num = enable ? 1U : 0U};
+void VhostVdpa::Enable(uint32_t index) {
+  vhost_vring_state state{.index = index, .num = 1};
+  Call(fd_, VHOST_VDPA_SET_VRING_ENABLE, &state, "VHOST_VDPA_SET_VRING_ENABLE");
+}
+
+void VhostVdpa::Disable(uint32_t index) {
+  vhost_vring_state state{.index = index, .num = 0};
   Call(fd_, VHOST_VDPA_SET_VRING_ENABLE, &state, "VHOST_VDPA_SET_VRING_ENABLE");
 }
 

@@ -50,10 +50,11 @@ class VhostVdpa : public tests::DriverHost {
 
   // --- Queues ---
 
-  // Size, addresses, position and eventfds; the queue is enabled by Enable(),
-  // which from Linux 7.3 on can also take it away.
+  // Size, addresses, position and eventfds; the queue is enabled by Enable().
+  // From Linux 7.3 on, Disable() takes it away.
   void SetQueue(uint32_t index, const vduse::QueueInfo& info) override;
-  void Enable(uint32_t index, bool enable = true);
+  void Enable(uint32_t index);
+  void Disable(uint32_t index);
   void Kick(uint32_t index) override;
   // Whether the device has notified since the last call; waits up to `ms`.
   bool TakeCall(uint32_t index, int ms);

@@ -27,9 +27,10 @@ class VhostVdpaFilterTest : public VhostVdpaTest {
     DriverOk();
   }
 
-  void Set(std::initializer_list<RxMode> modes, bool on) {
+  enum class Turn : uint8_t { kOff, kOn };
+  void Set(std::initializer_list<RxMode> modes, Turn turn) {
     for (const RxMode mode : modes) {
-      Command({0, static_cast<uint8_t>(mode), static_cast<uint8_t>(on)});
+      Command({0, static_cast<uint8_t>(mode), static_cast<uint8_t>(turn)});
     }
   }
   void Command(const Bytes& command) {
@@ -43,7 +44,7 @@ class VhostVdpaFilterTest : public VhostVdpaTest {
   // Of a frame to the device, one to another, to a group, to all: who comes
   // through with these modes on.
   std::string With(std::initializer_list<RxMode> modes, size_t expected) {
-    Set(modes, true);
+    Set(modes, Turn::kOn);
     const MacAddress mine = {2, 0, 0x5e, 0x10, 0, 1};
     const std::pair<char, MacAddress> all[] = {
         {'m', mine},
@@ -68,7 +69,7 @@ class VhostVdpaFilterTest : public VhostVdpaTest {
         through += static_cast<char>(frame.back());
       }
     }
-    Set(modes, false);
+    Set(modes, Turn::kOff);
     return through;
   }
   void ExpectWith(std::initializer_list<RxMode> modes,

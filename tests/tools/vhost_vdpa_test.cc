@@ -90,7 +90,7 @@ TEST_F(VhostVdpaTest, AQueueTakenAwayGoesOnWhereItStopped) {
   for (int round = 0; round < 20; ++round) {
     SCOPED_TRACE(round);
     for (int i = 0; i < 5; ++i) ASSERT_NO_FATAL_FAILURE(ExpectWorks());
-    vhost->Enable(kTx, false);
+    vhost->Disable(kTx);
     const Bytes frame = NextFrame();
     OfferTx(frame);
     tx->Kick();

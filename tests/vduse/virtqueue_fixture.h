@@ -103,16 +103,26 @@ class VirtqueueTest : public testing::TestWithParam<RingKind> {
                       .event_idx = GetParam().event_idx}};
 };
 
-inline const auto kEveryRing =
-    testing::Values(RingKind{0, false, false}, RingKind{0, false, true},
-                    RingKind{0, true, false}, RingKind{0, true, true},
-                    RingKind{65530, false, false}, RingKind{65530, false, true},
-                    RingKind{65530, true, false}, RingKind{65530, true, true});
+inline constexpr RingKind kFlags{
+    .base = 0, .event_idx = false, .indirect = false};
+inline constexpr RingKind kEventIdx{
+    .base = 0, .event_idx = true, .indirect = false};
+constexpr RingKind AtEnd(RingKind kind) {
+  kind.base = 65530;
+  return kind;
+}
+constexpr RingKind Indirect(RingKind kind) {
+  kind.indirect = true;
+  return kind;
+}
+
+inline const auto kEveryRing = testing::Values(
+    kFlags, Indirect(kFlags), kEventIdx, Indirect(kEventIdx), AtEnd(kFlags),
+    AtEnd(Indirect(kFlags)), AtEnd(kEventIdx), AtEnd(Indirect(kEventIdx)));
 
 // For tests that build their own kind of chain.
-inline const auto kEveryDirectRing = testing::Values(
-    RingKind{0, false, false}, RingKind{0, true, false},
-    RingKind{65530, false, false}, RingKind{65530, true, false});
+inline const auto kEveryDirectRing =
+    testing::Values(kFlags, kEventIdx, AtEnd(kFlags), AtEnd(kEventIdx));
 
 inline std::string RingName(const testing::TestParamInfo<RingKind>& info) {
   return fmt::format("Base{}{}{}", info.param.base,

@@ -33,9 +33,9 @@ class SetupTest : public testing::Test {
             .ready = true};
   }
 
-  absl::StatusCode Try(const QueueInfo& info, bool event_idx = true) {
-    const Virtqueue::Features features{.event_idx = event_idx,
-                                       .indirect = true};
+  absl::StatusCode Try(const QueueInfo& info,
+                       const Virtqueue::Features& features = {
+                           .event_idx = true, .indirect = true}) {
     return Virtqueue::Create(info, features, Virtqueue::Start::kFresh, map_)
         .status()
         .code();
@@ -148,8 +148,8 @@ TEST_F(SetupTest, Row13_TheEventWordMustBeMappedOnlyWhenNegotiated) {
   device_.AddRegion(kRings, kRegionBytes);
   QueueInfo info = Info();
   info.device_addr = kRings + kRegionBytes - UsedBytes(8, false);
-  EXPECT_EQ(Try(info, /*event_idx=*/false), kOk);
-  EXPECT_EQ(Try(info, /*event_idx=*/true), kNotNow);
+  EXPECT_EQ(Try(info, {.event_idx = false, .indirect = true}), kOk);
+  EXPECT_EQ(Try(info, {.event_idx = true, .indirect = true}), kNotNow);
 }
 
 TEST_F(SetupTest, Row13_AUsedRingThatMayNotBeWrittenKeepsTheQueueDown) {
