@@ -27,14 +27,14 @@ namespace {
 
 // The validator of the last transform() runs first, so a text is checked before
 // it is changed.
-CLI::Validator Judge(std::function<std::string(std::string&)> judge,
-                     const std::string& form = "") {
-  return CLI::Validator(std::move(judge), form);
+CLI::Validator MakeValidator(std::function<std::string(std::string&)> check,
+                             const std::string& form = "") {
+  return CLI::Validator(std::move(check), form);
 }
 
 // CLI11 would read a number with leading zeros as octal.
 CLI::Option* Decimal(CLI::Option* option) {
-  return option->transform(Judge([](std::string& text) {
+  return option->transform(MakeValidator([](std::string& text) {
     text.erase(0, std::min(text.find_first_not_of('0'), text.size() - 1));
     return std::string();
   }));
@@ -74,15 +74,16 @@ Option Option::ShowsDefault() {
   return *this;
 }
 
-Option Option::Checks(std::function<absl::Status(const std::string&)> judge) {
-  option_->transform(Judge([judge = std::move(judge)](const std::string& text) {
-    return base::Text(judge(text));
-  }));
+Option Option::Checks(std::function<absl::Status(const std::string&)> check) {
+  option_->transform(
+      MakeValidator([check = std::move(check)](const std::string& text) {
+        return base::Text(check(text));
+      }));
   return *this;
 }
 
 Option Option::From(uint64_t least, uint64_t most) {
-  option_->transform(Judge(
+  option_->transform(MakeValidator(
       [=](const std::string& text) -> std::string {
         const auto number = base::ParseNumber<uint64_t>(text);
         if (number && *number >= least && *number <= most) return "";

@@ -36,8 +36,8 @@ class Option {
   Option Excludes(Option other);
   // --help shows the present value of the option's variable.
   Option ShowsDefault();
-  // `judge` must accept the text; its error says what is wrong.
-  Option Checks(std::function<absl::Status(const std::string&)> judge);
+  // `check` must accept the text; its error says what is wrong.
+  Option Checks(std::function<absl::Status(const std::string&)> check);
   // A decimal number from `least` to `most`.
   Option From(uint64_t least, uint64_t most = UINT32_MAX);
   // One of `words`.

@@ -35,7 +35,7 @@ using coalesce::Direction;
 using coalesce::Params;
 using nlohmann::json;
 using std::chrono::milliseconds;
-using tune::NameOf;
+using tune::DirectionName;
 
 // The default settings.
 constexpr const char* kSweep[] = {"8/64",   "16/64",  "32/64",  "64/64",
@@ -107,7 +107,7 @@ class Subject {
     }
     const absl::StatusOr<json> before = Ask();
     if (!before.ok()) return before.status();
-    const json& former = rpc::ObjectIn(*before, NameOf(direction_));
+    const json& former = rpc::ObjectIn(*before, DirectionName(direction_));
     absl::Status status = Sweep(settings);
     const absl::Status restored = Set(former);
     if (!restored.ok()) {
@@ -170,7 +170,7 @@ class Subject {
 
   absl::Status Set(const json& setting) const {
     return rpc::AskDevice(options_.state_dir, options_.device, "SetCoalescing",
-                          {{NameOf(direction_), setting}})
+                          {{DirectionName(direction_), setting}})
         .status();
   }
 
@@ -181,13 +181,14 @@ class Subject {
     Reading reading;
     bool runs = false;
     for (const json& queue : rpc::ArrayIn(*answer, "queues")) {
-      if (rpc::TextIn(queue, "direction") != NameOf(direction_)) continue;
+      if (rpc::TextIn(queue, "direction") != DirectionName(direction_))
+        continue;
       if (rpc::TextIn(queue, "source").starts_with("driver")) {
         return absl::FailedPreconditionError(fmt::format(
             "{}: the driver has asked for parameters of its own on {} queue "
             "{}, and keeps them until it resets the device: unbind and bind "
             "it, or restart the guest",
-            options_.device, NameOf(direction_),
+            options_.device, DirectionName(direction_),
             rpc::NumberIn(queue, "index")));
       }
       runs = runs || queue.contains("effective");
@@ -199,7 +200,7 @@ class Subject {
     if (!runs) {
       return absl::FailedPreconditionError(
           fmt::format("{}: no driver runs its {} queues", options_.device,
-                      NameOf(direction_)));
+                      DirectionName(direction_)));
     }
     return reading;
   }
@@ -282,7 +283,8 @@ absl::Status Tune(const TuneOptions& options) {
   if (!settings.ok()) return settings.status();
   std::vector<tune::Side> sides;
   for (const Direction direction : {Direction::kRx, Direction::kTx}) {
-    if (options.direction.empty() || options.direction == NameOf(direction)) {
+    if (options.direction.empty() ||
+        options.direction == DirectionName(direction)) {
       sides.push_back({.direction = direction, .verdict = {}});
     }
   }
@@ -302,7 +304,7 @@ absl::Status Tune(const TuneOptions& options) {
     absl::Status status =
         Subject(options, side.direction, signals).Measure(measured);
     if (!status.ok()) return status;
-    side.verdict = tune::Judge(measured, options.max_wait_usecs);
+    side.verdict = tune::Compare(measured, options.max_wait_usecs);
   }
   Print(options, sides);
   if (!options.chart.empty()) {

@@ -70,7 +70,7 @@ bool IsTap(nlattr* info) {
          nla_get_u8(tun[IFLA_TUN_TYPE]) == IFF_TAP;
 }
 
-std::string Text(const nlattr* attribute) {
+std::string AttributeText(const nlattr* attribute) {
   const auto* text = static_cast<const char*>(nla_data(attribute));
   return {text, strnlen(text, static_cast<size_t>(nla_len(attribute)))};
 }
@@ -90,14 +90,16 @@ std::optional<Link> ParseLink(const nlmsghdr& message) {
   link.index = info->ifi_index;
   constexpr unsigned kUp = IFF_UP | IFF_RUNNING;
   link.up = (info->ifi_flags & kUp) == kUp;
-  if (parts[IFLA_IFNAME] != nullptr) link.name = Text(parts[IFLA_IFNAME]);
+  if (nlattr* name = parts[IFLA_IFNAME]; name != nullptr) {
+    link.name = AttributeText(name);
+  }
   link.is_tap = IsTap(parts[IFLA_LINKINFO]);
   if (nlattr* list = parts[IFLA_PROP_LIST]; list != nullptr) {
     int left = nla_len(list);
     for (auto* name = static_cast<nlattr*>(nla_data(list)); nla_ok(name, left);
          name = nla_next(name, &left)) {
       if (nla_type(name) == IFLA_ALT_IFNAME) {
-        link.alternative_names.push_back(Text(name));
+        link.alternative_names.push_back(AttributeText(name));
       }
     }
   }

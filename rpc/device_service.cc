@@ -129,7 +129,7 @@ json ToJson(const Histogram& histogram) {
           {"p99", histogram.Quantile(0.99)}, {"max", histogram.max()}};
 }
 
-const char* NameOf(Source source) {
+const char* VarlinkName(Source source) {
   switch (source) {
     case Source::kOperator:
       return "operator";
@@ -154,7 +154,7 @@ json ToJson(const net::CoalescingReport& report) {
       {"index", report.queue},
       {"direction", report.direction == Direction::kRx ? "rx" : "tx"},
       {"enabled", report.requested.enabled},
-      {"source", NameOf(report.requested.source)},
+      {"source", VarlinkName(report.requested.source)},
       {"requested", ToJson(report.requested.params)},
       {"packets", c.packets},
       {"flushes", c.flushes},

@@ -101,7 +101,7 @@ class Reader {
     return *number;
   }
 
-  std::string Text(const json& object, const char* name) {
+  std::string String(const json& object, const char* name) {
     const auto* text = Member(object, name).get_ptr<const json::string_t*>();
     if (text == nullptr) Fail(fmt::format("'{}' is not a text", name));
     return text != nullptr ? *text : "";
@@ -160,7 +160,7 @@ class Reader {
 };
 
 uint64_t ParseFeatures(Reader& reader, const json& document, const char* name) {
-  const std::string text = reader.Text(document, name);
+  const std::string text = reader.String(document, name);
   uint64_t features = 0;
   const char* end = text.data() + text.size();
   const auto parsed = std::from_chars(
@@ -185,7 +185,7 @@ void ParseCoalescing(Reader& reader, const json& document,
     ParamTable::Entry entry;
     entry.params = reader.Parameters(queue);
     entry.enabled = reader.Flag(queue, "enabled");
-    const std::string source = reader.Text(queue, "set_by");
+    const std::string source = reader.String(queue, "set_by");
     bool known = false;
     for (size_t i = 0; i < kSources.size(); ++i) {
       if (kSources[i] != source) continue;
@@ -301,7 +301,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
         "device state: not JSON, cut short, or nested too deep");
   }
   Reader reader;
-  if (reader.Text(document, "format") != kFormat) {
+  if (reader.String(document, "format") != kFormat) {
     reader.Fail(fmt::format("'format' is not '{}'", kFormat));
   }
   const uint64_t version = reader.Number(document, "version", UINT64_MAX);
@@ -314,7 +314,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
 
   MigrationState state;
   const absl::StatusOr<net::MacAddress> mac =
-      net::ParseDeviceMac(reader.Text(document, "mac"));
+      net::ParseDeviceMac(reader.String(document, "mac"));
   if (mac.ok()) {
     state.mac = *mac;
   } else {

@@ -9,7 +9,7 @@
 namespace tune {
 namespace {
 
-std::string NameOf(const Result& result) {
+std::string SettingName(const Result& result) {
   return simulate::FormatSetting(result.params);
 }
 
@@ -21,12 +21,12 @@ nlohmann::json ToJson(const Figure& figure) {
 
 }  // namespace
 
-const char* NameOf(coalesce::Direction direction) {
+const char* DirectionName(coalesce::Direction direction) {
   return direction == coalesce::Direction::kRx ? "rx" : "tx";
 }
 
 std::string ToTable(const Side& side) {
-  const char* name = NameOf(side.direction);
+  const char* name = DirectionName(side.direction);
   const Verdict& verdict = side.verdict;
   std::string text =
       fmt::format("{:<12}{:>12}{:>12}{:>18}{:>12}{:>18}\n", name, "packets/s",
@@ -34,17 +34,17 @@ std::string ToTable(const Side& side) {
   for (const Result& result : verdict.results) {
     const Figure& n = result.notifications_per_packet;
     const Figure& wait = result.wait_usecs;
-    text +=
-        fmt::format("{:<12}{:>12.0f}{:>12.4f}{:>18}{:>12.1f}{:>18}{}{}\n",
-                    NameOf(result), result.packets_per_second.median, n.median,
-                    fmt::format("{:.4f}..{:.4f}", n.least, n.most), wait.median,
-                    fmt::format("{:.1f}..{:.1f}", wait.least, wait.most),
-                    result.on_front ? "  front" : "",
-                    result.slows ? "  slows the traffic" : "");
+    text += fmt::format(
+        "{:<12}{:>12.0f}{:>12.4f}{:>18}{:>12.1f}{:>18}{}{}\n",
+        SettingName(result), result.packets_per_second.median, n.median,
+        fmt::format("{:.4f}..{:.4f}", n.least, n.most), wait.median,
+        fmt::format("{:.1f}..{:.1f}", wait.least, wait.most),
+        result.on_front ? "  front" : "",
+        result.slows ? "  slows the traffic" : "");
   }
   if (verdict.choice) {
     text += fmt::format("{}: {} is recommended\n", name,
-                        NameOf(verdict.results[*verdict.choice]));
+                        SettingName(verdict.results[*verdict.choice]));
   } else {
     text += fmt::format("{}: no recommendation: {}\n", name, verdict.reason);
   }
@@ -64,7 +64,7 @@ nlohmann::json ToJson(const Side& side) {
          {"slows", result.slows},
          {"on_front", result.on_front}});
   }
-  nlohmann::json json = {{"direction", NameOf(side.direction)},
+  nlohmann::json json = {{"direction", DirectionName(side.direction)},
                          {"results", std::move(results)}};
   if (verdict.choice) {
     json["recommended"] = *verdict.choice;
@@ -84,7 +84,8 @@ std::string ToChart(const std::vector<Side>& sides, const std::string& title) {
       chart.points.push_back(
           {.x = result.wait_usecs.median,
            .y = result.notifications_per_packet.median,
-           .name = fmt::format("{} {}", NameOf(side.direction), NameOf(result)),
+           .name = fmt::format("{} {}", DirectionName(side.direction),
+                               SettingName(result)),
            .marked = result.on_front});
     }
   }
@@ -97,9 +98,9 @@ std::string Words(const std::vector<Side>& sides) {
     if (!side.verdict.choice) continue;
     const coalesce::Params& params =
         side.verdict.results[*side.verdict.choice].params;
-    words += fmt::format("{0}{1}-usecs {2} {1}-frames {3}",
-                         words.empty() ? "" : " ", NameOf(side.direction),
-                         params.max_usecs, params.max_packets);
+    words += fmt::format(
+        "{0}{1}-usecs {2} {1}-frames {3}", words.empty() ? "" : " ",
+        DirectionName(side.direction), params.max_usecs, params.max_packets);
   }
   return words;
 }

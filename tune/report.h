@@ -18,7 +18,7 @@ struct Side {
 };
 
 // "rx" or "tx".
-const char* NameOf(coalesce::Direction direction);
+const char* DirectionName(coalesce::Direction direction);
 
 // A table for people: a line for each result, and the choice or why there is
 // none.

@@ -130,7 +130,7 @@ void Choose(double max_wait_usecs, Verdict& verdict) {
 
 }  // namespace
 
-Verdict Judge(const std::vector<Measured>& measured, double max_wait_usecs) {
+Verdict Compare(const std::vector<Measured>& measured, double max_wait_usecs) {
   Verdict verdict;
   uint64_t fewest = UINT64_MAX;
   for (const Measured& one : measured) {

@@ -63,7 +63,7 @@ inline constexpr uint64_t kLeastPackets = 100;
 //   - does not slow the traffic down.
 // Of several that save equally many, as far as the figures can tell, it is the
 // one with the least wait.
-Verdict Judge(const std::vector<Measured>& measured, double max_wait_usecs);
+Verdict Compare(const std::vector<Measured>& measured, double max_wait_usecs);
 
 }  // namespace tune
 

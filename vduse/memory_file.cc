@@ -22,7 +22,7 @@ constexpr std::string_view kVduseName = "anon_inode:[vduse-domain]";
 
 // The name of an open file, as the kernel alone gives it. The driver may have
 // chosen the name, so characters that cannot be printed are replaced.
-std::string NameOf(int fd) {
+std::string FileName(int fd) {
   std::array<char, 128> text;
   const std::string link = fmt::format("/proc/self/fd/{}", fd);
   const ssize_t n = readlink(link.c_str(), text.data(), text.size());
@@ -42,7 +42,7 @@ absl::StatusOr<MemoryFile> JudgeMemoryFile(int fd) {
   // Every file of tmpfs and hugetlbfs has seals, and no other file has. The
   // kernel answers this by itself; fstat and fstatfs would ask FUSE's process.
   if (fcntl(fd, F_GET_SEALS) < 0) {
-    const std::string name = NameOf(fd);
+    const std::string name = FileName(fd);
     if (name == kVduseName) return file;
     return absl::FailedPreconditionError(fmt::format(
         "driver memory is in '{}': only memfd, tmpfs, hugetlbfs and VDUSE's "

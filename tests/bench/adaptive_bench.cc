@@ -128,11 +128,11 @@ int Main(int argc, char** argv) {
         fmt::print("| {}, {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
                    direction == net::Direction::kRx ? "rx" : "tx", load.name,
                    kCases[i].setting, kCases[i].queue_size,
-                   figures.packets_per_second.Text(), figures.per_second.Text(),
-                   figures.per_packet.Text(),
-                   all[off].per_packet.DividedBy(figures.per_packet).Text(),
-                   figures.wait.Text(),
-                   HasTarget(settings[i]) ? figures.switched.Text() : "–");
+                   figures.packets_per_second.Format(),
+                   figures.per_second.Format(), figures.per_packet.Format(),
+                   all[off].per_packet.DividedBy(figures.per_packet).Format(),
+                   figures.wait.Format(),
+                   HasTarget(settings[i]) ? figures.switched.Format() : "–");
       }
     }
   }

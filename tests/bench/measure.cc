@@ -31,7 +31,7 @@ double Series::median() const {
   return sorted.size() % 2 == 1 ? sorted[middle]
                                 : (sorted[middle - 1] + sorted[middle]) / 2;
 }
-std::string Series::Text() const {
+std::string Series::Format() const {
   return fmt::format("{:.3g} ({:.3g}..{:.3g})", median(), min(), max());
 }
 

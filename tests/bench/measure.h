@@ -25,7 +25,7 @@ class Series {
   // Round by round, so that what slows a round down cancels out.
   Series DividedBy(const Series& other) const;
   // "median (least..most)", each with three digits.
-  std::string Text() const;
+  std::string Format() const;
 
  private:
   std::vector<double> values_;

@@ -230,7 +230,7 @@ int Main(int argc, char** argv) {
                            "--round-ms --queue-size --rx-buffer --driver "
                            "--driver-rest --tsv ");
   const auto text = [&](const char* name, const char* otherwise) {
-    return flags.Has(name) ? flags.Text(name) : std::string(otherwise);
+    return flags.Has(name) ? flags.String(name) : std::string(otherwise);
   };
   const std::string driver = text("--driver", "apart");
   if (driver != "apart" && driver != "inline") {
@@ -247,7 +247,7 @@ int Main(int argc, char** argv) {
       .round = std::chrono::milliseconds(flags.Number("--round-ms", 60)),
       .driver_apart = driver == "apart",
       .driver_rest = Time(flags.Number("--driver-rest", 0)),
-      .tsv = flags.Has("--tsv") ? std::fopen(flags.Text("--tsv").c_str(), "w")
+      .tsv = flags.Has("--tsv") ? std::fopen(flags.String("--tsv").c_str(), "w")
                                 : nullptr};
   if (flags.Has("--tsv") && options.tsv == nullptr) tools::DieErrno("--tsv");
 

@@ -187,7 +187,7 @@ void Whole(const Profile& profile, const std::string& name, Lane& lane,
 int Main(int argc, char** argv) {
   const tools::Flags flags(argc, argv, 1, " --rounds --engine ");
   const std::string engine =
-      flags.Has("--engine") ? flags.Text("--engine") : "auto";
+      flags.Has("--engine") ? flags.String("--engine") : "auto";
   EnterNamespace();
   PinTo(0);
   const Profile profile(flags.Number("--rounds", 9));

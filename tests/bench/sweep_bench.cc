@@ -129,13 +129,14 @@ int Main(int argc, char** argv) {
       kFrames, kGap / microseconds(1), rounds);
   for (const Row& row : rows) {
     fmt::print("| {} | {} | {} | {} | {} | {} | {} |\n", row.usecs,
-               row.theory.notifications.Text(), row.polled.notifications.Text(),
-               row.slept.notifications.Text(), row.theory.wait.Text(),
-               row.polled.wait.Text(), row.slept.wait.Text());
+               row.theory.notifications.Format(),
+               row.polled.notifications.Format(),
+               row.slept.notifications.Format(), row.theory.wait.Format(),
+               row.polled.wait.Format(), row.slept.wait.Format());
   }
   fmt::print("\n");
   if (flags.Has("--charts")) {
-    const std::string directory = flags.Text("--charts");
+    const std::string directory = flags.String("--charts");
     WriteChart(directory + "/sweep-notifications.svg",
                "notifications per packet", rows, &Row::Figures::notifications);
     WriteChart(directory + "/sweep-wait.svg",

@@ -184,7 +184,7 @@ void Report(const Run& run, const std::vector<Cell>& cells,
       judged, on_time, run.limit / microseconds(1));
   for (const auto& [usecs, lateness] : machine) {
     if (lateness.rounds() == 0) continue;
-    fmt::print(" {} us {}, {:.2f} %;", usecs, lateness.late99().Text(),
+    fmt::print(" {} us {}, {:.2f} %;", usecs, lateness.late99().Format(),
                lateness.PercentLate());
   }
   fmt::print(

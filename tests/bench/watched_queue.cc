@@ -103,7 +103,7 @@ Notified WatchedQueue::Run(Time length) {
     const net::QueuePairCounters counters = pair.counters();
     switched = (rx_ ? counters.rx_queue : counters.tx_queue).decisions.switched;
   });
-  Notified outcome = Judge(injections, now - begin);
+  Notified outcome = Sum(injections, now - begin);
   outcome.switched = switched;
   return outcome;
 }
@@ -130,7 +130,7 @@ void WatchedQueue::Watch() {
 }
 
 // Each notification is of what was completed since the one before.
-Notified WatchedQueue::Judge(
+Notified WatchedQueue::Sum(
     const std::vector<BenchDevice::Injection>& injections, Time elapsed) const {
   const coalesce::Params bound = setting_.coalescing.bound();
   Notified outcome;

@@ -55,8 +55,9 @@ class WatchedQueue {
 
   void Bring();
   void Watch();
-  Notified Judge(const std::vector<BenchDevice::Injection>& injections,
-                 Time elapsed) const;
+  // What the injections notified of, in all.
+  Notified Sum(const std::vector<BenchDevice::Injection>& injections,
+               Time elapsed) const;
 
   const Setting setting_;
   const bool rx_;

@@ -68,7 +68,7 @@ int Main(int argc, char** argv) {
   struct sigaction action {};
   action.sa_handler = Stop;
   sigaction(SIGTERM, &action, nullptr);
-  const std::string dev = flags.Text("--dev");
+  const std::string dev = flags.String("--dev");
   const uint64_t count = flags.Number("--count");
   const auto pause = static_cast<useconds_t>(flags.Number("--pause-usecs", 0));
   const auto limit_us =

@@ -48,14 +48,14 @@ class Flags {
     }
   }
 
-  [[nodiscard]] std::string Text(const std::string& name) const {
+  [[nodiscard]] std::string String(const std::string& name) const {
     auto found = values_.find(name);
     if (found == values_.end()) Die("{} is needed", name);
     return found->second;
   }
 
   [[nodiscard]] uint64_t Number(const std::string& name) const {
-    const std::string text = Text(name);
+    const std::string text = String(name);
     uint64_t value = 0;
     auto [end, error] =
         std::from_chars(text.data(), text.data() + text.size(), value);

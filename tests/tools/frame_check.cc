@@ -131,9 +131,9 @@ int Main(int argc, char** argv) {
   const uint64_t window = flags.Number("--window", 128);
   const auto idle_ms = static_cast<int64_t>(flags.Number("--idle-ms", 3000));
   const RawSocket from =
-      RawSocket::Open(flags.Text("--from"), RawSocket::Use::kSend);
+      RawSocket::Open(flags.String("--from"), RawSocket::Use::kSend);
   const RawSocket to =
-      RawSocket::Open(flags.Text("--to"), RawSocket::Use::kReceive);
+      RawSocket::Open(flags.String("--to"), RawSocket::Use::kReceive);
   const FrameSource source(from, to, flags);
 
   Figures figures;

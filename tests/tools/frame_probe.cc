@@ -75,15 +75,15 @@ uint32_t Receive(const RawSocket& port) {
 
 int Main(int argc, char** argv) {
   const Flags flags(argc, argv, 1, " --from --to --dst --vlan --count ");
-  const std::string text = flags.Text("--dst");
+  const std::string text = flags.String("--dst");
   ether_addr to{};
   if (ether_aton_r(text.c_str(), &to) == nullptr)
     Die("--dst takes a MAC address, not '{}'", text);
   const uint64_t count = flags.Number("--count", 20);
   const RawSocket from =
-      RawSocket::Open(flags.Text("--from"), RawSocket::Use::kSend);
+      RawSocket::Open(flags.String("--from"), RawSocket::Use::kSend);
   const RawSocket port =
-      RawSocket::Open(flags.Text("--to"), RawSocket::Use::kReceive);
+      RawSocket::Open(flags.String("--to"), RawSocket::Use::kReceive);
 
   for (uint64_t i = 0; i < count; ++i) {
     Send(from, to, flags.Number("--vlan", 0), kProbe);

@@ -80,7 +80,7 @@ sockaddr_in Destination(const Flags& flags) {
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(static_cast<uint16_t>(flags.Number("--port")));
-  const std::string ip = flags.Text("--to");
+  const std::string ip = flags.String("--to");
   if (inet_pton(AF_INET, ip.c_str(), &to.sin_addr) != 1) {
     Die("--to takes an IPv4 address, not '{}'", ip);
   }

@@ -22,10 +22,10 @@ Side With(Direction direction, uint64_t notifications) {
                      .notifications = notifications,
                      .waited_ns = 20'000'000};
   return {.direction = direction,
-          .verdict = Judge({{.params = {}, .windows = {off, off}},
-                            {.params = {.max_packets = 64, .max_usecs = 32},
-                             .windows = {on, on}}},
-                           50)};
+          .verdict = Compare({{.params = {}, .windows = {off, off}},
+                              {.params = {.max_packets = 64, .max_usecs = 32},
+                               .windows = {on, on}}},
+                             50)};
 }
 
 TEST(TuneReportTest, TheWordsAreEthtoolsAndOfTheChoicesAlone) {

@@ -41,7 +41,7 @@ const Measured kOff = With(0, {9000, 9100, 8900}, 0);
 TEST(VerdictTest, FiguresAreMediansAndTheirSpread) {
   Measured measured = With(8, {100, 400, 200, 900}, 30);
   measured.windows[3].seconds = 4;
-  const Result result = Judge({kOff, measured}, 50).results[1];
+  const Result result = Compare({kOff, measured}, 50).results[1];
   EXPECT_EQ(result.params.max_usecs, 8U);
   EXPECT_DOUBLE_EQ(result.notifications_per_packet.median, 0.03);
   EXPECT_DOUBLE_EQ(result.notifications_per_packet.least, 0.01);
@@ -55,50 +55,50 @@ TEST(VerdictTest, TheMostIsSavedThatTheWaitAllows) {
   const std::vector<Measured> measured = {kOff, With(20, {5000, 5100}, 10),
                                           With(80, {2000, 2100}, 40),
                                           With(200, {900, 1000}, 100)};
-  EXPECT_EQ(Chosen(Judge(measured, 50)), 80U);
-  EXPECT_EQ(Chosen(Judge(measured, 40)), 80U);
-  EXPECT_EQ(Chosen(Judge(measured, 39)), 20U);
-  EXPECT_EQ(Chosen(Judge(measured, 100)), 200U);
-  const Verdict none = Judge(measured, 9);
+  EXPECT_EQ(Chosen(Compare(measured, 50)), 80U);
+  EXPECT_EQ(Chosen(Compare(measured, 40)), 80U);
+  EXPECT_EQ(Chosen(Compare(measured, 39)), 20U);
+  EXPECT_EQ(Chosen(Compare(measured, 100)), 200U);
+  const Verdict none = Compare(measured, 9);
   EXPECT_EQ(Chosen(none), 0U);
   EXPECT_THAT(none.reason, HasSubstr("more than 9 us"));
 }
 
 TEST(VerdictTest, WhatNoiseHidesIsNotRecommended) {
-  const Verdict verdict = Judge(
+  const Verdict verdict = Compare(
       {With(0, {9000, 5000, 7000}, 0), With(80, {4000, 3500, 3600}, 40)}, 50);
   EXPECT_EQ(Chosen(verdict), 0U) << "3400 saved, and they vary by 4000";
   EXPECT_THAT(verdict.reason, HasSubstr("0.340"));
   EXPECT_THAT(verdict.reason, HasSubstr("0.400"));
-  EXPECT_EQ(Chosen(Judge({With(0, {8900, 5000, 7000}, 0),
-                          With(80, {3000, 3100, 3000}, 40)},
-                         50)),
+  EXPECT_EQ(Chosen(Compare({With(0, {8900, 5000, 7000}, 0),
+                            With(80, {3000, 3100, 3000}, 40)},
+                           50)),
             80U)
       << "4000 saved, and they vary by 3900";
-  EXPECT_EQ(Chosen(Judge({kOff, With(80, {9000, 3000, 5100}, 40)}, 50)), 0U)
+  EXPECT_EQ(Chosen(Compare({kOff, With(80, {9000, 3000, 5100}, 40)}, 50)), 0U)
       << "the setting's own figures vary";
 }
 
 TEST(VerdictTest, WhatSavesNothingIsNotRecommended) {
-  EXPECT_EQ(Chosen(Judge({kOff, With(8, {9000, 9000, 9000}, 0)}, 50)), 0U);
-  EXPECT_EQ(Chosen(Judge({kOff, With(8, {9900, 9900, 9900}, 0)}, 50)), 0U);
-  EXPECT_EQ(Chosen(Judge({kOff}, 50)), 0U);
+  EXPECT_EQ(Chosen(Compare({kOff, With(8, {9000, 9000, 9000}, 0)}, 50)), 0U);
+  EXPECT_EQ(Chosen(Compare({kOff, With(8, {9900, 9900, 9900}, 0)}, 50)), 0U);
+  EXPECT_EQ(Chosen(Compare({kOff}, 50)), 0U);
 }
 
 TEST(VerdictTest, OfThoseThatCannotBeToldApartTheShortestWaitIsTaken) {
-  EXPECT_EQ(Chosen(Judge({kOff, With(200, {2000, 2300, 2100}, 45),
-                          With(40, {2200, 2150, 2250}, 30)},
-                         50)),
+  EXPECT_EQ(Chosen(Compare({kOff, With(200, {2000, 2300, 2100}, 45),
+                            With(40, {2200, 2150, 2250}, 30)},
+                           50)),
             40U);
-  EXPECT_EQ(Chosen(Judge({kOff, With(200, {2000, 2010, 2005}, 45),
-                          With(40, {2200, 2150, 2250}, 30)},
-                         50)),
+  EXPECT_EQ(Chosen(Compare({kOff, With(200, {2000, 2010, 2005}, 45),
+                            With(40, {2200, 2150, 2250}, 30)},
+                           50)),
             200U);
 }
 
 TEST(VerdictTest, WhatSlowsTheTrafficDownIsNotRecommended) {
   const Verdict verdict =
-      Judge({kOff, With(80, {2000, 2100, 2000}, 40, kPackets / 2)}, 50);
+      Compare({kOff, With(80, {2000, 2100, 2000}, 40, kPackets / 2)}, 50);
   EXPECT_TRUE(verdict.results[1].slows);
   EXPECT_FALSE(verdict.results[1].on_front);
   EXPECT_EQ(Chosen(verdict), 0U);
@@ -108,7 +108,7 @@ TEST(VerdictTest, WhatSlowsTheTrafficDownIsNotRecommended) {
 TEST(VerdictTest, ASlowWindowIsNoSlowTraffic) {
   Measured measured = With(80, {2000, 2000, 2000}, 40, kPackets / 2);
   measured.windows[1] = With(80, {4000}, 40).windows[0];
-  const Verdict verdict = Judge({kOff, measured}, 50);
+  const Verdict verdict = Compare({kOff, measured}, 50);
   EXPECT_FALSE(verdict.results[1].slows);
   EXPECT_EQ(Chosen(verdict), 80U);
 }
@@ -116,18 +116,19 @@ TEST(VerdictTest, ASlowWindowIsNoSlowTraffic) {
 TEST(VerdictTest, TooFewPacketsSayNothing) {
   Measured measured = With(80, {2000, 2100, 2000}, 40);
   measured.windows[1].packets = kLeastPackets - 1;
-  const Verdict verdict = Judge({kOff, measured}, 50);
+  const Verdict verdict = Compare({kOff, measured}, 50);
   EXPECT_EQ(Chosen(verdict), 0U);
   EXPECT_THAT(verdict.reason, HasSubstr("99 packets"));
   measured.windows[1].packets = 0;
-  EXPECT_THAT(Judge({kOff, measured}, 50).reason, HasSubstr(" 0 packets"));
+  EXPECT_THAT(Compare({kOff, measured}, 50).reason, HasSubstr(" 0 packets"));
 }
 
 TEST(VerdictTest, TheFrontIsWhatNoOtherBeatsInBoth) {
   const std::vector<Result> results =
-      Judge({kOff, With(20, {5000}, 10), With(30, {5100}, 11),
-             With(40, {5000}, 12), With(80, {2000}, 40), With(90, {2000}, 40)},
-            50)
+      Compare(
+          {kOff, With(20, {5000}, 10), With(30, {5100}, 11),
+           With(40, {5000}, 12), With(80, {2000}, 40), With(90, {2000}, 40)},
+          50)
           .results;
   std::vector<uint32_t> front;
   for (const Result& result : results) {
