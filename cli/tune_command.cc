@@ -35,7 +35,6 @@ using coalesce::Direction;
 using coalesce::Params;
 using nlohmann::json;
 using std::chrono::milliseconds;
-using tune::DirectionName;
 
 // The default settings.
 constexpr const char* kSweep[] = {"8/64",   "16/64",  "32/64",  "64/64",
@@ -181,8 +180,9 @@ class Subject {
     Reading reading;
     bool runs = false;
     for (const json& queue : rpc::ArrayIn(*answer, "queues")) {
-      if (rpc::TextIn(queue, "direction") != DirectionName(direction_))
+      if (rpc::TextIn(queue, "direction") != DirectionName(direction_)) {
         continue;
+      }
       if (rpc::TextIn(queue, "source").starts_with("driver")) {
         return absl::FailedPreconditionError(fmt::format(
             "{}: the driver has asked for parameters of its own on {} queue "

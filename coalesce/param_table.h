@@ -13,6 +13,9 @@ namespace coalesce {
 
 // The direction from the driver's view: the driver receives on rx queues.
 enum class Direction : uint8_t { kRx, kTx };
+constexpr const char* DirectionName(Direction direction) {
+  return direction == Direction::kRx ? "rx" : "tx";
+}
 
 // Who set a queue's parameters.
 enum class Source : uint8_t { kOperator, kDriverAll, kDriverQueue, kAdaptive };

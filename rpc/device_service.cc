@@ -152,7 +152,7 @@ json ToJson(const net::CoalescingReport& report) {
   }
   json result = {
       {"index", report.queue},
-      {"direction", report.direction == Direction::kRx ? "rx" : "tx"},
+      {"direction", DirectionName(report.direction)},
       {"enabled", report.requested.enabled},
       {"source", VarlinkName(report.requested.source)},
       {"requested", ToJson(report.requested.params)},

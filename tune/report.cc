@@ -21,10 +21,6 @@ nlohmann::json ToJson(const Figure& figure) {
 
 }  // namespace
 
-const char* DirectionName(coalesce::Direction direction) {
-  return direction == coalesce::Direction::kRx ? "rx" : "tx";
-}
-
 std::string ToTable(const Side& side) {
   const char* name = DirectionName(side.direction);
   const Verdict& verdict = side.verdict;

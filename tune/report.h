@@ -17,9 +17,6 @@ struct Side {
   Verdict verdict;
 };
 
-// "rx" or "tx".
-const char* DirectionName(coalesce::Direction direction);
-
 // A table for people: a line for each result, and the choice or why there is
 // none.
 std::string ToTable(const Side& side);

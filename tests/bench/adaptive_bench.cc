@@ -126,7 +126,7 @@ int Main(int argc, char** argv) {
         const Figures& figures = all[i];
         if (settings[i] == coalesce::Setting()) off = i;
         fmt::print("| {}, {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-                   direction == net::Direction::kRx ? "rx" : "tx", load.name,
+                   coalesce::DirectionName(direction), load.name,
                    kCases[i].setting, kCases[i].queue_size,
                    figures.packets_per_second.Format(),
                    figures.per_second.Format(), figures.per_packet.Format(),

@@ -18,13 +18,12 @@
 //   - a broken ring gets one unusable entry and then nothing more.
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 
 #include "net/device/ctrl_queue.h"
 #include "net/wire/features.h"
+#include "tests/fuzz/holds.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/fake_device.h"
 #include "vduse/iova_map.h"
@@ -34,15 +33,6 @@ namespace net {
 namespace {
 
 using vduse::Desc;
-
-#define HOLDS(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, \
-              #condition);                                              \
-      abort();                                                          \
-    }                                                                   \
-  } while (false)
 
 using tests::Input;
 constexpr uint64_t kPage = 4096;

@@ -14,13 +14,12 @@
 //   - a broken ring stays broken and empty.
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <optional>
 #include <utility>
 
+#include "tests/fuzz/holds.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/fake_device.h"
 #include "vduse/iova_map.h"
@@ -28,15 +27,6 @@
 
 namespace vduse {
 namespace {
-
-#define HOLDS(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, \
-              #condition);                                              \
-      abort();                                                          \
-    }                                                                   \
-  } while (false)
 
 using tests::Input;
 constexpr uint64_t kPage = 4096;

@@ -75,6 +75,12 @@ wait_for() {
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
+# over PID: it has ended, whether or not this shell has noticed yet.
+over() {
+  local stat
+  read -ra stat <"/proc/$1/stat" 2>/dev/null || return 0
+  [[ ${stat[2]} == Z ]]
+}
 file_has() { [[ $(<"$2") == *"$1"* ]]; }
 
 # field NAME TEXT: the number after NAME= in a tool's output.

@@ -32,12 +32,6 @@ others_answer() {
   echo "worst_ms=$(ms "$worst") ($worst_of)"
   ((worst <= 500000))
 }
-# over PID: it has ended, whether or not this shell has noticed yet.
-over() {
-  local stat
-  read -ra stat <"/proc/$1/stat" 2>/dev/null || return 0
-  [[ ${stat[2]} == Z ]]
-}
 # served: the guest notices nothing.
 served() {
   over "$1" && { echo "it did not wait for the VMM"; return 1; }

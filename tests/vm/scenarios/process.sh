@@ -15,12 +15,6 @@ run_device() {
   take_netdev
   setup_tap
 }
-# over PID: it has ended, whether or not this shell has noticed yet.
-over() {
-  local stat
-  read -ra stat <"/proc/$1/stat" 2>/dev/null || return 0
-  [[ ${stat[2]} == Z ]]
-}
 works() {
   wait_for 20 ping_once || { echo "no ping within 20 s"; return 1; }
   over "$DEVICE_PID" && { echo "the process has ended"; return 1; }
