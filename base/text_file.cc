@@ -41,7 +41,7 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
   std::string unfinished = path + ".XXXXXX";
   const base::UniqueFd fd(mkostemp(unfinished.data(), O_CLOEXEC));
   if (!fd) {
-    return absl::ErrnoToStatus(errno, "no file can be made beside " + path);
+    return absl::ErrnoToStatus(errno, "cannot create a file beside " + path);
   }
   absl::Status status = WriteAll(fd.get(), text);
   if (status.ok() && rename(unfinished.c_str(), path.c_str()) != 0) {

@@ -48,8 +48,8 @@ absl::StatusOr<uint32_t> ParseNumber(std::string_view word,
                                      uint32_t most) {
   const auto number = base::ParseNumber<uint32_t>(value);
   if (!number || *number < least || *number > most) {
-    return Invalid("{} {}: a number from {} to {} is wanted", word, value,
-                   least, most);
+    return Invalid("{} {}: the value must be a number from {} to {}", word,
+                   value, least, most);
   }
   return *number;
 }
@@ -58,7 +58,7 @@ absl::StatusOr<bool> ParseSwitch(std::string_view word,
                                  std::string_view value) {
   if (value == "on") return true;
   if (value == "off") return false;
-  return Invalid("{} {}: 'on' or 'off' is wanted", word, value);
+  return Invalid("{} {}: the value must be 'on' or 'off'", word, value);
 }
 
 // The change that a word belongs to, and the word without its direction.
@@ -103,9 +103,9 @@ absl::Status Take(const std::string& name, const std::string& value,
     return number.status();
   }
   if (word.what != "target-latency-usecs" && word.what != "max-irq-rate") {
-    return Invalid("'{}' is not known: {}", name, kUsage);
+    return Invalid("unknown word '{}': {}", name, kUsage);
   }
-  if (goal) return Invalid("'{}': there is a goal already", name);
+  if (goal) return Invalid("'{}' is a second goal: give one goal", name);
   const absl::StatusOr<uint32_t> number =
       ParseNumber(name, value, 1, Goal::kMaxValue);
   if (number.ok()) {
@@ -230,8 +230,8 @@ absl::StatusOr<CoalesceChange> ParseCoalesceChange(
   }
   if (!used) {
     return Invalid(
-        "a goal is for adaptive coalescing: say adaptive-rx on, adaptive-tx "
-        "on, or both with it");
+        "a goal needs adaptive coalescing: add adaptive-rx on, adaptive-tx on, "
+        "or both");
   }
   return change;
 }
@@ -316,8 +316,8 @@ absl::Status ChangeCoalescing(const std::string& state_dir,
   const auto kept = answer->find("kept_by_driver");
   if (kept != answer->end() && !kept->empty()) {
     base::Log(base::Severity::kWarning,
-              "kept, and not in force yet: the driver has asked for parameters "
-              "of its own on queues {}",
+              "the setting is stored, but not in force on queues {}: the "
+              "driver has set parameters of its own there",
               kept->dump());
   }
   const absl::StatusOr<json> now =
@@ -350,7 +350,7 @@ void AddCoalesce(Command program) {
     if (!words.empty() && words.front() == "dev") words.erase(words.begin());
     if (words.size() > 1) {
       return ReportOrUsage(
-          Invalid("coalesce show: one device's name, or none"));
+          Invalid("coalesce show: more than one name is given"));
     }
     return Report(ShowCoalescing(
         options->state_dir, words.empty() ? "" : words.front(),

@@ -18,7 +18,7 @@ absl::Status CheckTapName(const std::string& name) {
   }
   if (good) return absl::OkStatus();
   return absl::InvalidArgumentError(fmt::format(
-      "'{}' is no name for an interface: 1 to {} characters other than '/', "
+      "'{}' is not a name for an interface: 1 to {} characters other than '/', "
       "':', '%' and blanks, but not '.', '..', 'all' or 'default'",
       name, IFNAMSIZ - 1));
 }

@@ -46,7 +46,7 @@ absl::Status IsProfile(const std::string& name) {
 absl::Status CanBeLeftOut(const std::string& names) {
   const absl::StatusOr<uint64_t> features = net::ParseFeatureNames(names);
   if (!features.ok() || net::Optional(*features)) return features.status();
-  return absl::InvalidArgumentError("no driver does without " + names);
+  return absl::InvalidArgumentError("no driver works without " + names);
 }
 
 // Options that the device is made with.
@@ -128,7 +128,7 @@ void AddThreads(Command run, RunOptions& options) {
          "--engine",
          [&](const std::string& name) { options.engine = EngineOf(name); },
          "How packets get into and out of the TAP: io_uring, syscalls, or "
-         "auto, which is io_uring if it can be had (default: auto)")
+         "auto, which is io_uring if it is available (default: auto)")
       .OneOf({"auto", "io_uring", "syscalls"});
   run.Value("--busy-poll-usecs", options.busy_poll_usecs,
             "Busy-poll for packets for up to N microseconds before sleeping, "

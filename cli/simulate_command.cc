@@ -48,7 +48,7 @@ absl::Status Simulate(const SimulateOptions& options) {
   const bool by_rule = !options.arrivals.empty();
   if (by_rule == !options.pcap.empty()) {
     return absl::InvalidArgumentError(
-        "one of --pcap and --arrivals is wanted: when packets come");
+        "give either --pcap or --arrivals: they say when packets arrive");
   }
   const absl::StatusOr<simulate::Arrivals> arrivals =
       by_rule
@@ -108,8 +108,8 @@ void AddSimulate(Command program) {
   const auto options = std::make_shared<SimulateOptions>();
   Command simulate = program.Add(
       "simulate",
-      "What coalescing would do to packets: notifications against added "
-      "latency, without a device");
+      "Compute, without a device, how coalescing trades notifications for "
+      "latency");
   const Option pcap = simulate.Value(
       "--pcap", options->pcap,
       "Replay the arrival times of this capture, pcap or pcapng (- for "

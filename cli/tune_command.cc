@@ -54,7 +54,7 @@ absl::StatusOr<std::vector<tune::Measured>> ParseSettings(
     if (!setting.ok()) return setting.status();
     if (setting->goal) {
       return absl::InvalidArgumentError(fmt::format(
-          "setting '{}': fixed parameters are wanted, as USECS/FRAMES", text));
+          "setting '{}' must be fixed parameters, as USECS/FRAMES", text));
     }
     if (setting->params != Params()) {
       all.push_back({.params = setting->params, .windows = {}});
@@ -111,9 +111,10 @@ class Subject {
     const absl::Status restored = Set(former);
     if (!restored.ok()) {
       status.Update(restored);
-      base::Log(base::Severity::kError,
-                "{} is left with a setting that was tried; before it was {}",
-                options_.device, former.dump());
+      base::Log(
+          base::Severity::kError,
+          "{} still has a setting that was tried; its former setting was {}",
+          options_.device, former.dump());
     }
     return status;
   }
@@ -153,7 +154,7 @@ class Subject {
     if (!end.ok()) return end.status();
     if (end->packets < begin->packets || end->at_ns <= begin->at_ns) {
       return absl::FailedPreconditionError(
-          options_.device + ": its process was started again meanwhile");
+          options_.device + ": its process was restarted during a measurement");
     }
     return tune::Window{
         .seconds = static_cast<double>(end->at_ns - begin->at_ns) / 1e9,
@@ -185,7 +186,7 @@ class Subject {
       }
       if (rpc::TextIn(queue, "source").starts_with("driver")) {
         return absl::FailedPreconditionError(fmt::format(
-            "{}: the driver has asked for parameters of its own on {} queue "
+            "{}: the driver has set parameters of its own on {} queue "
             "{}, and keeps them until it resets the device: unbind and bind "
             "it, or restart the guest",
             options_.device, DirectionName(direction_),
@@ -251,7 +252,7 @@ void Print(const TuneOptions& options, const std::vector<tune::Side>& sides) {
   for (const tune::Side& side : sides) base::Print("{}\n", tune::ToTable(side));
   if (!words.empty()) {
     base::Print(
-        "where the driver runs:     {}\nor, if it cannot ask:      {}\n",
+        "where the driver runs:     {}\nor, on the device's host:  {}\n",
         ethtool, coalesce);
   }
 }
@@ -316,7 +317,7 @@ absl::Status Tune(const TuneOptions& options) {
   }
   if (tune::Words(sides).empty()) {
     return absl::FailedPreconditionError(options.device +
-                                         ": nothing can be recommended");
+                                         ": no setting can be recommended");
   }
   return absl::OkStatus();
 }

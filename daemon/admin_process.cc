@@ -104,7 +104,7 @@ absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
     n = recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
   if (n != static_cast<ssize_t>(sizeof(answer))) {
-    return absl::UnavailableError("the administration process has gone");
+    return absl::UnavailableError("the administration process has ended");
   }
   answer.text[sizeof(answer.text) - 1] = 0;
   Event event{.kind = answer.kind,

@@ -25,8 +25,9 @@ bool Fits(const state::SavedState& state, uint32_t queue_count) {
 
 absl::Status JudgeExisting(const ExistingDevice& device) {
   const auto refused = [&](const std::string& why) {
-    return absl::FailedPreconditionError(fmt::format(
-        "/dev/vduse/{} exists, nobody serves it, and {}", device.name, why));
+    return absl::FailedPreconditionError(
+        fmt::format("/dev/vduse/{} exists, no process serves it, and {}",
+                    device.name, why));
   };
   if (device.virtio_type && *device.virtio_type != VIRTIO_ID_NET) {
     return refused(

@@ -77,7 +77,7 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options) {
                            const std::string& was) {
     return absl::InvalidArgumentError(
         fmt::format("--restore {}: its device has {} {}, {} says {}: leave "
-                    "{} out, or give that",
+                    "{} out, or give the same value",
                     options.restore, option + 2, was, option, is, option));
   };
   if (options.mac && *options.mac != state->mac) {
@@ -114,19 +114,19 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                    wanted.without | (wanted.uso ? 0 : net::kUsoFeatures)));
   if ((features & net::kUsoFeatures) != 0 && !wanted.uso) {
     return absl::InvalidArgumentError(
-        fmt::format("this kernel's TAPs know nothing of {} (Linux 6.2 has it): "
+        fmt::format("this kernel's TAPs do not support {} (Linux 6.2 does): "
                     "choose another --profile",
                     net::FeatureNames(features & net::kUsoFeatures)));
   }
   vduse::DeviceConfig config = ToConfig(wanted, features);
   absl::Status created = control.Create(config);
   if (absl::IsInvalidArgument(created) && wanted.features) {
-    return absl::InvalidArgumentError(
-        fmt::format("the kernel refuses a device with just the features {}{}",
-                    net::FeatureNames(features),
-                    net::Has(features, net::kFeatureCtrlVq)
-                        ? fmt::format(": {}", kNoControlQueueText)
-                        : ""));
+    return absl::InvalidArgumentError(fmt::format(
+        "the kernel refuses a device with exactly the features {}{}",
+        net::FeatureNames(features),
+        net::Has(features, net::kFeatureCtrlVq)
+            ? fmt::format(": {}", kNoControlQueueText)
+            : ""));
   }
   if (absl::IsInvalidArgument(created)) {
     features = net::WithoutControlQueue(features);

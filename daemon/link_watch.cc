@@ -142,8 +142,8 @@ absl::Status LinkWatch::SetMtu(uint32_t mtu) {
       errno, fmt::format("MTU {} of interface '{}'", mtu, name_));
   if (!absl::IsInvalidArgument(failed)) return failed;
   return absl::InvalidArgumentError(fmt::format(
-      "{}: choose another --mtu, of what `ip -d link show {}` has between "
-      "minmtu and maxmtu",
+      "{}: choose an --mtu between the minmtu and the maxmtu that `ip -d link "
+      "show {}` prints",
       base::Text(failed), name_));
 }
 

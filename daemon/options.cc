@@ -32,8 +32,8 @@ absl::Status CheckQueueSize(const std::string& text) {
   if (size < kMinQueueSize) {
     return absl::InvalidArgumentError(fmt::format(
         "queue size {} is too small: Linux's driver stops transmitting with "
-        "fewer than {} free descriptors, so with this size for ever; the "
-        "smallest is {}",
+        "fewer than {} free descriptors, and would never transmit; the "
+        "smallest size is {}",
         size, kLeastFreeToTransmit, kMinQueueSize));
   }
   return absl::OkStatus();

@@ -79,7 +79,9 @@ void Runner::ListenToOperator() {
   if (server.ok()) {
     operator_socket_.emplace(std::move(*server));
   } else {
-    Log(Severity::kWarning, "no commands will be answered: {}",
+    Log(Severity::kWarning,
+        "no operator's socket: `coalesce`, `tune` and `state` will not reach "
+        "this process: {}",
         base::Text(server.status()));
   }
 }
@@ -179,7 +181,8 @@ void Runner::OnSignal() {
       Log(Severity::kInfo, "{}", line);
     }
     if (!tap_settings_.why().empty()) {
-      Log(Severity::kInfo, "the TAP refuses what the driver asked for: {}",
+      Log(Severity::kInfo,
+          "the TAP refuses the settings that the driver asked for: {}",
           tap_settings_.why());
     }
     return;
@@ -187,7 +190,7 @@ void Runner::OnSignal() {
   if (phase_ == Phase::kDetaching) {
     Log(Severity::kWarning,
         "second signal: leaving the device '{}' behind, unserved. Start "
-        "`vduse-net run` again to go on with it",
+        "`vduse-net run` again to serve it",
         options_.name);
     leave_device_ = true;
     phase_ = Phase::kDone;
@@ -216,8 +219,8 @@ void Runner::SayWhatDetachWaitsFor() {
       options_.name,
       vhost_device_.empty()
           ? "for its driver"
-          : fmt::format("until whoever has {} open, a VMM as a rule, "
-                        "has closed it: end that first",
+          : fmt::format("until the process that has {} open, usually a VMM, "
+                        "closes it: end that process first",
                         vhost_device_));
 }
 
@@ -284,7 +287,7 @@ base::ExitCode Runner::Serve() {
       continue;  // EINTR; any other error would be a bug here
     }
     if ((fds[kDevice].revents & (POLLERR | POLLNVAL)) != 0) {
-      OnDeviceBroken("the kernel has given the device up");
+      OnDeviceBroken("the kernel has marked the device broken");
     }
     if (fds[kSignals].revents != 0) OnSignal();
     if (fds[kOperator].revents != 0) operator_socket_->Serve();

@@ -102,11 +102,12 @@ std::optional<base::ExitCode> Runner::Adopt(
   }
   saved_.tap_name = options_.tap;
   tap_wait_until_ = net::Now() + kTapPatience;
-  Log(Severity::kInfo, "device '{}' exists and nobody serves it: adopting it",
+  Log(Severity::kInfo,
+      "device '{}' exists and no process serves it: adopting it",
       options_.name);
   if (!options_.restore.empty() || !options_.profile.empty()) {
     Log(Severity::kWarning,
-        "--restore and --profile are for a new device: not used");
+        "--restore and --profile are ignored: they apply to a new device only");
   }
   return std::nullopt;
 }
@@ -129,9 +130,9 @@ std::optional<base::ExitCode> Runner::Create() {
     const auto uring = net::Uring::Create(tap->tap.front().fd());
     if (!uring.ok()) {
       return base::Fail(base::kExitHost,
-                        absl::UnavailableError(
-                            fmt::format("--engine io_uring: {}; leave it out",
-                                        base::Text(uring.status()))));
+                        absl::UnavailableError(fmt::format(
+                            "--engine io_uring: {}; leave the option out",
+                            base::Text(uring.status()))));
     }
   }
   wanted->uso = tap->tap_knows_uso;
@@ -279,7 +280,7 @@ absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
 // Ends before there is a device. The administration process ends what is in
 // progress.
 base::ExitCode Runner::Abandon() {
-  Log(Severity::kInfo, "ended by a signal before '{}' was there",
+  Log(Severity::kInfo, "ended by a signal before the device '{}' was created",
       options_.name);
   admin_.Abandon();
   abandoned_ = true;

@@ -59,8 +59,8 @@ void Runner::OnTapGone() {
     return;
   }
   Log(Severity::kWarning,
-      "TAP '{}' was deleted: the link is down until there is one of that name "
-      "again",
+      "TAP '{}' was deleted: the link is down until an interface of that name "
+      "exists",
       options_.tap);
 }
 
@@ -122,7 +122,9 @@ void Runner::KeepCopies(const std::vector<net::Tap>& tap) {
   for (const net::Tap& queue : tap) {
     base::UniqueFd copy(fcntl(queue.fd(), F_DUPFD_CLOEXEC, 0));
     if (!copy) {
-      Log(Severity::kError, "no copies of the TAP's queues: {}",
+      Log(Severity::kError,
+          "cannot copy the TAP's descriptors, which a new administration "
+          "process would need: {}",
           base::Text(absl::ErrnoToStatus(errno, "F_DUPFD_CLOEXEC")));
       tap_copies_.clear();
       return;
@@ -182,10 +184,12 @@ void Runner::FollowDriver() {
 void Runner::OnTapSet(const absl::Status& status) {
   if (!tap_settings_.OnAnswer(status, net::Now()) || tap_lost_) return;
   if (status.ok()) {
-    Log(Severity::kInfo, "the TAP is set as the driver asked for");
+    Log(Severity::kInfo,
+        "the TAP now has the settings that the driver asked for");
   } else {
     Log(Severity::kError,
-        "the TAP is not set as the driver asked for, which is tried again: {}",
+        "the TAP refuses the settings that the driver asked for, and is asked "
+        "again later: {}",
         base::Text(status));
   }
 }

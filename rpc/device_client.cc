@@ -23,8 +23,8 @@ absl::StatusOr<json> AskDevice(const std::string& state_dir,
                   fmt::format("{}.{}", kDeviceInterface, method), parameters);
   if (absl::IsNotFound(answer.status())) {
     return absl::NotFoundError(fmt::format(
-        "nobody serves a device '{}' here ({}): see `vduse-net show`, and give "
-        "--state-dir as its process was started",
+        "no process serves a device '{}' here ({}): list devices with "
+        "`vduse-net show`, and give the --state-dir of the device's process",
         name, base::Text(answer.status())));
   }
   if (absl::IsPermissionDenied(answer.status())) {

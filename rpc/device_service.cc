@@ -18,7 +18,8 @@ interface org.vduse-net.Device
 
 type Params (usecs: int, frames: int)
 
-# Fixed parameters, in force unless adaptive; then one of the goals is.
+# The operator's setting of one direction. usecs and frames are in force unless
+# adaptive is true. If it is true, exactly one of the goals is present.
 type Setting (
   usecs: int,
   frames: int,
@@ -27,8 +28,9 @@ type Setting (
   max_irq_rate: ?int
 )
 
-# What is to be otherwise. With adaptive alone, the goal is as before, or a
-# target latency of 50 microseconds; a goal alone makes it adaptive.
+# The members of a Setting to change; absent members keep their values. If
+# adaptive becomes true without a goal, the previous goal is used, or a target
+# latency of 50 microseconds if there was none. A goal implies adaptive.
 type Change (
   usecs: ?int,
   frames: ?int,
@@ -37,12 +39,13 @@ type Change (
   max_irq_rate: ?int
 )
 
-# Of values so far; a value is off by at most a 32nd of itself.
+# A histogram of all values so far. The quantiles and max are exact to a 32nd.
 type Histogram (count: int, sum: int, p50: int, p90: int, p99: int, max: int)
 
-# How often packets of an adaptive queue were let through, for none had come
-# shortly before (alone) or waiting was good for nothing lately (through); or
-# waited, and others joined (gathered) or did not (futile).
+# Decisions of an adaptive queue. A batch was notified at once because no
+# notification was sent shortly before (alone), or because waiting has gained
+# nothing lately (through); or it waited, and other packets joined it (gathered)
+# or did not (futile). switched counts changes between waiting and not waiting.
 type Decisions (
   alone: int,
   through: int,
@@ -51,10 +54,11 @@ type Decisions (
   switched: int
 )
 
-# All counts are since the start of the process. requested is what the source
-# has asked for; effective what that comes to, while the queue runs. waited_nsecs
-# is of all packets together, until they were notified of. read_nsecs is when the
-# counts were read, by CLOCK_MONOTONIC.
+# One virtqueue. Counts begin at the start of the process. requested has the
+# parameters that the source has set; effective, present while the queue runs,
+# has those in force. waited_nsecs is the sum of all packets' waits for their
+# notification. read_nsecs is the time at which the counts were read
+# (CLOCK_MONOTONIC).
 type Queue (
   index: int,
   direction: (rx, tx),
@@ -84,11 +88,13 @@ method GetCoalescing() -> (
   queues: []Queue
 )
 
-# In force on return. Names the queues that keep to what their driver has asked
-# for; they change when the driver resets the device.
+# Changes the setting, which is in force when the method returns. kept_by_driver
+# lists the queues whose driver has set parameters of its own; the setting
+# applies to them once the driver resets the device.
 method SetCoalescing(rx: ?Change, tx: ?Change) -> (kept_by_driver: []int)
 
-# What a driver has made of the device, for `vduse-net run --restore`.
+# Returns the driver-visible state of the device, for `vduse-net run --restore`.
+# Fails while the driver is active.
 method SaveState() -> (state: object)
 
 error Failed (reason: string)

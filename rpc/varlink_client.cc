@@ -44,7 +44,7 @@ absl::StatusOr<base::UniqueFd> Connect(const std::string& path) {
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address),
               sizeof(*address)) != 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) {
-      return absl::NotFoundError(fmt::format("nobody listens at {}", path));
+      return absl::NotFoundError(fmt::format("no process listens at {}", path));
     }
     return absl::ErrnoToStatus(errno, "connect to " + path);
   }
@@ -111,7 +111,7 @@ absl::StatusOr<json> VarlinkCall(const std::string& path,
   const json answer = base::ParseJson(*text);
   if (!answer.is_object()) {
     return absl::InternalError(
-        fmt::format("the answer from {} is no varlink message", path));
+        fmt::format("the answer from {} is not a varlink message", path));
   }
   json result = answer.value("parameters", json::object());
   if (const std::string* error = TextMember(answer, "error")) {

@@ -14,8 +14,8 @@ absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path) {
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
     return absl::InvalidArgumentError(
-        fmt::format("{}: longer than a socket's name may be ({} bytes)", path,
-                    sizeof(address.sun_path) - 1));
+        fmt::format("{}: longer than the name of a socket may be ({} bytes)",
+                    path, sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;

@@ -17,10 +17,10 @@ constexpr double kMaxRate = 1e9;
 constexpr double kNanoseconds = 1e9;
 
 absl::Status Invalid(std::string_view rule, std::string_view why) {
-  return absl::InvalidArgumentError(fmt::format(
-      "arrivals '{}': {}; steady:RATE, poisson:RATE or bursts:RATE,SIZE is "
-      "wanted, in packets per second",
-      rule, why));
+  return absl::InvalidArgumentError(
+      fmt::format("arrivals '{}': {}; give steady:RATE, poisson:RATE or "
+                  "bursts:RATE,SIZE, with the rate in packets per second",
+                  rule, why));
 }
 
 Time AtNs(double nanoseconds) {
@@ -32,13 +32,15 @@ Time AtNs(double nanoseconds) {
 absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
                                   uint64_t seed) {
   const size_t colon = rule.find(':');
-  if (colon == std::string_view::npos) return Invalid(rule, "no ':' in it");
+  if (colon == std::string_view::npos) return Invalid(rule, "it has no ':'");
   const std::string_view kind = rule.substr(0, colon);
   std::string_view rest = rule.substr(colon + 1);
   uint32_t burst = 1;
   if (kind == "bursts") {
     const size_t comma = rest.find(',');
-    if (comma == std::string_view::npos) return Invalid(rule, "no burst size");
+    if (comma == std::string_view::npos) {
+      return Invalid(rule, "it has no burst size");
+    }
     const auto size = base::ParseNumber<uint32_t>(rest.substr(comma + 1));
     if (!size || *size == 0 || *size > kMaxBurst) {
       return Invalid(rule,
@@ -47,15 +49,15 @@ absl::StatusOr<Arrivals> Generate(std::string_view rule, uint64_t packets,
     burst = *size;
     rest = rest.substr(0, comma);
   } else if (kind != "steady" && kind != "poisson") {
-    return Invalid(rule, fmt::format("'{}' is not known", kind));
+    return Invalid(rule, fmt::format("unknown kind '{}'", kind));
   }
   const auto rate = base::ParseNumber<double>(rest);
   if (!rate || !(*rate >= kMinRate && *rate <= kMaxRate)) {
-    return Invalid(rule, "the rate is to be from 1e-6 to 1e9");
+    return Invalid(rule, "the rate must be from 1e-6 to 1e9");
   }
   if (packets == 0 || packets > kMaxPackets) {
     return absl::InvalidArgumentError(fmt::format(
-        "{} packets: from 1 to {} are possible", packets, kMaxPackets));
+        "{} packets: the number must be from 1 to {}", packets, kMaxPackets));
   }
   const double gap = kNanoseconds / *rate;
   std::mt19937_64 random(seed);

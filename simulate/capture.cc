@@ -104,7 +104,7 @@ absl::StatusOr<Pcap> Open(const std::string& path) {
       file.get(), PCAP_TSTAMP_PRECISION_NANO, error));
   if (!pcap) {
     return absl::InvalidArgumentError(
-        fmt::format("it is no pcap or pcapng capture: {}", error));
+        fmt::format("it is not a pcap or pcapng capture: {}", error));
   }
   (void)file.release();  // pcap closes it
   return pcap;
@@ -155,7 +155,7 @@ absl::StatusOr<Capture> Read(const std::string& path,
   if (result != PCAP_ERROR_BREAK) {
     const std::string_view error = pcap_geterr(pcap->get());
     const std::string text =
-        fmt::format("behind packet {}: {}", capture.packets, error);
+        fmt::format("after packet {}: {}", capture.packets, error);
     if (stamps.empty() || !error.starts_with("truncated")) {
       return absl::InvalidArgumentError("it is damaged " + text);
     }
@@ -164,9 +164,9 @@ absl::StatusOr<Capture> Read(const std::string& path,
   if (stamps.empty()) {
     return absl::InvalidArgumentError(
         capture.packets == 0
-            ? "there is no packet in it"
-            : fmt::format("none of its {} packets is one that counts by the "
-                          "filter or the addresses",
+            ? "it has no packets"
+            : fmt::format("none of its {} packets matches the filter and the "
+                          "addresses",
                           capture.packets));
   }
   Timeline timeline = MakeTimeline(std::move(stamps));

@@ -38,10 +38,10 @@ absl::StatusOr<Setting> ParseSetting(std::string_view text) {
                       .value = *value});
     }
   }
-  return absl::InvalidArgumentError(fmt::format(
-      "setting '{}': off, USECS/FRAMES, latency:USECS or rate:PER_SECOND is "
-      "wanted, the last two from 1 to {}",
-      text, Goal::kMaxValue));
+  return absl::InvalidArgumentError(
+      fmt::format("setting '{}' must be off, USECS/FRAMES, latency:USECS or "
+                  "rate:PER_SECOND, the last two from 1 to {}",
+                  text, Goal::kMaxValue));
 }
 
 std::string FormatSetting(const Setting& setting) {

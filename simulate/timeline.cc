@@ -53,19 +53,19 @@ std::vector<std::string> Timeline::Warnings() const {
   if (steps > 0) {
     warnings.push_back(fmt::format(
         "the capture's clock steps back {} time(s), by up to {:.6f} s: the "
-        "packets behind a step follow at once those before it",
+        "packets after a step are treated as following at once",
         steps, Seconds(largest_step)));
   }
   if (outliers > 0) {
     warnings.push_back(fmt::format(
         "{} packet(s) have a time that does not fit between those of their "
-        "neighbours: each is taken to come with the packet before it",
+        "neighbours: each is treated as arriving with the packet before it",
         outliers));
   }
   if (reordered > 0) {
     warnings.push_back(fmt::format(
-        "{} packet(s) are up to 1 ms older than one before them: each is taken "
-        "to come with the packet before it",
+        "{} packet(s) are up to 1 ms older than an earlier one: each is "
+        "treated as arriving with the packet before it",
         reordered));
   }
   constexpr size_t kFew = 10;

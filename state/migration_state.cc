@@ -103,7 +103,7 @@ class Reader {
 
   std::string String(const json& object, const char* name) {
     const auto* text = Member(object, name).get_ptr<const json::string_t*>();
-    if (text == nullptr) Fail(fmt::format("'{}' is not a text", name));
+    if (text == nullptr) Fail(fmt::format("'{}' is not a string", name));
     return text != nullptr ? *text : "";
   }
 
@@ -212,7 +212,7 @@ net::RxFilter ParseFilter(Reader& reader, const json& document) {
                            ? kModes.end()
                            : std::find(kModes.begin(), kModes.end(), *name);
     if (known == kModes.end()) {
-      reader.Fail("'modes' names what is none");
+      reader.Fail("'modes' has an entry that is not a mode");
       break;
     }
     filter.Set(static_cast<net::RxMode>(known - kModes.begin()), true);
@@ -222,7 +222,7 @@ net::RxFilter ParseFilter(Reader& reader, const json& document) {
   for (const json& vlan : vlans.value_or(json::array())) {
     const auto* id = vlan.get_ptr<const json::number_unsigned_t*>();
     if (id == nullptr || *id >= net::RxFilter::kVlans) {
-      reader.Fail("'vlans' holds what is no VLAN");
+      reader.Fail("'vlans' has an entry that is not a VLAN");
       break;
     }
     filter.SetVlan(static_cast<uint16_t>(*id), true);
@@ -240,7 +240,7 @@ std::vector<uint16_t> ParsePositions(Reader& reader, const json& list) {
   for (const json& position : list) {
     const auto* value = position.get_ptr<const json::number_unsigned_t*>();
     if (value == nullptr || *value > UINT16_MAX) {
-      reader.Fail("'positions' holds what is not a 16 bit number");
+      reader.Fail("'positions' has an entry that is not a 16-bit number");
       break;
     }
     positions.push_back(static_cast<uint16_t>(*value));
@@ -264,9 +264,9 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
   }
   if (state.mac == net::MacAddress{}) {
     return absl::FailedPreconditionError(
-        "the device's MAC address is not known: this process took the device "
-        "over without the state file of the one that made it, and was given "
-        "no --mac");
+        "the device's MAC address is not known: this process adopted the "
+        "device without the state file of the process that created it, and "
+        "without --mac");
   }
   json queues = json::array();
   for (const ParamTable::Entry& entry : device.coalescing.queues) {
@@ -306,9 +306,9 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
   }
   const uint64_t version = reader.Number(document, "version", UINT64_MAX);
   if (version != kVersion) {
-    reader.Fail(fmt::format(
-        "it has version {}, and this release knows version {} alone", version,
-        kVersion));
+    reader.Fail(
+        fmt::format("version {} is unknown: this release reads version {}",
+                    version, kVersion));
   }
   if (!reader.status().ok()) return reader.status();
 
@@ -328,7 +328,7 @@ absl::StatusOr<MigrationState> ParseMigrationState(const std::string& text) {
   state.queue_size = static_cast<uint16_t>(
       reader.Number(document, "queue_size", vduse::kMaxQueueSize));
   if (!vduse::IsQueueSize(state.queue_size)) {
-    reader.Fail(fmt::format("'queue_size' is {}, not a power of 2 from 2 on",
+    reader.Fail(fmt::format("'queue_size' is {}, not a power of 2 above 1",
                             state.queue_size));
   }
   state.device.phase = net::DeviceState::Phase::kRestored;

@@ -145,10 +145,11 @@ absl::Status StateFile::Load() {
   const std::string old = ReadAll(fd.get());
   const std::optional<int> layout = LayoutOf(old);
   if (layout && *layout > kStateLayout && !DecodeState(old)) {
-    return absl::FailedPreconditionError(fmt::format(
-        "{} was written by a newer release (layout {}, this one knows those up "
-        "to {}): go on with that one, or end the device with it first",
-        path_, *layout, kStateLayout));
+    return absl::FailedPreconditionError(
+        fmt::format("{} was written by a newer release (layout {}; this "
+                    "release reads up to "
+                    "{}): run that release, or end the device with it first",
+                    path_, *layout, kStateLayout));
   }
   // A file of an older layout is not replaced until this process has the
   // device.

@@ -92,9 +92,9 @@ void Choose(double max_wait_usecs, Verdict& verdict) {
   }
   if (left.empty()) {
     verdict.reason = fmt::format(
-        "the most that is saved is {:.3f} notifications a packet, and the "
-        "figures vary by {:.3f} from one window to the next: more or longer "
-        "windows, or a steadier traffic, may tell",
+        "the best setting saves {:.3f} notifications per packet, and the "
+        "figures vary by {:.3f} from one window to the next: measure more or "
+        "longer windows, or with steadier traffic",
         saved_most, noise);
     return;
   }
@@ -102,13 +102,14 @@ void Choose(double max_wait_usecs, Verdict& verdict) {
         return results[i].wait_usecs.median <= max_wait_usecs;
       })) {
     verdict.reason = fmt::format(
-        "with all that save notifications, packets wait for more than {:g} us "
-        "on average",
+        "with each setting that saves notifications, packets wait for more "
+        "than {:g} us on average",
         max_wait_usecs);
     return;
   }
   if (!Narrow(left, [&](size_t i) { return !results[i].slows; })) {
-    verdict.reason = "all that save notifications slow the traffic down";
+    verdict.reason =
+        "each setting that saves notifications slows the traffic down";
     return;
   }
   const auto notifications = [&](size_t i) -> const Figure& {
@@ -146,8 +147,8 @@ Verdict Compare(const std::vector<Measured>& measured, double max_wait_usecs) {
   FindFront(verdict.results);
   if (fewest < kLeastPackets) {
     verdict.reason = fmt::format(
-        "in one window there were {} packets, and {} at least are wanted: "
-        "longer windows, or more traffic",
+        "one window has {} packets, and at least {} are needed: measure longer "
+        "windows, or with more traffic",
         fewest, kLeastPackets);
   } else {
     Choose(max_wait_usecs, verdict);

@@ -238,14 +238,14 @@ absl::StatusOr<std::optional<vduse_dev_request>> KernelDevice::ReadRequest() {
   if (n == static_cast<ssize_t>(sizeof(request))) return request;
   if (n >= 0) {
     return absl::InternalError(
-        fmt::format("the kernel gave {} bytes of a request", n));
+        fmt::format("the kernel returned {} bytes of a request", n));
   }
   switch (errno) {
     case EAGAIN:
     case EINTR:
       return std::nullopt;
     case EPERM:
-      return absl::AbortedError("the kernel has given the device up");
+      return absl::AbortedError("the kernel has marked the device broken");
     default:
       return Failed(errno, "read of a request");
   }

@@ -150,10 +150,10 @@ void RegionCache::RunShort() {
   shortage_.fetch_add(1, std::memory_order_relaxed);
   if (std::exchange(shortage_said_, true)) return;
   base::Log(base::Severity::kWarning,
-            "the driver's memory is in so many files that {} mappings do not "
-            "suffice: those used least are given up and made again later, "
-            "which costs time and may cost packets. Raise vm.max_map_count "
-            "and restart, or have the VMM use fewer and larger files",
+            "the driver's memory needs more than {} mappings: the least "
+            "recently used are dropped and made again later, which takes time "
+            "and can cost packets. Raise vm.max_map_count and restart, or have "
+            "the VMM use fewer and larger files",
             limit_);
 }
 

@@ -73,7 +73,7 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       break;
     default:
       LogLimited(refusal_log, Severity::kWarning,
-                 "request type {} of the kernel is not known", request.type);
+                 "unknown request type {} from the kernel", request.type);
       response.result = VDUSE_REQ_RESULT_FAILED;
   }
   return response;

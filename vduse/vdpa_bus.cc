@@ -69,10 +69,10 @@ class Bus {
     bus.family_ = genl_ctrl_resolve(bus.socket_.get(), VDPA_GENL_NAME);
     if (bus.family_ < 0 && access("/sys/bus/vdpa", F_OK) == 0) {
       return absl::FailedPreconditionError(
-          "the vDPA bus is there, but its netlink is in the initial network "
-          "namespace alone, and this is another: attach, detach and list "
-          "devices there (nsenter -t 1 --net vduse-net ..., or `vdpa` on the "
-          "host)");
+          "the vDPA bus exists, but its netlink family is in the initial "
+          "network namespace only, and this is another: attach, detach and "
+          "list devices there (nsenter -t 1 --net vduse-net ..., or `vdpa` on "
+          "the host)");
     }
     if (bus.family_ < 0) {
       return absl::NotFoundError(

@@ -75,13 +75,13 @@ TEST(CoalesceCommandTest, WhatIsWrongIsNamed) {
       {"vn0 rx-usecs 1x", "rx-usecs 1x"},
       {"vn0 tx-frames 4294967296", "from 0 to 4294967295"},
       {"vn0 adaptive-rx yes", "'on' or 'off'"},
-      {"vn0 rx-adaptive on", "'rx-adaptive' is not known"},
-      {"vn0 rx-pkts 5", "'rx-pkts' is not known"},
+      {"vn0 rx-adaptive on", "unknown word 'rx-adaptive'"},
+      {"vn0 rx-pkts 5", "unknown word 'rx-pkts'"},
       {"vn0 adaptive-rx on max-irq-rate 0", "from 1 to 1000000"},
       {"vn0 adaptive-rx on max-irq-rate 5 target-latency-usecs 5",
-       "'target-latency-usecs': there is a goal already"},
-      {"vn0 max-irq-rate 5", "a goal is for adaptive coalescing"},
-      {"vn0 adaptive-rx off max-irq-rate 5", "a goal is for adaptive"},
+       "'target-latency-usecs' is a second goal"},
+      {"vn0 max-irq-rate 5", "a goal needs adaptive coalescing"},
+      {"vn0 adaptive-rx off max-irq-rate 5", "a goal needs adaptive"},
   };
   for (const auto& one : cases) {
     const absl::Status status = Parse(one.line).status();

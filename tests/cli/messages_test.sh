@@ -79,7 +79,7 @@ says 2 "--packets: '0' is not a number from 1 to" \
 says 2 "device name '' is empty" net run --name '' --tap messages0
 says 2 "device name '..' begins with" net run --name .. --tap messages0
 for tap in '' . .. all default a/b 'tap%d' 'a b' a:b sixteen-letters-; do
-  says 2 "--tap: '$tap' is no name for an interface: 1 to 15" \
+  says 2 "--tap: '$tap' is not a name for an interface: 1 to 15" \
     net run --name messages0 --tap "$tap"
 done
 says 2 "the device's name is missing before 'rx-usecs': vduse-net" \
@@ -89,14 +89,14 @@ says 2 "the device's name is missing: vduse-net tune" net tune
 says 2 "the device's name is missing before '50/64'" net tune 50/64 100/64
 
 # --- A device that is not there ---
-says 1 "nobody serves a device 'x' here" net tune x --state-dir "$temp"
+says 1 "no process serves a device 'x' here" net tune x --state-dir "$temp"
 [[ $(net tune x --state-dir "$temp" 2>&1) != *" s"$'\n'* ]] ||
   says 1 "nothing is promised" net tune x --state-dir "$temp"
-says 1 "nobody serves a device 'x' here" \
+says 1 "no process serves a device 'x' here" \
   net coalesce show x --state-dir "$temp"
-says 1 "nobody serves a device 'x' here" \
+says 1 "no process serves a device 'x' here" \
   net coalesce set --state-dir "$temp" x rx-usecs 1
-says 1 "nobody serves a device 'x' here" \
+says 1 "no process serves a device 'x' here" \
   net coalesce --state-dir "$temp" show x
 says 0 "[]" net coalesce show -j --state-dir "$temp"
 

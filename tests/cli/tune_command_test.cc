@@ -198,7 +198,7 @@ TEST_F(TuneCommandTest, WhatTheDriverAskedForCannotBeTried) {
   SetSource(coalesce::Source::kDriverAll);
   const absl::Status status = Tune(options_);
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("driver has asked"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("driver has set"));
   EXPECT_TRUE(tried().empty());
 }
 

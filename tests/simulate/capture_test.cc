@@ -45,7 +45,7 @@ TEST(CaptureTest, WhatIsCutShortIsLeftOutAndSaid) {
   const Capture capture = Read("cut_short.pcap").value();
   EXPECT_EQ(capture.arrivals, (Arrivals{Time(0), microseconds(2)}));
   EXPECT_THAT(capture.warnings,
-              ElementsAre(HasSubstr("cut short behind packet 2: truncated")));
+              ElementsAre(HasSubstr("cut short after packet 2: truncated")));
 }
 
 TEST(CaptureTest, AFilterSaysWhichPacketsCount) {
@@ -76,11 +76,11 @@ TEST(CaptureTest, WhatIsWrongIsSaid) {
   } cases[] = {
       {"absent.pcap", {}, "cannot open it: No such file"},
       {"", {}, "cannot read it: Is a directory"},
-      {"make_captures.py", {}, "it is no pcap or pcapng capture"},
+      {"make_captures.py", {}, "it is not a pcap or pcapng capture"},
       {"usecs.pcap.gz", {}, "compressed: `zcat "},
       {"usecs.pcap.gz", {}, " | vduse-net simulate --pcap -`"},
-      {"damaged.pcap", {}, "it is damaged behind packet 1"},
-      {"empty.pcap", {}, "there is no packet in it"},
+      {"damaged.pcap", {}, "it is damaged after packet 1"},
+      {"empty.pcap", {}, "it has no packets"},
       {"usecs.pcap", {.expression = "tcp"}, "none of its 3 packets"},
       {"usecs.pcap", {.expression = "udp prt 5"}, "filter 'udp prt 5': "},
       {"no_ethernet.pcap",

@@ -77,7 +77,7 @@ kill -TERM "$DEVICE_PID"
 check stop-begins wait_for 20 unbinds
 check stop-others others_answer
 check stop-served served "$DEVICE_PID"
-said() { logged "until whoever has $VHOST open"; }
+said() { logged "until the process that has $VHOST open"; }
 check stop-said wait_for 20 said
 check stop-ends ends_after_guest "$DEVICE_PID"
 DEVICE_PID=

@@ -96,7 +96,7 @@ if [[ $MODULE == open ]]; then
   check driver-wins shows 'rx queue 0: usecs 2000 frames 16 set by driver_all'
   kept() {
     set_to adaptive-rx off rx-usecs 20000 rx-frames 32 | tee /tmp/kept
-    grep -q 'driver has asked' /tmp/kept
+    grep -q 'driver has set' /tmp/kept
   }
   check set-is-kept kept
   check driver-still-wins flow_coalesced rx 2000 16

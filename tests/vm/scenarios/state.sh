@@ -27,7 +27,7 @@ coalesced_both() {
   figures "rx_irqs=$rx bound=$BOUND"
 }
 
-check no-device refused "nobody serves" save
+check no-device refused "no process serves" save
 if [[ -z $STATE ]]; then
   start_device --attach
   check ping wait_for 5 ping_once

@@ -143,7 +143,7 @@ if [[ $MODULE == open ]]; then
     local status=0
     tuned --direction rx || status=$?
     cat /tmp/tune.err
-    ((status == 1)) && grep -q 'driver has asked' /tmp/tune.err
+    ((status == 1)) && grep -q 'driver has set' /tmp/tune.err
   }
   check tune-driver-has-asked asked
 fi
