@@ -171,7 +171,8 @@ void RingFuzz::DriverStep(uint8_t what) {
     default: {  // a long table at once
       auto* table = reinterpret_cast<Desc*>(memory_.rings + 3 * kPage);
       const uint8_t flags = input_.Byte() % 8;
-      for (uint16_t i = 0; i < kPage / sizeof(Desc); ++i) {
+      constexpr uint16_t kDescs = kPage / sizeof(Desc);
+      for (uint16_t i = 0; i < kDescs; ++i) {
         table[i] = {.addr = kRings + 3 * kPage + i,
                     .len = 1,
                     .flags = static_cast<uint16_t>(flags | kDescNext),

@@ -27,7 +27,6 @@ namespace rpc {
 namespace {
 
 using nlohmann::json;
-using std::chrono_literals::operator""ms;
 
 constexpr char kDescription[] = "interface org.example.Echo\n";
 
@@ -297,7 +296,8 @@ TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
   none.rlim_cur = 3;  // those that are open stay so
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
   int wakeups = 0;
-  const auto end = std::chrono::steady_clock::now() + 300ms;
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
   while (std::chrono::steady_clock::now() < end) {
     if (!readable(server->fd(), 10)) continue;
     server->Serve();

@@ -131,6 +131,7 @@ TEST(CaptureTest, PacketsOutOfOrderStayWhereTheyAre) {
 
 TEST(TimelineTest, APauseThatIsMostOfTheCaptureIsSaid) {
   std::vector<Time> stamps;
+  stamps.reserve(20);
   for (int i = 0; i < 20; ++i) {
     stamps.push_back(microseconds(i) + (i < 10 ? Time(0) : hours(1)));
   }
@@ -153,6 +154,7 @@ TEST(TimelineTest, AWrongTimeAtEitherEndMovesNoOtherPacket) {
 
 TEST(TimelineTest, TheFarthestTimesStayInOrder) {
   std::vector<Time> stamps;
+  stamps.reserve(12);
   for (int i = 0; i < 12; ++i) {
     stamps.push_back(i % 4 < 2 ? -kMaxStamp + seconds(i)
                                : kMaxStamp - seconds(20 - i));
