@@ -35,13 +35,13 @@ namespace net {
 // All methods run on one thread, the control thread. Each worker has a thread
 // of its own. No method waits for anything but a worker's current step.
 //
-//   net_device.cc              creation, TAP, link, status, Serve()
-//   net_device_queues.cc       how virtqueues start and stop
-//   net_device_state.cc        what outlives a driver, a suspend, the process
-//   net_device_commands.cc     the driver's commands (CommandTarget)
-//   net_device_operator.cc     what the operator changes and reads
-//   net_device_lost_status.cc  a driver whose DRIVER_OK the kernel does not
-//   know
+//   net_device.cc                creation, TAP, link, status, Serve()
+//   net_device_queues.cc         how virtqueues start and stop
+//   net_device_commands_only.cc  a driver whose DRIVER_OK the kernel does not
+//                                know
+//   driver_settings.cc           what outlives a driver, a suspend, the process
+//   driver_commands.cc           the driver's commands (CommandTarget)
+//   statistics.cc                what the operator changes and reads
 class NetDevice final : public vduse::RequestHandler, public CommandTarget {
  public:
   struct Options {
