@@ -132,24 +132,24 @@ TEST_F(NetDeviceFilterTest, AVmmThatSaysAnotherAddressCostsTheDriverNothing) {
   const uint64_t offered = kOfferedFeatures & ~Bit(kFeatureEventIdx);
   ASSERT_TRUE(net->OnGroupAsid(kCtrlGroup, 1).ok());
   ASSERT_TRUE(Activate());
-  ASSERT_TRUE(net->SetMac(kVmms));
+  ASSERT_TRUE(net->commands().SetMac(kVmms));
   EXPECT_EQ(Through(), "mb");
-  ASSERT_TRUE(net->SetMac(kOther));
+  ASSERT_TRUE(net->commands().SetMac(kOther));
   EXPECT_EQ(Through(), "mob");
   EXPECT_EQ(saved->rx_filter.mac, kOther) << "the word is kept";
   EXPECT_EQ(saved->rx_filter.unicast.count, 0);
   Succeed();
   EXPECT_EQ(Through(), "mob");
-  ASSERT_TRUE(net->SetMac(kMac));
+  ASSERT_TRUE(net->commands().SetMac(kMac));
   EXPECT_EQ(Through(), "mb");
   ResetAndRestart();
   ASSERT_TRUE(net->OnGroupAsid(kCtrlGroup, 1).ok());
   ASSERT_TRUE(Activate(offered & ~Bit(kFeatureMac)));
-  ASSERT_TRUE(net->SetMac(kVmms));
+  ASSERT_TRUE(net->commands().SetMac(kVmms));
   EXPECT_EQ(Through(), "mob") << "it was told none, and may have any";
   ResetAndRestart();
   ASSERT_TRUE(Activate());
-  ASSERT_TRUE(net->SetMac(kVmms));
+  ASSERT_TRUE(net->commands().SetMac(kVmms));
   EXPECT_EQ(Through(), "b") << "the driver's own word, as no VMM is between";
 }
 
@@ -342,7 +342,7 @@ TEST_F(NetDeviceFilterTest, StatisticsAreTheDevicesOwn) {
   tx.Chain().Readable(Bytes(13)).Offer();  // no packet
   tx.Kick();
   ASSERT_TRUE(Pump([&] { return !!tx.TakeUsed(); }));
-  const std::optional<QueueStats> of_tx = net->Stats(kTx);
+  const std::optional<QueueStats> of_tx = net->commands().Stats(kTx);
   ASSERT_TRUE(of_tx);
   EXPECT_EQ(of_tx->packets, 3U);
   EXPECT_EQ(of_tx->bytes, 3U * 60);
@@ -350,7 +350,7 @@ TEST_F(NetDeviceFilterTest, StatisticsAreTheDevicesOwn) {
   EXPECT_EQ(of_tx->notifications, device.injects(kTx));
   EXPECT_EQ(of_tx->drops, 1U);
   EXPECT_EQ(of_tx->driver_drops, 1U);
-  const std::optional<QueueStats> of_rx = net->Stats(kRx);
+  const std::optional<QueueStats> of_rx = net->commands().Stats(kRx);
   ASSERT_TRUE(of_rx);
   EXPECT_EQ(of_rx->packets, 7U);
   EXPECT_EQ(of_rx->bytes, 7U * 60);
@@ -358,8 +358,8 @@ TEST_F(NetDeviceFilterTest, StatisticsAreTheDevicesOwn) {
   EXPECT_EQ(of_rx->notifications, device.injects(kRx));
   EXPECT_EQ(of_rx->drops, 2U) << "what was not for the driver";
   EXPECT_EQ(of_rx->driver_drops, 0U);
-  EXPECT_FALSE(net->Stats(kCtrl)) << "the control queue has its own";
-  EXPECT_FALSE(net->Stats(UINT32_MAX));
+  EXPECT_FALSE(net->commands().Stats(kCtrl)) << "the control queue has its own";
+  EXPECT_FALSE(net->commands().Stats(UINT32_MAX));
 }
 
 }  // namespace

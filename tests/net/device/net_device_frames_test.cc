@@ -141,7 +141,9 @@ class NetDeviceDropsTest : public NetDeviceFramesTest {
     net->SetLink(true);
   }
   void Say(const std::string& text) { std::ofstream(path) << text; }
-  uint64_t Overruns() { return net->Stats(kRx).value().driver_drops; }
+  uint64_t Overruns() {
+    return net->commands().Stats(kRx).value().driver_drops;
+  }
 
   tests::TempDir dir;
   const std::string path = dir.path() + "/tx_dropped";
@@ -152,8 +154,8 @@ TEST_F(NetDeviceDropsTest, TheyAreOverrunsOfTheFirstQueue) {
   EXPECT_EQ(Overruns(), 0U) << "before there was a driver";
   Say("150\n");
   EXPECT_EQ(Overruns(), 50U);
-  EXPECT_EQ(net->Stats(kRx).value().drops, 50U);
-  EXPECT_EQ(net->Stats(kTx).value().drops, 0U);
+  EXPECT_EQ(net->commands().Stats(kRx).value().drops, 50U);
+  EXPECT_EQ(net->commands().Stats(kTx).value().drops, 0U);
   ASSERT_TRUE(Status(0));
   Say("1000\n");
   ResetAndRestart();
@@ -174,12 +176,12 @@ TEST_F(NetDeviceDropsTest, AnotherTapCountsOn) {
 }
 
 TEST_F(NetDeviceDropsTest, Row104_AQueueThatTheDriverDoesNotHaveHasNone) {
-  EXPECT_FALSE(net->Stats(kCtrl));
+  EXPECT_FALSE(net->commands().Stats(kCtrl));
   ASSERT_TRUE(Activate());
-  EXPECT_TRUE(net->Stats(kRx));
-  EXPECT_TRUE(net->Stats(kTx));
+  EXPECT_TRUE(net->commands().Stats(kRx));
+  EXPECT_TRUE(net->commands().Stats(kTx));
   for (const uint32_t queue : {2U, 3U, 4U, 33U, 0xffffU, UINT32_MAX}) {
-    EXPECT_FALSE(net->Stats(queue)) << queue;
+    EXPECT_FALSE(net->commands().Stats(queue)) << queue;
   }
 }
 

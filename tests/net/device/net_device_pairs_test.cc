@@ -208,12 +208,13 @@ TEST_F(PairsTest, AnotherNumberOfTapQueuesIsRefused) {
 TEST_F(PairsTest, Row104_OnlyQueuesThatTheDriverHasHaveStatistics) {
   Activate(kOffered);
   for (uint32_t queue = 0; queue < 2 * kPairs + 40; ++queue) {
-    EXPECT_EQ(net->Stats(queue).has_value(), queue < 2 * kPairs) << queue;
+    EXPECT_EQ(net->commands().Stats(queue).has_value(), queue < 2 * kPairs)
+        << queue;
   }
   Status(0);
   Activate(kNoMq);
   for (uint32_t queue = 0; queue < 2 * kPairs + 40; ++queue) {
-    EXPECT_EQ(net->Stats(queue).has_value(), queue < 2) << queue;
+    EXPECT_EQ(net->commands().Stats(queue).has_value(), queue < 2) << queue;
   }
 }
 
