@@ -26,6 +26,9 @@ struct QueueStats {
 };
 static_assert(sizeof(QueueStats) == 48);
 
+// Whether the driver turns an RxMode on or off.
+enum class RxModeSwitch : uint8_t { kOff, kOn };
+
 // What the driver's commands act on. A change is in force when its call
 // returns.
 class CommandTarget {
@@ -49,13 +52,15 @@ class CommandTarget {
   [[nodiscard]] virtual bool SetQueuePairs(uint16_t pairs) = 0;
 
   // The class RX, and MAC_TABLE_SET.
-  virtual void SetRxMode(RxMode mode, bool on) = 0;
+  virtual void SetRxMode(RxMode mode, RxModeSwitch to) = 0;
   virtual void SetMacTables(const MacTable& unicast,
                             const MacTable& multicast) = 0;
   // MAC_ADDR_SET. False if `mac` cannot be a device's address.
   [[nodiscard]] virtual bool SetMac(const MacAddress& mac) = 0;
-  // VLAN_ADD, VLAN_DEL. False if there is no such VLAN.
-  [[nodiscard]] virtual bool SetVlan(uint16_t id, bool on) = 0;
+  // VLAN_ADD, VLAN_DEL: the driver gets packets of that VLAN, or none. False if
+  // there is no such VLAN.
+  [[nodiscard]] virtual bool AddVlan(uint16_t id) = 0;
+  [[nodiscard]] virtual bool DeleteVlan(uint16_t id) = 0;
   // ANNOUNCE_ACK. False if no announcement was asked for.
   [[nodiscard]] virtual bool AcknowledgeAnnounce() = 0;
 

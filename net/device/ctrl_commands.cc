@@ -103,12 +103,12 @@ constexpr CtrlQueue::Command CtrlQueue::kCommands[] = {
      .command = ctrl::kVlanAdd,
      .feature = kFeatureCtrlVlan,
      .payload = {sizeof(ctrl::VlanId)},
-     .run = &Q::SetVlan<true>},
+     .run = &Q::VlanAdd},
     {.command_class = ctrl::kClassVlan,
      .command = ctrl::kVlanDel,
      .feature = kFeatureCtrlVlan,
      .payload = {sizeof(ctrl::VlanId)},
-     .run = &Q::SetVlan<false>},
+     .run = &Q::VlanDel},
     {.command_class = ctrl::kClassAnnounce,
      .command = ctrl::kAnnounceAck,
      .feature = kFeatureGuestAnnounce,
@@ -171,7 +171,7 @@ template <RxMode mode>
 CtrlQueue::Reply CtrlQueue::SetMode(CtrlPayload& payload) {
   const auto on = payload.Take<ctrl::Switch>();
   if (on > 1) return {};
-  target_.SetRxMode(mode, on == 1);
+  target_.SetRxMode(mode, on == 1 ? RxModeSwitch::kOn : RxModeSwitch::kOff);
   return {.ok = true};
 }
 
@@ -188,9 +188,12 @@ CtrlQueue::Reply CtrlQueue::MacAddrSet(CtrlPayload& payload) {
   return {.ok = target_.SetMac(payload.Take<MacAddress>())};
 }
 
-template <bool on>
-CtrlQueue::Reply CtrlQueue::SetVlan(CtrlPayload& payload) {
-  return {.ok = target_.SetVlan(payload.Take<ctrl::VlanId>(), on)};
+CtrlQueue::Reply CtrlQueue::VlanAdd(CtrlPayload& payload) {
+  return {.ok = target_.AddVlan(payload.Take<ctrl::VlanId>())};
+}
+
+CtrlQueue::Reply CtrlQueue::VlanDel(CtrlPayload& payload) {
+  return {.ok = target_.DeleteVlan(payload.Take<ctrl::VlanId>())};
 }
 
 CtrlQueue::Reply CtrlQueue::AnnounceAck(CtrlPayload& /*payload*/) {

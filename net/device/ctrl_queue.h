@@ -91,8 +91,8 @@ class CtrlQueue {
   Reply SetMode(CtrlPayload& payload);
   Reply MacTableSet(CtrlPayload& payload);
   Reply MacAddrSet(CtrlPayload& payload);
-  template <bool on>
-  Reply SetVlan(CtrlPayload& payload);
+  Reply VlanAdd(CtrlPayload& payload);
+  Reply VlanDel(CtrlPayload& payload);
   Reply AnnounceAck(CtrlPayload& payload);
   Reply PairsSet(CtrlPayload& payload);
   Reply OffloadsSet(CtrlPayload& payload);

@@ -86,8 +86,8 @@ void DriverSettings::ApplyQueueCoalescing(uint32_t queue) {
 
 // --- What the driver gets ---------------------------------------------------
 
-void DriverSettings::SetRxMode(RxMode mode, bool on) {
-  state_.rx_filter.Set(mode, on);
+void DriverSettings::SetRxMode(RxMode mode, RxModeSwitch to) {
+  state_.rx_filter.Set(mode, to == RxModeSwitch::kOn);
   FilterChanged();
 }
 
@@ -121,9 +121,16 @@ bool DriverSettings::SetMac(const MacAddress& mac) {
   return true;
 }
 
-bool DriverSettings::SetVlan(uint16_t id, bool on) {
+bool DriverSettings::AddVlan(uint16_t id) {
   if (id >= RxFilter::kVlans) return false;
-  state_.rx_filter.SetVlan(id, on);
+  state_.rx_filter.SetVlan(id, true);
+  FilterChanged();
+  return true;
+}
+
+bool DriverSettings::DeleteVlan(uint16_t id) {
+  if (id >= RxFilter::kVlans) return false;
+  state_.rx_filter.SetVlan(id, false);
   FilterChanged();
   return true;
 }

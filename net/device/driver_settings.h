@@ -116,11 +116,12 @@ class DriverSettings final : public CommandTarget {
       uint32_t queue) const override;
   bool SetGuestOffloads(uint64_t offloads) override;
   bool SetQueuePairs(uint16_t pairs) override;
-  void SetRxMode(RxMode mode, bool on) override;
+  void SetRxMode(RxMode mode, RxModeSwitch to) override;
   void SetMacTables(const MacTable& unicast,
                     const MacTable& multicast) override;
   bool SetMac(const MacAddress& mac) override;
-  bool SetVlan(uint16_t id, bool on) override;
+  bool AddVlan(uint16_t id) override;
+  bool DeleteVlan(uint16_t id) override;
   bool AcknowledgeAnnounce() override;
   std::optional<QueueStats> Stats(uint32_t queue) const override;
 

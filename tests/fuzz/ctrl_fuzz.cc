@@ -75,7 +75,7 @@ class Target : public CommandTarget {
     if ((offloads & ~kGuestOffloads) == 0) ++calls;
     return (offloads & ~kGuestOffloads) == 0;
   }
-  void SetRxMode(RxMode, bool) override { ++calls; }
+  void SetRxMode(RxMode, RxModeSwitch) override { ++calls; }
   void SetMacTables(const MacTable& unicast,
                     const MacTable& multicast) override {
     HOLDS(unicast.count <= MacTable::kMaxEntries);
@@ -86,10 +86,11 @@ class Target : public CommandTarget {
     if ((mac[0] & 1) == 0) ++calls;
     return (mac[0] & 1) == 0;
   }
-  bool SetVlan(uint16_t id, bool) override {
+  bool AddVlan(uint16_t id) override {
     if (id < RxFilter::kVlans) ++calls;
     return id < RxFilter::kVlans;
   }
+  bool DeleteVlan(uint16_t id) override { return AddVlan(id); }
   bool AcknowledgeAnnounce() override {
     announcing = !announcing;
     if (announcing) ++calls;

@@ -38,7 +38,7 @@ inline const Bytes kRxSet = {6, 1, 0x20, 0, 0, 0, 0x64, 0, 0, 0};
 inline const Bytes kVqSet = {6, 2, 1, 0, 0xff, 0xff, 7, 0, 0, 0, 0x2c, 1, 0, 0};
 inline const Bytes kVqGet = {6, 3, 1, 0, 0, 0};
 
-inline std::string Text(Params params) {
+inline std::string ParamsText(Params params) {
   return fmt::format("{}/{}", params.max_packets, params.max_usecs);
 }
 
@@ -47,11 +47,11 @@ class Target : public CommandTarget {
  public:
   void SetCoalescing(Direction direction, Params params) override {
     calls.push_back((direction == Direction::kRx ? "rx " : "tx ") +
-                    Text(params));
+                    ParamsText(params));
   }
   bool SetQueueCoalescing(uint32_t queue, Params params) override {
     if (queue > 1) return false;
-    calls.push_back(fmt::format("queue {} {}", queue, Text(params)));
+    calls.push_back(fmt::format("queue {} {}", queue, ParamsText(params)));
     queues[queue] = params;
     return true;
   }
@@ -73,9 +73,9 @@ class Target : public CommandTarget {
     return true;
   }
 
-  void SetRxMode(RxMode mode, bool on) override {
-    calls.push_back(
-        fmt::format("mode {} {}", static_cast<int>(mode), on ? "on" : "off"));
+  void SetRxMode(RxMode mode, RxModeSwitch to) override {
+    calls.push_back(fmt::format("mode {} {}", static_cast<int>(mode),
+                                to == RxModeSwitch::kOn ? "on" : "off"));
   }
   void SetMacTables(const MacTable& unicast,
                     const MacTable& multicast) override {
@@ -94,9 +94,14 @@ class Target : public CommandTarget {
     calls.push_back(fmt::format("mac {:02x}", fmt::join(mac, "")));
     return true;
   }
-  bool SetVlan(uint16_t id, bool on) override {
+  bool AddVlan(uint16_t id) override {
     if (id >= RxFilter::kVlans) return false;
-    calls.push_back(fmt::format("vlan {} {}", id, on ? "on" : "off"));
+    calls.push_back(fmt::format("vlan {} on", id));
+    return true;
+  }
+  bool DeleteVlan(uint16_t id) override {
+    if (id >= RxFilter::kVlans) return false;
+    calls.push_back(fmt::format("vlan {} off", id));
     return true;
   }
   bool AcknowledgeAnnounce() override {
