@@ -107,7 +107,8 @@ bool DriverSettings::SetMac(const MacAddress& mac) {
   // same.
   const bool told =
       Has(options_.features, kFeatureMac) && options_.mac != MacAddress{};
-  if (VmmSpeaks() && told && mac != options_.mac && change_log_.Allow()) {
+  if (VmmSendsCommands() && told && mac != options_.mac &&
+      change_log_.Allow()) {
     Log(Severity::kWarning,
         "a VMM stands between the driver and the control queue and says MAC "
         "address {}, while this device was made with {}: the driver gets the "
@@ -138,7 +139,7 @@ bool DriverSettings::DeleteVlan(uint16_t id) {
 // Whether a VMM stands between the driver and the control queue. The control
 // queue is then in an address space of its own, and its commands need not be
 // the driver's.
-bool DriverSettings::VmmSpeaks() const {
+bool DriverSettings::VmmSendsCommands() const {
   return asid(parts_.queues.control_group()) != asid(kDataGroup);
 }
 
@@ -147,7 +148,7 @@ void DriverSettings::FilterChanged() {
   RxFilter in_force = state_.rx_filter;
   // A VMM may set an address of its own, although the driver has the address
   // that it was told, or one that it has chosen.
-  if (VmmSpeaks()) {
+  if (VmmSendsCommands()) {
     if (!Has(state_.features, kFeatureMac)) {
       in_force.mac = {};
     } else if (in_force.mac != options_.mac && in_force.mac != MacAddress{}) {

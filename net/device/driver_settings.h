@@ -126,7 +126,7 @@ class DriverSettings final : public CommandTarget {
   std::optional<QueueStats> Stats(uint32_t queue) const override;
 
  private:
-  bool VmmSpeaks() const;
+  bool VmmSendsCommands() const;
   void FilterChanged();
   void ShowMac(const MacAddress& mac);
   void ApplyCoalescing(coalesce::Direction direction);

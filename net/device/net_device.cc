@@ -80,7 +80,7 @@ absl::Status NetDevice::SetTap(std::vector<Tap> queues, base::UniqueFd drops) {
   const absl::Status status = workers_.SetTap(std::move(queues));
   if (status.ok()) {
     if (!ctrl_.broken()) link_.ClearBroken();
-    LookForBroken();
+    CollectFaults();
   }
   link_.Update(Now());
   return status;
@@ -101,7 +101,7 @@ void NetDevice::OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) {
   }
   if (asid == settings_.asid(queues_.control_group())) ctrl_.Drop(first, last);
   // A queue whose rings could not be mapped may start now.
-  if (session_.served()) LookSoon();
+  if (session_.served()) LookForQueuesSoon();
 }
 
 absl::StatusOr<uint32_t> NetDevice::OnGroupAsid(uint32_t group, uint32_t asid) {
@@ -139,8 +139,8 @@ absl::Status NetDevice::Serve(Time now) {
     LookForReadyQueues(now);
   }
   if (link_.OnTimer(now) == LinkStatus::Verdict::kNotInForce) {
-    SayCommandsAlone();
-    ServeCommandsAlone(session_.features());
+    WarnOfCommandsOnly();
+    ServeCommandsOnly(session_.features());
   }
   return absl::OkStatus();
 }
@@ -154,13 +154,13 @@ void NetDevice::ServeCtrlQueue(Time now) {
 
 void NetDevice::CheckWorkers() {
   if (!base::ClearEventfd(attention_.get())) return;
-  LookForBroken();
+  CollectFaults();
   link_.Update(Now());
-  InForceAfterAll();
+  StartIfInForce();
   if (session_.served()) look_at_ = Now();
 }
 
-void NetDevice::LookForBroken() {
+void NetDevice::CollectFaults() {
   for (const std::string& fault : workers_.Faults()) MarkBroken(fault);
 }
 

@@ -41,7 +41,7 @@ namespace net {
 //   LinkStatus      the link, announcements, config interrupts
 //   WorkerPool      the data queues, each pair on a thread of its own
 //
-// A part knows the parts above which its constructor names, and never the
+// A part reaches only what its constructor is given, and no part reaches the
 // NetDevice.
 //
 //   net_device.cc                creation, TAP, memory, Serve()
@@ -184,28 +184,28 @@ class NetDevice final : public vduse::RequestHandler {
   bool SamePositions();
   void StartDriver(uint64_t features, DriverSession::Origin origin);
   void StopDriver(std::optional<FlushCause> settle = std::nullopt);
-  void HearOfCommands(uint64_t features);
+  void ListenForCommands(uint64_t features);
   void AssignRoles(uint64_t features);
 
   // DRIVER_OK that is not in force.
-  void ServeCommandsAlone(uint64_t features);
-  void SayCommandsAlone();
-  bool EndCommandsAlone();
-  bool InForceAfterAll();
+  void ServeCommandsOnly(uint64_t features);
+  void WarnOfCommandsOnly();
+  bool EndCommandsOnly();
+  bool StartIfInForce();
   void FollowCtrlKick(Time now);
 
   // Queues.
   void LookForReadyQueues(Time now);
-  void LookSoon();
+  void LookForQueuesSoon();
   bool TryStart(uint32_t index, const vduse::QueueInfo& info);
   absl::Status StartQueue(uint32_t index, vduse::QueueInfo info);
   void StopQueue(uint32_t index, std::optional<FlushCause> settle);
-  void NoteRxRing(uint32_t index, uint32_t size);
+  void CheckRxRingSize(uint32_t index, uint32_t size);
 
   void UseAsids();
   void ServeCtrlQueue(Time now);
   void CheckWorkers();
-  void LookForBroken();
+  void CollectFaults();
   void MarkBroken(const std::string& what);
 
   vduse::Device& device_;

@@ -20,11 +20,11 @@ void NetDevice::OnStatusLost(uint8_t status) {
   if ((status & VIRTIO_CONFIG_S_DRIVER_OK) == 0 || !session_.active()) return;
   // The lost status may have repeated a DRIVER_OK that is in force.
   if (device_.InjectConfig() != InjectResult::kNotYet) return;
-  SayCommandsAlone();
-  ServeCommandsAlone(session_.features());
+  WarnOfCommandsOnly();
+  ServeCommandsOnly(session_.features());
 }
 
-void NetDevice::SayCommandsAlone() {
+void NetDevice::WarnOfCommandsOnly() {
   if (session_.commands_only()) return;
   LogLimited(life_log_, Severity::kWarning,
              "DRIVER_OK is not in force: was its writer killed? Until the "
@@ -34,7 +34,7 @@ void NetDevice::SayCommandsAlone() {
 
 // Serves only the control queue, because the driver cannot be notified of what
 // is completed on the other queues.
-void NetDevice::ServeCommandsAlone(uint64_t features) {
+void NetDevice::ServeCommandsOnly(uint64_t features) {
   if (session_.commands_only()) return;
   if (!session_.served()) queues_.BeginDriver();
   for (uint32_t index = 0; index < queues_.size(); ++index) {
@@ -45,15 +45,15 @@ void NetDevice::ServeCommandsAlone(uint64_t features) {
     }
     queues_.SetState(index, QueueTable::State::kDown);
   }
-  HearOfCommands(features);
+  ListenForCommands(features);
   session_.LimitToCommands();
   link_.LimitDriver(settings_.announcement());
-  LookSoon();
+  LookForQueuesSoon();
 }
 
-// DRIVER_OK has arrived. Ends serving commands alone. Returns whether the rings
+// DRIVER_OK has arrived. Ends serving only commands. Returns whether the rings
 // have been in use: the next start resumes them then.
-bool NetDevice::EndCommandsAlone() {
+bool NetDevice::EndCommandsOnly() {
   if (!session_.commands_only()) return false;
   const CtrlQueue* ctrl = ctrl_.queue();
   const bool answered = ctrl != nullptr && ctrl->queue().counters().packets > 0;
@@ -64,7 +64,7 @@ bool NetDevice::EndCommandsAlone() {
 
 // Checks whether DRIVER_OK has come into force after all, and if so starts the
 // driver.
-bool NetDevice::InForceAfterAll() {
+bool NetDevice::StartIfInForce() {
   if (!session_.commands_only() ||
       device_.InjectConfig() != InjectResult::kDelivered) {
     return false;
@@ -78,14 +78,14 @@ bool NetDevice::InForceAfterAll() {
 }
 
 void NetDevice::FollowCtrlKick(Time now) {
-  if (InForceAfterAll() || ctrl_.running()) return;
+  if (StartIfInForce() || ctrl_.running()) return;
   if (session_.served()) {
     look_at_ = now;  // the control queue may be ready by now
   } else if (session_.awaits_driver_ok()) {
     // A driver does not kick before DRIVER_OK, so its DRIVER_OK was lost on its
     // way here.
-    SayCommandsAlone();
-    ServeCommandsAlone(session_.features());
+    WarnOfCommandsOnly();
+    ServeCommandsOnly(session_.features());
   }
 }
 

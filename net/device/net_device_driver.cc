@@ -38,10 +38,10 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
     return check;
   }
   if (!driver_ok) {
-    HearOfCommands(*features);
+    ListenForCommands(*features);
     return absl::OkStatus();
   }
-  const bool recovers = EndCommandsAlone() || session_.recovers();
+  const bool recovers = EndCommandsOnly() || session_.recovers();
   const Origin origin = TakeUpState(*features);
   LogLimited(life_log_, Severity::kInfo, "driver active, features {}",
              FeatureNames(*features));
@@ -105,8 +105,8 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
     // But the process that wrote DRIVER_OK may have been killed meanwhile, and
     // its driver may be waiting for a command.
     if (negotiated) {
-      if (settings_.phase() == Phase::kRunning) SayCommandsAlone();
-      ServeCommandsAlone(*features);
+      if (settings_.phase() == Phase::kRunning) WarnOfCommandsOnly();
+      ServeCommandsOnly(*features);
     }
     return;
   }
@@ -168,7 +168,7 @@ void NetDevice::StartDriver(uint64_t features, Origin origin) {
   }
   port_drops_.Start();
   workers_.SetActivePairs(settings_.active_pairs());
-  LookSoon();
+  LookForQueuesSoon();
   LookForReadyQueues(Now());
   link_.StartDriver(settings_.announcement(), Now());
 }
@@ -190,7 +190,7 @@ void NetDevice::StopDriver(std::optional<FlushCause> settle) {
 
 // Listens for kicks of the control queue: a driver that has negotiated features
 // may send commands, even if its DRIVER_OK is not known here.
-void NetDevice::HearOfCommands(uint64_t features) {
+void NetDevice::ListenForCommands(uint64_t features) {
   session_.Negotiate(features);
   AssignRoles(features);
   if (!queues_.control()) return;

@@ -53,7 +53,7 @@ void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
 }
 
 // Looks for queues that have become ready, as if DRIVER_OK had just come.
-void NetDevice::LookSoon() {
+void NetDevice::LookForQueuesSoon() {
   look_delay_ = kFirstLook;
   look_at_ = Now();
 }
@@ -137,14 +137,14 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   });
   if (status.ok()) {
     settings_.params().SetEnabled(index, true);
-    NoteRxRing(index, info.size);
+    CheckRxRingSize(index, info.size);
   }
   return status;
 }
 
 // A packet that the ring cannot hold would be dropped. So the port is not asked
 // for such packets; it then segments what is larger than the MTU itself.
-void NetDevice::NoteRxRing(uint32_t index, uint32_t size) {
+void NetDevice::CheckRxRingSize(uint32_t index, uint32_t size) {
   if (short_rx_ring_ || ParamTable::DirectionOf(index) != Direction::kRx ||
       !Has(session_.features(), kFeatureMrgRxbuf) || HoldsLargestPacket(size)) {
     return;
@@ -180,7 +180,7 @@ void NetDevice::OnQueueReady(uint32_t index, bool ready) {
   if (ready) {
     if (!queues_.IsRunning(index)) queues_.SetState(index, State::kDown);
     // The kernel reports the queue as ready only after this is answered.
-    LookSoon();
+    LookForQueuesSoon();
     return;
   }
   // Stop before answering: nothing may be completed after the answer.
