@@ -19,7 +19,9 @@ die() {
 
 (($# == 0)) || { echo "usage: compilers.sh" >&2; exit 2; }
 read -r -a packages <<<"$("$root/scripts/install-deps.sh" --list-product)"
-packages+=(g++ clang binutils)
+packages+=(g++ clang binutils make)
+# What no package names as a dependency, as every Debian system has it.
+packages+=(coreutils dash findutils grep sed)
 
 base=$(debs_cache) || exit 1
 cache=$base/compilers
