@@ -186,7 +186,7 @@ void Bench::CompareToRaw() {
 void Bench::CompareOneToTwo() {
   constexpr char kPanel[] = "Two queue pairs: times the speed of one";
   std::vector<Subject> subjects;
-  for (const size_t threads : {1, 2}) {
+  for (const size_t threads : {1U, 2U}) {
     subjects.push_back({.name = "device",
                         .make = MakeDeviceLane,
                         .threads = threads,

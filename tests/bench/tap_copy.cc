@@ -64,7 +64,7 @@ int Main(int argc, char** argv) {
   const std::array<int, 2> taps = {OpenTap(argv[1]), OpenTap(argv[2])};
   fmt::print(stderr, "ready\n");
   std::array<pollfd, 2> wait = {};
-  for (size_t i : {0, 1}) {
+  for (const size_t i : {0U, 1U}) {
     wait[i].fd = taps[i];
     wait[i].events = POLLIN;
   }

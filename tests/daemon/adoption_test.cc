@@ -40,7 +40,7 @@ bool Refused(const ExistingDevice& device, const char* because) {
 TEST(AdoptionTest, ItsStateIsEnoughWhereTheKernelTellsNothing) {
   ExistingDevice device = WithQueues(3);
   device.on_bus = false;
-  for (const size_t positions : {0, 3}) {
+  for (const size_t positions : {0U, 3U}) {
     device.state = StateWith(kOnePair, positions);
     EXPECT_TRUE(JudgeExisting(device).ok()) << JudgeExisting(device);
   }

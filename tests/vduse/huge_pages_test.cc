@@ -38,7 +38,7 @@ class HugePagesTest : public testing::TestWithParam<uint64_t> {
     const int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | log << 26);
     ASSERT_GE(fd, 0);
     device_.file = base::UniqueFd(fd);
-    ASSERT_EQ(ftruncate(fd, kPages * page_), 0);
+    ASSERT_EQ(ftruncate(fd, static_cast<off_t>(kPages * page_)), 0);
     // The region is part of the file, like a guest's memory beside a range that
     // the guest cannot use.
     device_.offset = 0xc0000;
@@ -104,7 +104,7 @@ TEST_P(HugePagesTest,
        Row124_ATruncatedPageReadsAsZerosAndOthersKeepTheirBytes) {
   *At(0xc0000) = 'k';
   *At(page_ + 5) = 'x';
-  ASSERT_EQ(ftruncate(device_.file.get(), page_), 0);
+  ASSERT_EQ(ftruncate(device_.file.get(), static_cast<off_t>(page_)), 0);
 
   EXPECT_EQ(*At(page_ + 5), 0);
 
@@ -115,7 +115,7 @@ TEST_P(HugePagesTest,
 }
 
 TEST_P(HugePagesTest, Row124_AFileThatIsShorterThanTheRegionStaysSo) {
-  ASSERT_EQ(ftruncate(device_.file.get(), page_), 0);
+  ASSERT_EQ(ftruncate(device_.file.get(), static_cast<off_t>(page_)), 0);
   ASSERT_NE(At(page_), nullptr);
   *At(page_) = 1;
   EXPECT_NE(map_.TakeFault(), "");

@@ -48,6 +48,9 @@ inline bool PumpUntil(NetDevice& net, const tests::FakeDevice& device,
   return false;
 }
 
+// Nothing notifies by itself under these within a test.
+inline constexpr Params kPatient{.max_packets = 1000, .max_usecs = 900'000};
+
 // A whole device with its worker threads: the kernel and the driver are
 // fakes, the TAP is one end of a socket pair, and the test is the control
 // thread.

@@ -10,9 +10,6 @@ namespace {
 
 using Phase = DeviceState::Phase;
 
-// Nothing notifies by itself under these within a test.
-constexpr Params kPatient{.max_packets = 1000, .max_usecs = 900'000};
-
 class NetDeviceMovesTest : public NetDeviceTest {
  protected:
   // Whether a line of the summary begins so.

@@ -10,9 +10,6 @@ namespace {
 
 using coalesce::Source;
 
-// Nothing notifies by itself under these within a test.
-constexpr Params kPatient{.max_packets = 1000, .max_usecs = 900'000};
-
 class NetDeviceStateTest : public NetDeviceTest {
  protected:
   // The queue's first notification is always sent: gets it over with.
