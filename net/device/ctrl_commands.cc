@@ -33,7 +33,7 @@ void Append(std::vector<uint8_t>& to, const T& value) {
 
 // Reads struct virtio_net_ctrl_mac. Nothing if it claims more entries than the
 // payload holds.
-std::optional<MacTable> TakeMacTable(CtrlPayload& payload) {
+std::optional<MacTable> TakeMacTable(vduse::ChainReader& payload) {
   if (payload.left() < sizeof(ctrl::MacTableEntries)) return std::nullopt;
   const uint64_t entries = payload.Take<ctrl::MacTableEntries>();
   if (entries * sizeof(MacAddress) > payload.left()) return std::nullopt;
@@ -168,14 +168,14 @@ const CtrlQueue::Command* CtrlQueue::Find(uint8_t command_class,
 }
 
 template <RxMode mode>
-CtrlQueue::Reply CtrlQueue::SetMode(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::SetMode(vduse::ChainReader& payload) {
   const auto on = payload.Take<ctrl::Switch>();
   if (on > 1) return {};
   target_.SetRxMode(mode, on == 1 ? RxModeSwitch::kOn : RxModeSwitch::kOff);
   return {.ok = true};
 }
 
-CtrlQueue::Reply CtrlQueue::MacTableSet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::MacTableSet(vduse::ChainReader& payload) {
   const std::optional<MacTable> unicast = TakeMacTable(payload);
   if (!unicast) return {};
   const std::optional<MacTable> multicast = TakeMacTable(payload);
@@ -184,43 +184,43 @@ CtrlQueue::Reply CtrlQueue::MacTableSet(CtrlPayload& payload) {
   return {.ok = true};
 }
 
-CtrlQueue::Reply CtrlQueue::MacAddrSet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::MacAddrSet(vduse::ChainReader& payload) {
   return {.ok = target_.SetMac(payload.Take<MacAddress>())};
 }
 
-CtrlQueue::Reply CtrlQueue::VlanAdd(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::VlanAdd(vduse::ChainReader& payload) {
   return {.ok = target_.AddVlan(payload.Take<ctrl::VlanId>())};
 }
 
-CtrlQueue::Reply CtrlQueue::VlanDel(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::VlanDel(vduse::ChainReader& payload) {
   return {.ok = target_.DeleteVlan(payload.Take<ctrl::VlanId>())};
 }
 
-CtrlQueue::Reply CtrlQueue::AnnounceAck(CtrlPayload& /*payload*/) {
+CtrlQueue::Reply CtrlQueue::AnnounceAck(vduse::ChainReader& /*payload*/) {
   return {.ok = target_.AcknowledgeAnnounce()};
 }
 
-CtrlQueue::Reply CtrlQueue::PairsSet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::PairsSet(vduse::ChainReader& payload) {
   return {.ok = target_.SetQueuePairs(payload.Take<ctrl::QueuePairs>())};
 }
 
-CtrlQueue::Reply CtrlQueue::OffloadsSet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::OffloadsSet(vduse::ChainReader& payload) {
   return {.ok = target_.SetGuestOffloads(payload.Take<ctrl::GuestOffloads>())};
 }
 
 template <Direction direction>
-CtrlQueue::Reply CtrlQueue::SetAll(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::SetAll(vduse::ChainReader& payload) {
   target_.SetCoalescing(direction, ToParams(payload.Take<ctrl::Coal>()));
   return {.ok = true};
 }
 
-CtrlQueue::Reply CtrlQueue::VqSet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::VqSet(vduse::ChainReader& payload) {
   const auto command = payload.Take<ctrl::CoalVq>();
   return {.ok = target_.SetQueueCoalescing(command.queue.vq_index,
                                            ToParams(command.coal))};
 }
 
-CtrlQueue::Reply CtrlQueue::VqGet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::VqGet(vduse::ChainReader& payload) {
   const auto queue = payload.Take<ctrl::CoalVqIndex>();
   const std::optional<Params> params = target_.QueueCoalescing(queue.vq_index);
   if (!params) return {};
@@ -230,7 +230,7 @@ CtrlQueue::Reply CtrlQueue::VqGet(CtrlPayload& payload) {
   return reply;
 }
 
-CtrlQueue::Reply CtrlQueue::StatsQuery(CtrlPayload& /*payload*/) {
+CtrlQueue::Reply CtrlQueue::StatsQuery(vduse::ChainReader& /*payload*/) {
   Reply reply{.ok = true};
   Append(reply.bytes, Bit(ctrl::kStatsRxBasic) | Bit(ctrl::kStatsTxBasic) |
                           Bit(ctrl::kStatsCvq));
@@ -239,7 +239,7 @@ CtrlQueue::Reply CtrlQueue::StatsQuery(CtrlPayload& /*payload*/) {
 
 // The reply has one entry for each bit in a request. If one request cannot be
 // answered, none is.
-CtrlQueue::Reply CtrlQueue::StatsGet(CtrlPayload& payload) {
+CtrlQueue::Reply CtrlQueue::StatsGet(vduse::ChainReader& payload) {
   Reply reply{.ok = true};
   while (payload.left() > 0) {
     const auto request = payload.Take<ctrl::StatsRequest>();

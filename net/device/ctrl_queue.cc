@@ -3,30 +3,20 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <span>
 #include <utility>
 
+#include "vduse/chain_io.h"
+
 namespace net {
 namespace {
 
-// Copies `bytes` to `offset` within a chain's writable part, as far as they
-// fit.
-void Scatter(std::span<const iovec> to, uint64_t offset,
+void WriteAt(const vduse::Chain& chain, uint64_t offset,
              std::span<const uint8_t> bytes) {
-  for (const iovec& segment : to) {
-    if (bytes.empty()) return;
-    if (offset >= segment.iov_len) {
-      offset -= segment.iov_len;
-      continue;
-    }
-    const size_t n = std::min(bytes.size(), segment.iov_len - offset);
-    std::memcpy(static_cast<uint8_t*>(segment.iov_base) + offset, bytes.data(),
-                n);
-    bytes = bytes.subspan(n);
-    offset = 0;
-  }
+  vduse::ChainWriter writer(chain);
+  writer.Skip(offset);
+  writer.Write(bytes);
 }
 
 }  // namespace
@@ -67,7 +57,7 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
     ++counters_.unanswerable;
     return 0;
   }
-  CtrlPayload payload(chain);
+  vduse::ChainReader payload(chain);
   const Command* command = nullptr;
   if (payload.left() >= sizeof(ctrl::Header)) {
     const auto header = payload.Take<ctrl::Header>();
@@ -92,16 +82,16 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
     ++counters_.rejected;
     std::array<uint8_t, kMaxReplyBytes> errors;
     errors.fill(ctrl::kErr);
-    Scatter(chain.writable(), 0, errors);
+    WriteAt(chain, 0, errors);
     return chain.writable_bytes();
   }
-  Scatter(chain.writable(), status_at, {&status, 1});
+  WriteAt(chain, status_at, {&status, 1});
   if (!reply.ok) {
     ++counters_.rejected;
     return 1;
   }
   ++counters_.commands;
-  Scatter(chain.writable(), status_first ? 1 : 0, reply.bytes);
+  WriteAt(chain, status_first ? 1 : 0, reply.bytes);
   return std::min<uint64_t>(chain.writable_bytes(), reply.bytes.size() + 1);
 }
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "net/device/command_target.h"
-#include "net/device/ctrl_payload.h"
 #include "net/path/notified_queue.h"
 #include "net/wire/ctrl_wire.h"
 #include "vduse/chain.h"
+#include "vduse/chain_io.h"
 
 namespace net {
 
@@ -71,7 +71,7 @@ class CtrlQueue {
     uint8_t command;
     unsigned feature;
     Length payload;
-    Reply (CtrlQueue::*run)(CtrlPayload&);
+    Reply (CtrlQueue::*run)(vduse::ChainReader&);
     // If not 0, the driver must provide this many writable bytes for the reply
     // in addition to the status byte. The reply comes first, unless the first
     // writable segment has one byte: that is then the status byte. If 0, the
@@ -88,20 +88,20 @@ class CtrlQueue {
 
   // The functions that the rows run, on a payload of a permitted length.
   template <RxMode mode>
-  Reply SetMode(CtrlPayload& payload);
-  Reply MacTableSet(CtrlPayload& payload);
-  Reply MacAddrSet(CtrlPayload& payload);
-  Reply VlanAdd(CtrlPayload& payload);
-  Reply VlanDel(CtrlPayload& payload);
-  Reply AnnounceAck(CtrlPayload& payload);
-  Reply PairsSet(CtrlPayload& payload);
-  Reply OffloadsSet(CtrlPayload& payload);
+  Reply SetMode(vduse::ChainReader& payload);
+  Reply MacTableSet(vduse::ChainReader& payload);
+  Reply MacAddrSet(vduse::ChainReader& payload);
+  Reply VlanAdd(vduse::ChainReader& payload);
+  Reply VlanDel(vduse::ChainReader& payload);
+  Reply AnnounceAck(vduse::ChainReader& payload);
+  Reply PairsSet(vduse::ChainReader& payload);
+  Reply OffloadsSet(vduse::ChainReader& payload);
   template <coalesce::Direction direction>
-  Reply SetAll(CtrlPayload& payload);
-  Reply VqSet(CtrlPayload& payload);
-  Reply VqGet(CtrlPayload& payload);
-  Reply StatsQuery(CtrlPayload& payload);
-  Reply StatsGet(CtrlPayload& payload);
+  Reply SetAll(vduse::ChainReader& payload);
+  Reply VqSet(vduse::ChainReader& payload);
+  Reply VqGet(vduse::ChainReader& payload);
+  Reply StatsQuery(vduse::ChainReader& payload);
+  Reply StatsGet(vduse::ChainReader& payload);
 
   NotifiedQueue queue_;
   const uint64_t features_;
