@@ -58,7 +58,7 @@ bool DriverSettings::SetGuestOffloads(uint64_t offloads) {
   state_.guest_offloads = offloads;
   Persist();
   parts_.workers.CallAll(
-      [&](QueuePair& pair) { pair.SetGuestOffloads(offloads); });
+      [&](QueuePair& pair) { pair.rx().SetGuestOffloads(offloads); });
   LogLimited(change_log_, Severity::kInfo, "GUEST_OFFLOADS_SET: {}",
              offloads != 0 ? FeatureNames(offloads) : "none");
   return true;
@@ -79,8 +79,8 @@ void DriverSettings::ApplyCoalescing(Direction direction) {
 
 void DriverSettings::ApplyQueueCoalescing(uint32_t queue) {
   parts_.workers.Call(queue, [&](QueuePair& pair) {
-    pair.SetCoalescing(ParamTable::DirectionOf(queue), params_.setting(queue),
-                       Now());
+    pair.path(ParamTable::DirectionOf(queue))
+        .SetCoalescing(params_.setting(queue), Now());
   });
 }
 
@@ -160,7 +160,7 @@ void DriverSettings::FilterChanged() {
   if (!in_force.AcceptsAll()) {
     filter = std::make_shared<const RxFilter>(in_force);
   }
-  parts_.workers.CallAll([&](QueuePair& pair) { pair.SetFilter(filter); });
+  parts_.workers.CallAll([&](QueuePair& pair) { pair.rx().SetFilter(filter); });
 }
 
 void DriverSettings::ShowMac(const MacAddress& mac) {

@@ -47,7 +47,7 @@ absl::Status NetDevice::OnStatus(uint8_t status) {
              FeatureNames(*features));
   if (origin == Origin::kNew) {
     // What waits in the TAP arrived before a driver that begins now.
-    workers_.CallAll([](QueuePair& pair) { pair.DiscardQueued(); });
+    workers_.CallAll([](QueuePair& pair) { pair.rx().DiscardQueued(); });
   }
   StartDriver(*features, recovers ? Origin::kRecovered : origin);
   return absl::OkStatus();

@@ -44,9 +44,9 @@ void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
   } else {
     const Direction direction = ParamTable::DirectionOf(index);
     workers_.Call(index, [&](QueuePair& pair) {
-      if (settle) pair.Settle(direction, *settle, Now());
-      position = pair.Position(direction);
-      pair.Stop(direction);
+      if (settle) pair.path(direction).Settle(*settle, Now());
+      position = pair.path(direction).position();
+      pair.path(direction).Stop();
     });
   }
   if (position) queues_.SetPosition(index, *position);
@@ -129,11 +129,12 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   const Direction direction = ParamTable::DirectionOf(index);
   absl::Status status;
   workers_.Call(index, [&](QueuePair& pair) {
-    status = pair.Start(direction, info, session_.features(), start,
-                        settings_.params().setting(index), Now());
+    status =
+        pair.path(direction).Start(info, session_.features(), start,
+                                   settings_.params().setting(index), Now());
     if (!status.ok()) return;
-    pair.SetGuestOffloads(settings_.guest_offloads());
-    if (notify_once) pair.Owe(direction);
+    pair.rx().SetGuestOffloads(settings_.guest_offloads());
+    if (notify_once) pair.path(direction).Owe();
   });
   if (status.ok()) {
     settings_.params().SetEnabled(index, true);
@@ -168,7 +169,7 @@ absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
     position = ctrl->queue().ring().position();
   } else if (queues_.IsData(index)) {
     workers_.Call(index, [&](QueuePair& pair) {
-      position = pair.Position(ParamTable::DirectionOf(index));
+      position = pair.path(ParamTable::DirectionOf(index)).position();
     });
   }
   return position.value_or(queues_.position(index));

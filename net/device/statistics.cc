@@ -9,21 +9,21 @@ QueueStats ReadQueueStats(const WorkerPool& workers, uint32_t queue,
                           uint64_t tap_drops) {
   const QueuePairCounters c = workers.counters(queue / 2);
   if (ParamTable::DirectionOf(queue) == Direction::kRx) {
-    const uint64_t overruns = c.rx_too_large + c.rx_overruns + tap_drops;
-    return QueueStats{.kicks = c.rx_kicks,
-                      .packets = c.rx_packets,
-                      .bytes = c.rx_bytes,
-                      .notifications = c.rx_queue.notifications,
-                      .drops = c.rx_bad_packet + c.rx_refused + c.rx_filtered +
-                               c.rx_over_mtu + c.rx_stale + overruns,
+    const uint64_t overruns = c.rx.too_large + c.rx.overruns + tap_drops;
+    return QueueStats{.kicks = c.rx.kicks,
+                      .packets = c.rx.packets,
+                      .bytes = c.rx.bytes,
+                      .notifications = c.rx.queue.notifications,
+                      .drops = c.rx.bad_packet + c.rx.refused + c.rx.filtered +
+                               c.rx.over_mtu + c.rx.stale + overruns,
                       .driver_drops = overruns};
   }
-  const uint64_t malformed = c.tx_bad_chain + c.tx_bad_header + c.tx_bad_length;
-  return QueueStats{.kicks = c.tx_kicks,
-                    .packets = c.tx_packets,
-                    .bytes = c.tx_bytes,
-                    .notifications = c.tx_queue.notifications,
-                    .drops = malformed + c.tx_port_drops + c.tx_port_refused,
+  const uint64_t malformed = c.tx.bad_chain + c.tx.bad_header + c.tx.bad_length;
+  return QueueStats{.kicks = c.tx.kicks,
+                    .packets = c.tx.packets,
+                    .bytes = c.tx.bytes,
+                    .notifications = c.tx.queue.notifications,
+                    .drops = malformed + c.tx.port_drops + c.tx.port_refused,
                     .driver_drops = malformed};
 }
 
@@ -40,9 +40,9 @@ std::vector<CoalescingReport> ReportCoalescing(WorkerPool& workers,
     report.goal = params.setting(queue).goal;
     workers.Call(queue, [&](QueuePair& pair) {
       const QueuePairCounters counters = pair.counters();
-      report.counters = rx ? counters.rx_queue : counters.tx_queue;
+      report.counters = rx ? counters.rx.queue : counters.tx.queue;
       report.read_at = Now();
-      const NotifiedQueue* running = pair.queue(direction);
+      const NotifiedQueue* running = pair.path(direction).queue();
       if (running == nullptr) return;
       report.effective = running->effective_params();
       report.waiting = running->waits();

@@ -40,22 +40,22 @@ void Summarize(size_t pair, const QueuePairCounters& c,
       "pair {} rx: packets {} bytes {} notifications {} (suppressed {}) "
       "kicks {} csum {} gso {} ecn {} filtered {} bad-chain {} bad-packet {} "
       "refused {} over-mtu {} too-large {} overruns {} stale {}",
-      pair, c.rx_packets, c.rx_bytes, c.rx_queue.notifications,
-      c.rx_queue.suppressed, c.rx_kicks, c.rx_csum, c.rx_gso, c.rx_ecn,
-      c.rx_filtered, c.rx_bad_chain, c.rx_bad_packet, c.rx_refused,
-      c.rx_over_mtu, c.rx_too_large, c.rx_overruns, c.rx_stale));
-  AddFlushes(fmt::format("pair {} rx", pair), c.rx_queue, lines);
-  AddChainErrors(fmt::format("pair {} rx", pair), c.rx_chain_errors, lines);
+      pair, c.rx.packets, c.rx.bytes, c.rx.queue.notifications,
+      c.rx.queue.suppressed, c.rx.kicks, c.rx.csum, c.rx.gso, c.rx.ecn,
+      c.rx.filtered, c.rx.bad_chain, c.rx.bad_packet, c.rx.refused,
+      c.rx.over_mtu, c.rx.too_large, c.rx.overruns, c.rx.stale));
+  AddFlushes(fmt::format("pair {} rx", pair), c.rx.queue, lines);
+  AddChainErrors(fmt::format("pair {} rx", pair), c.rx.chain_errors, lines);
   lines.push_back(fmt::format(
       "pair {} tx: packets {} bytes {} notifications {} (suppressed {}) "
       "kicks {} csum {} gso {} ecn {} bad-chain {} bad-header {} bad-length {} "
       "port-drops {} refused {}",
-      pair, c.tx_packets, c.tx_bytes, c.tx_queue.notifications,
-      c.tx_queue.suppressed, c.tx_kicks, c.tx_csum, c.tx_gso, c.tx_ecn,
-      c.tx_bad_chain, c.tx_bad_header, c.tx_bad_length, c.tx_port_drops,
-      c.tx_port_refused));
-  AddFlushes(fmt::format("pair {} tx", pair), c.tx_queue, lines);
-  AddChainErrors(fmt::format("pair {} tx", pair), c.tx_chain_errors, lines);
+      pair, c.tx.packets, c.tx.bytes, c.tx.queue.notifications,
+      c.tx.queue.suppressed, c.tx.kicks, c.tx.csum, c.tx.gso, c.tx.ecn,
+      c.tx.bad_chain, c.tx.bad_header, c.tx.bad_length, c.tx.port_drops,
+      c.tx.port_refused));
+  AddFlushes(fmt::format("pair {} tx", pair), c.tx.queue, lines);
+  AddChainErrors(fmt::format("pair {} tx", pair), c.tx.chain_errors, lines);
 }
 
 void Summarize(std::string_view queue, const NotificationHistograms& histograms,

@@ -8,10 +8,10 @@
 
 namespace net {
 
-// Decides how long a worker busy-polls before it sleeps. Busy-polling pays only
-// if it ends before a sleep would have. So the time grows up to the limit while
-// sleeps turn out shorter than the limit, and drops to zero after a longer one:
-// an idle device costs no CPU time.
+// Decides how long a worker busy-polls before it sleeps. Busy-polling
+// is useful only if work comes within the limit. So the time grows up to the
+// limit while sleeps turn out shorter than the limit, and drops to zero after a
+// longer one: an idle device costs no CPU time.
 //
 // Policy only: no clock, no I/O. One thread.
 class BusyPoll {

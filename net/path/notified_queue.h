@@ -97,9 +97,9 @@ class NotifiedQueue {
         early_flush_(early_flush),
         coalescer_(ring_.size()) {}
 
-  // Records later flushes in `histograms`: the lateness of those with
-  // kTime, the rest of those that the driver wants. `histograms` must outlive
-  // the queue.
+  // From now on, records in `histograms`: the lateness of every flush with
+  // FlushCause::kTime; packets and delay of every flush that the driver wants.
+  // `histograms` must outlive the queue.
   void RecordTo(NotificationHistograms& histograms) {
     histograms_ = &histograms;
   }

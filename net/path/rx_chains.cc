@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "vduse/chain_io.h"
+
 namespace net {
 namespace {
 
@@ -23,7 +25,7 @@ bool RxChains::PopOne() {
   return false;
 }
 
-size_t RxChains::CollectEach(uint64_t bytes, size_t limit, bool merge) {
+size_t RxChains::CollectEach(uint64_t bytes, size_t limit) {
   size_t packets = 0;
   uint64_t room = 0;  // collected for the next packet
   while (packets < limit && !spent()) {
@@ -35,14 +37,15 @@ size_t RxChains::CollectEach(uint64_t bytes, size_t limit, bool merge) {
     }
     bytes_ += chains_.back().writable_bytes();
     room += chains_.back().writable_bytes();
-    if (merge && room < bytes) continue;
+    if (merge_ == Merge::kAllowed && room < bytes) continue;
     ++packets;
     room = 0;
   }
   return packets;
 }
 
-bool RxChains::Collect(uint64_t bytes, size_t limit, Time now) {
+bool RxChains::Collect(uint64_t bytes, Time now) {
+  const size_t limit = merge_ == Merge::kAllowed ? queue_.ring().size() : 1;
   do {
     if (bytes_ >= bytes || size() >= limit || !PopOne()) break;
     const vduse::Chain& chain = chains_.back();
@@ -56,6 +59,12 @@ bool RxChains::Collect(uint64_t bytes, size_t limit, Time now) {
         static_cast<uint32_t>(std::min<size_t>(returned, rejections_left_));
   } while (!spent());
   return bytes_ >= bytes;
+}
+
+bool RxChains::complete() const {
+  const vduse::Virtqueue& ring = queue_.ring();
+  return size() > 0 && (merge_ == Merge::kNever || size() == ring.size() ||
+                        ring.out_of_segments());
 }
 
 void RxChains::Reject(size_t count, Time now) {
@@ -74,32 +83,20 @@ void RxChains::AppendSegments(std::vector<iovec>& iov) const {
   }
 }
 
-// Calls `copy` for each piece of the first `bytes` bytes from next() on, with
-// the piece's address, offset, and size.
-template <typename Copy>
-void RxChains::ForBytes(size_t bytes, Copy copy) const {
-  size_t done = 0;
-  for (size_t chain = next_; chain < chains_.size(); ++chain) {
-    for (const iovec& segment : chains_[chain].writable()) {
-      if (done == bytes) return;
-      const size_t n = std::min(bytes - done, segment.iov_len);
-      copy(static_cast<uint8_t*>(segment.iov_base), done, n);
-      done += n;
-    }
-  }
-  assert(done == bytes);
-}
-
 void RxChains::Write(std::span<const uint8_t> data) const {
-  ForBytes(data.size(), [&](uint8_t* at, size_t done, size_t n) {
-    std::memcpy(at, data.data() + done, n);
-  });
+  for (size_t i = next_; i < chains_.size() && !data.empty(); ++i) {
+    vduse::SegmentCursor chain(chains_[i].writable());
+    data = data.subspan(chain.Write(data));
+  }
+  assert(data.empty());
 }
 
 void RxChains::Read(std::span<uint8_t> data) const {
-  ForBytes(data.size(), [&](const uint8_t* at, size_t done, size_t n) {
-    std::memcpy(data.data() + done, at, n);
-  });
+  for (size_t i = next_; i < chains_.size() && !data.empty(); ++i) {
+    vduse::SegmentCursor chain(chains_[i].writable());
+    data = data.subspan(chain.Read(data));
+  }
+  assert(data.empty());
 }
 
 uint16_t RxChains::ChainsFor(uint64_t bytes) const {

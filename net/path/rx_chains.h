@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "net/path/io.h"
 #include "net/path/notified_queue.h"
+#include "net/path/packet_port.h"
 #include "net/wire/header.h"
 #include "vduse/chain.h"
 
@@ -27,15 +27,18 @@ class RxChains {
   static constexpr uint64_t kMinChainBytes =
       kHeaderBytes + kEthernetHeaderBytes;
 
-  explicit RxChains(NotifiedQueue& queue) : queue_(queue) {
+  // Whether a packet may take several chains (MRG_RXBUF).
+  enum class Merge : uint8_t { kNever, kAllowed };
+
+  RxChains(NotifiedQueue& queue, Merge merge) : queue_(queue), merge_(merge) {
     chains_.reserve(queue.ring().size());
   }
   RxChains(const RxChains&) = delete;
   RxChains& operator=(const RxChains&) = delete;
 
-  // How far a step may search: descriptors walked, except for those of the last
-  // chain, and chains returned without a packet, except for those returned
-  // together with the last.
+  // Limits on the search of one step: on descriptors walked, and on chains
+  // returned without a packet. The last chain may exceed the first limit, and
+  // the chains returned together with it may exceed the second.
   static constexpr uint64_t kWalkBudget = 32768;
   static constexpr uint32_t kRejectBudget = kMaxBatch;
 
@@ -55,40 +58,42 @@ class RxChains {
   }
 
   // Pops chains for up to `limit` packets of `bytes` each, and returns for how
-  // many packets they suffice. With `merge`, a packet gets several chains if
-  // one is too small. Without it, each packet gets one chain of any size. An
+  // many packets they suffice. A packet gets several chains if one is too small
+  // and chains may be merged; else each packet gets one chain of any size. An
   // unusable chain ends the search and is left to Collect().
-  [[nodiscard]] size_t CollectEach(uint64_t bytes, size_t limit, bool merge);
+  [[nodiscard]] size_t CollectEach(uint64_t bytes, size_t limit);
 
-  // Pops at most `limit` chains, until `bytes` fit in them. False if the driver
-  // has not offered enough, or if the budget is spent; even then one more chain
-  // is looked at. An unusable chain is returned with length 0, and so are the
+  // Pops chains until a packet of `bytes` fits in them. False if the driver has
+  // not offered enough, or if the budget is spent; even then one more chain is
+  // looked at. An unusable chain is returned with length 0, and so are the
   // chains before it, because order is kept.
-  [[nodiscard]] bool Collect(uint64_t bytes, size_t limit, Time now);
+  [[nodiscard]] bool Collect(uint64_t bytes, Time now);
 
-  // Chains that are not filled yet: their number, their writable bytes, and the
-  // index of the first.
+  // Whether the driver cannot offer more for the next packet at once than what
+  // was collected.
+  bool complete() const;
+
+  // Chains that are not filled yet: their number, their writable bytes, and how
+  // many of these bytes the next packet may use.
   size_t size() const { return chains_.size() - next_; }
   uint64_t bytes() const { return bytes_; }
-  size_t next() const { return next_; }
-  uint64_t bytes_of(size_t chain) const {
-    return chains_[chain].writable_bytes();
+  uint64_t room() const {
+    if (merge_ == Merge::kAllowed || size() == 0) return bytes_;
+    return chains_[next_].writable_bytes();
   }
   uint64_t rejected() const { return rejected_; }
 
-  // Appends to `iov` the segments of all chains from next() on.
+  // These begin with the first chain that is not filled yet.
+  //
+  // Appends the segments of all chains to `iov`.
   void AppendSegments(std::vector<iovec>& iov) const;
-
-  // Copies `data` into the chains from next() on. The data must fit.
+  // Copies `data` into the chains. The data must fit.
   void Write(std::span<const uint8_t> data) const;
-
-  // Fills `data` with the first bytes of the chains from next() on.
+  // Fills `data` with the first bytes of the chains.
   void Read(std::span<uint8_t> data) const;
-
-  // The number of chains from next() on that a packet of `bytes` occupies.
+  // The number of chains that a packet of `bytes` occupies.
   uint16_t ChainsFor(uint64_t bytes) const;
-
-  // The chains from next() on hold a packet of `bytes`: pushes them.
+  // The chains hold a packet of `bytes`: pushes them.
   void Fill(uint64_t bytes);
 
   // Makes the filled chains visible to the driver.
@@ -106,10 +111,9 @@ class RxChains {
  private:
   [[nodiscard]] bool PopOne();
   uint64_t walked() const { return queue_.ring().walked() - walk_begin_; }
-  template <typename Copy>
-  void ForBytes(size_t bytes, Copy copy) const;
 
   NotifiedQueue& queue_;
+  const Merge merge_;
   std::vector<vduse::Chain> chains_;
   size_t next_ = 0;
   uint64_t bytes_ = 0;

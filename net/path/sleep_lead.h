@@ -12,8 +12,8 @@ namespace net {
 using coalesce::Time;
 
 // Learns how late sleeps end, so that a worker can ask for them to end earlier
-// by that much (the lead). Four of five sleeps then still end at the deadline
-// or later; after the fifth, the worker polls for the rest.
+// by that much (the lead). About 80 % of the sleeps then still end at the
+// deadline or later. After the others, the worker polls until the deadline.
 //
 // Policy only: no clock, no I/O. One thread.
 class SleepLead {

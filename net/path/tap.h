@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
-#include "net/path/io.h"
+#include "net/path/packet_port.h"
 #include "net/path/uring.h"
 
 namespace net {

@@ -177,11 +177,11 @@ Ready Worker::WaitFor(const Wait& wait) {
         stopping_ = !RunJobs();
         break;
       case kRxKick:
-        pair_.CountKicks(Direction::kRx, ClearEventfd(rx_kick_.get()));
+        pair_.rx().CountKicks(ClearEventfd(rx_kick_.get()));
         ready.rx_kick = true;
         break;
       case kTxKick:
-        pair_.CountKicks(Direction::kTx, ClearEventfd(tx_kick_.get()));
+        pair_.tx().CountKicks(ClearEventfd(tx_kick_.get()));
         ready.tx_kick = true;
         break;
       default:
@@ -226,8 +226,8 @@ void Worker::Run() {
     WatchTap(wait);
     ReportChanges();
     // A queue that does not run was kicked: it may have become ready late.
-    if ((rx_kick && !pair_.running(Direction::kRx)) ||
-        (tx_kick && !pair_.running(Direction::kTx))) {
+    if ((rx_kick && !pair_.rx().running()) ||
+        (tx_kick && !pair_.tx().running())) {
       SignalEventfd(options_.attention);
     }
   }
@@ -256,8 +256,8 @@ void Worker::WatchTap(const Wait& wait) {
 }
 
 void Worker::ReportChanges() {
-  const bool rx = !pair_.BrokenReason(Direction::kRx).empty();
-  const bool tx = !pair_.BrokenReason(Direction::kTx).empty();
+  const bool rx = pair_.rx().broken();
+  const bool tx = pair_.tx().broken();
   const bool lost = pair_.port_lost();
   if (rx == reported_rx_ && tx == reported_tx_ && lost == reported_lost_) {
     return;

@@ -66,7 +66,7 @@ class Worker {
 
   // The pair's histograms, which the worker keeps writing. Needs no Call().
   const NotificationHistograms& histograms(Direction direction) const {
-    return pair_.histograms(direction);
+    return pair_.path(direction).histograms();
   }
 
   // Gives the pair its port.

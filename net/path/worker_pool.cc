@@ -46,7 +46,7 @@ absl::Status WorkerPool::SetTap(std::vector<Tap> queues) {
 void WorkerPool::SetActivePairs(uint16_t active) {
   for (size_t pair = 0; pair < workers_.size(); ++pair) {
     workers_[pair]->Call([receiving = pair < active](QueuePair& p) {
-      p.SetReceiving(receiving);
+      p.rx().SetReceiving(receiving);
     });
   }
 }
@@ -55,7 +55,7 @@ std::vector<std::string> WorkerPool::Faults() {
   std::vector<std::string> faults;
   CallAll([&](QueuePair& pair) {
     for (const Direction direction : {Direction::kRx, Direction::kTx}) {
-      const std::string reason = pair.BrokenReason(direction);
+      const std::string reason = pair.path(direction).broken_reason();
       if (reason.empty()) continue;
       faults.push_back(
           (direction == Direction::kRx ? "rx queue: " : "tx queue: ") + reason);

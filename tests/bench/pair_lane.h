@@ -58,17 +58,17 @@ class PairLane final : public Lane {
   ~PairLane() override {
     Drive();
     const net::QueuePairCounters c = pair_.counters();
-    if (c.tx_packets != c.tx_queue.packets ||
-        c.rx_packets != c.rx_queue.packets || c.rx_refused != 0 ||
-        c.rx_too_large != 0 || c.rx_bad_packet != 0) {
+    if (c.tx.packets != c.tx.queue.packets ||
+        c.rx.packets != c.rx.queue.packets || c.rx.refused != 0 ||
+        c.rx.too_large != 0 || c.rx.bad_packet != 0) {
       tools::Die("the device dropped packets: {} of {} tx, {} of {} rx",
-                 c.tx_queue.packets - c.tx_packets, c.tx_queue.packets,
-                 c.rx_queue.packets - c.rx_packets, c.rx_queue.packets);
+                 c.tx.queue.packets - c.tx.packets, c.tx.queue.packets,
+                 c.rx.queue.packets - c.rx.packets, c.rx.queue.packets);
     }
     const uint64_t per_packet = net::kHeaderBytes + shape_.frame_bytes;
-    if (rx_.bytes() != c.rx_packets * per_packet) {
+    if (rx_.bytes() != c.rx.packets * per_packet) {
       tools::Die("the driver got {} bytes in {} packets", rx_.bytes(),
-                 c.rx_packets);
+                 c.rx.packets);
     }
   }
 
@@ -78,9 +78,9 @@ class PairLane final : public Lane {
                 .tx_kick = shape_.tx()},
                Now);
     const net::QueuePairCounters c = pair_.counters();
-    const Traffic traffic = {.written = c.tx_packets - before_.written,
-                             .read = c.rx_packets - before_.read};
-    before_ = {.written = c.tx_packets, .read = c.rx_packets};
+    const Traffic traffic = {.written = c.tx.packets - before_.written,
+                             .read = c.rx.packets - before_.read};
+    before_ = {.written = c.tx.packets, .read = c.rx.packets};
     return traffic;
   }
 
@@ -91,9 +91,8 @@ class PairLane final : public Lane {
 
  private:
   void StartQueue(net::Direction direction, const BenchQueue& queue) {
-    const absl::Status status =
-        pair_.Start(direction, queue.info(), kFeatures,
-                    vduse::Virtqueue::Start::kFresh, {}, Now());
+    const absl::Status status = pair_.path(direction).Start(
+        queue.info(), kFeatures, vduse::Virtqueue::Start::kFresh, {}, Now());
     if (!status.ok()) tools::Die("queue: {}", std::string(status.message()));
   }
 

@@ -22,7 +22,7 @@ using std::chrono::microseconds;
 constexpr uint32_t kFrameBytes = 64;
 constexpr uint32_t kBufferBytes = 2048;
 // Notifications are always wanted, and nobody is asked.
-constexpr uint64_t kFeatures =
+constexpr uint64_t kWatchedFeatures =
     net::Bit(net::kFeatureVersion1) | net::Bit(net::kFeatureMrgRxbuf);
 
 // An interface stays for a moment after its user: each has its own name.
@@ -60,7 +60,8 @@ WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
   worker_ = std::move(*worker);
   absl::Status status = worker_->SetTap(net::Tap(tap_.TakeQueue(0)));
   worker_->Call([&](net::QueuePair& pair) {
-    status.Update(pair.Start(setting.direction, queue_.info(), kFeatures,
+    status.Update(pair.path(setting.direction)
+                      .Start(queue_.info(), kWatchedFeatures,
                              vduse::Virtqueue::Start::kFresh,
                              setting.coalescing, net::Now()));
   });
@@ -101,7 +102,7 @@ Notified WatchedQueue::Run(Time length) {
   worker_->Call([&](net::QueuePair& pair) {
     injections = device_.injections();
     const net::QueuePairCounters counters = pair.counters();
-    switched = (rx_ ? counters.rx_queue : counters.tx_queue).decisions.switched;
+    switched = (rx_ ? counters.rx.queue : counters.tx.queue).decisions.switched;
   });
   Notified outcome = Sum(injections, now - begin);
   outcome.switched = switched;

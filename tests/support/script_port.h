@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "net/path/io.h"
+#include "net/path/packet_port.h"
 
 namespace tests {
 

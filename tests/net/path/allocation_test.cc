@@ -78,7 +78,7 @@ class AllocationTest : public testing::TestWithParam<size_t> {};
 
 TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
   constexpr uint32_t kSize = 64;
-  constexpr Time kNow = std::chrono::seconds(1);
+  static constexpr Time kNow = std::chrono::seconds(1);
   tests::FakeDevice device{2};
   tests::DriverMemory memory{device};
   tests::DriverQueue rx(device, memory, {.index = 0, .size = kSize});
@@ -89,7 +89,8 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
   pair.SetPort(std::make_unique<EndlessPort>(port));
   for (const auto& [direction, queue] :
        {std::pair(Direction::kRx, &rx), std::pair(Direction::kTx, &tx)}) {
-    ASSERT_TRUE(pair.Start(direction, queue->info(), features,
+    ASSERT_TRUE(pair.path(direction)
+                    .Start(queue->info(), features,
                            vduse::Virtqueue::Start::kFresh, {}, kNow)
                     .ok());
   }
@@ -122,7 +123,7 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
   }
   EXPECT_EQ(g_allocations, 0U);
   EXPECT_EQ(port.written, sent / 4) << "the long ones are over the MTU";
-  EXPECT_GT(pair.counters().rx_packets, 300U);
+  EXPECT_GT(pair.counters().rx.packets, 300U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Batches, AllocationTest,

@@ -20,7 +20,7 @@ namespace {
 using std::chrono::seconds;
 using tests::LinuxRxModel;
 
-constexpr Time kLackLimit = QueuePair::kLackLimit;
+constexpr Time kLackLimit = RxPath::kLackLimit;
 
 // Ring size, EVENT_IDX, MTU.
 class LinuxRxTest
@@ -35,7 +35,8 @@ class LinuxRxTest
     pair.SetPort(std::make_unique<tests::ScriptPort>(port));
     uint64_t features = Bit(kFeatureVersion1) | Bit(kFeatureMrgRxbuf);
     if (event_idx) features |= Bit(kFeatureEventIdx);
-    EXPECT_TRUE(pair.Start(Direction::kRx, driver.queue().info(), features,
+    EXPECT_TRUE(pair.rx()
+                    .Start(driver.queue().info(), features,
                            Virtqueue::Start::kFresh, coalesce::Params{}, now)
                     .ok());
   }
@@ -73,7 +74,7 @@ class LinuxRxTest
     ++came;
   }
   uint64_t lost() const {
-    return pair.counters().rx_too_large + pair.counters().rx_overruns;
+    return pair.counters().rx.too_large + pair.counters().rx.overruns;
   }
 
   const uint32_t size = std::get<0>(GetParam());
@@ -121,7 +122,7 @@ TEST_P(LinuxRxTest, NothingIsStuckWhateverComes) {
     }
   }
   EXPECT_EQ(driver.packets().size() + lost(), came);
-  EXPECT_EQ(pair.counters().rx_packets + lost(), came);
+  EXPECT_EQ(pair.counters().rx.packets + lost(), came);
   // Half of the ring is always there.
   if (size / 2 * LinuxRxModel::kBufferBytes > 66'000) {
     EXPECT_EQ(lost(), 0U);
@@ -139,7 +140,7 @@ TEST_P(LinuxRxTest, APacketThatLacksBuffersIsLostAfterAWhileAndNoOther) {
   Come(60);
   Settle();
   EXPECT_EQ(now - start, kLackLimit);
-  EXPECT_EQ(pair.counters().rx_overruns, 1U);
+  EXPECT_EQ(pair.counters().rx.overruns, 1U);
   EXPECT_EQ(driver.packets().size(), 25U);
 }
 

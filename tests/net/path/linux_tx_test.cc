@@ -91,7 +91,8 @@ class LinuxTxTest : public testing::Test {
     pair.SetPort(std::make_unique<SinkPort>());
     uint64_t features = Bit(kFeatureVersion1);
     if (run.driver.event_idx) features |= Bit(kFeatureEventIdx);
-    EXPECT_TRUE(pair.Start(Direction::kTx, driver.info(), features,
+    EXPECT_TRUE(pair.tx()
+                    .Start(driver.info(), features,
                            vduse::Virtqueue::Start::kFresh, run.setting, now_)
                     .ok());
     const uint64_t before = stops_;

@@ -91,8 +91,8 @@ TEST_P(BatchTest, ABadPacketAmongThemIsDroppedAlone) {
   EXPECT_EQ(port.written[0], Packet(Frame(60, 1)));
   EXPECT_EQ(port.written[1], Packet(Frame(60, 3)));
   EXPECT_EQ(tx.DrainUsed(), 4U);
-  EXPECT_EQ(pair.counters().tx_bad_header, 1U);
-  EXPECT_EQ(pair.counters().tx_bad_chain, 1U);
+  EXPECT_EQ(pair.counters().tx.bad_header, 1U);
+  EXPECT_EQ(pair.counters().tx.bad_chain, 1U);
 }
 
 TEST_P(BatchTest, WhatCannotGoOutBehindOthersWaits) {
@@ -106,7 +106,7 @@ TEST_P(BatchTest, WhatCannotGoOutBehindOthersWaits) {
   for (uint8_t i = 0; i < 4; ++i) {
     EXPECT_EQ(port.written[i], Packet(Frame(60, i)));
   }
-  EXPECT_EQ(pair.counters().tx_port_drops, 0U);
+  EXPECT_EQ(pair.counters().tx.port_drops, 0U);
 }
 
 TEST_P(BatchTest, WhatALaterOneOvertookIsLostRatherThanLate) {
@@ -116,7 +116,7 @@ TEST_P(BatchTest, WhatALaterOneOvertookIsLostRatherThanLate) {
   EXPECT_EQ(tx.DrainUsed(), 3U);
   ASSERT_EQ(port.written.size(), 2U);
   EXPECT_EQ(port.written[1], Packet(Frame(60, 2)));
-  EXPECT_EQ(pair.counters().tx_port_drops, 1U);
+  EXPECT_EQ(pair.counters().tx.port_drops, 1U);
 }
 
 TEST_P(BatchTest, ReadsGrowWithWhatComesAndShrinkWithIt) {
@@ -151,7 +151,7 @@ TEST_P(BatchTest, AReadThatCameTooEarlyLeavesNoGap) {
 TEST_P(BatchTest, APacketTheDriverMustNotGetLeavesNoGap) {
   Warm();
   OfferAll();
-  pair.SetGuestOffloads(0);
+  pair.rx().SetGuestOffloads(0);
   port.Receive(Packet(Frame(60, 1)));
   port.Receive(Packet(Frame(60, 2), kCsum));
   port.Receive(Packet(Frame(60, 3)));
@@ -162,14 +162,14 @@ TEST_P(BatchTest, APacketTheDriverMustNotGetLeavesNoGap) {
   ExpectPacket(3);
   ExpectPacket(4);
   EXPECT_FALSE(rx.TakeUsed());
-  EXPECT_EQ(pair.counters().rx_refused, 1U);
-  EXPECT_EQ(pair.counters().rx_bad_packet, 1U);
+  EXPECT_EQ(pair.counters().rx.refused, 1U);
+  EXPECT_EQ(pair.counters().rx.bad_packet, 1U);
 }
 
 // A small buffer takes the place of one whose packet was dropped.
 TEST_P(BatchTest, WhatDoesNotFitTheGapWaitsForTheNext) {
   Warm();
-  pair.SetGuestOffloads(0);
+  pair.rx().SetGuestOffloads(0);
   OfferRx(1600);
   OfferRx(2048);
   OfferAll(8);
@@ -188,7 +188,7 @@ TEST_P(BatchTest, WithoutMergeableBuffersItIsNotCutForTheGap) {
   features &= ~Bit(kFeatureMrgRxbuf);
   StartQueue(Direction::kRx);
   Warm();
-  pair.SetGuestOffloads(0);
+  pair.rx().SetGuestOffloads(0);
   OfferRx(1600);
   OfferRx(2048);
   OfferAll(8);
@@ -198,7 +198,7 @@ TEST_P(BatchTest, WithoutMergeableBuffersItIsNotCutForTheGap) {
   Step();
   ExpectPacket(3);
   EXPECT_FALSE(rx.TakeUsed());
-  EXPECT_EQ(pair.counters().rx_too_large, 1U);
+  EXPECT_EQ(pair.counters().rx.too_large, 1U);
 }
 
 TEST_P(BatchTest, ALargePacketAmongSmallOnesKeepsItsPlace) {
@@ -216,7 +216,7 @@ TEST_P(BatchTest, ALargePacketAmongSmallOnesKeepsItsPlace) {
   ExpectPacket(4, 9000);
   ExpectPacket(5);
   EXPECT_FALSE(rx.TakeUsed());
-  EXPECT_EQ(pair.counters().rx_packets, kSize - 1 + 5U);
+  EXPECT_EQ(pair.counters().rx.packets, kSize - 1 + 5U);
 }
 
 TEST_P(BatchTest, WhatFindsTooFewBuffersWaitsForMore) {
@@ -233,7 +233,7 @@ TEST_P(BatchTest, WhatFindsTooFewBuffersWaitsForMore) {
   Step({.rx_kick = true});
   ExpectPacket(2, 9000);
   ExpectPacket(3);
-  EXPECT_EQ(pair.counters().rx_too_large, 0U);
+  EXPECT_EQ(pair.counters().rx.too_large, 0U);
 }
 
 TEST_P(BatchTest, AnUnusableBufferAmongThemIsReturnedInItsPlace) {
@@ -258,7 +258,9 @@ TEST_P(BatchTest, AStoppedQueueForgetsWhatWaited) {
   port.Receive(Packet(Frame(60, 1)));
   port.Receive(Packet(Frame(9000, 2)));
   Step();
-  pair.Stop(Direction::kRx);
+  EXPECT_EQ(pair.counters().rx.stale, 0U);
+  pair.rx().Stop();
+  EXPECT_EQ(pair.counters().rx.stale, 1U);
   rx.Restart(0);
   StartQueue(Direction::kRx);
   OfferAll(8);

@@ -52,7 +52,7 @@ class BudgetTest : public QueuePairTest {
   }
 
   uint64_t rx_due() const {
-    return pair.counters().rx_queue.due_to(FlushCause::kTime);
+    return pair.counters().rx.queue.due_to(FlushCause::kTime);
   }
 
   uint64_t asked = 0;
@@ -62,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(Rings, BudgetTest, kEveryPair, PairName);
 
 TEST_P(BudgetTest, Row22_AStepTakesItsBudgetAndComesBack) {
   Start();
-  constexpr uint32_t kBudget = QueuePair::kBudget;
+  constexpr uint32_t kBudget = QueuePath::kBudget;
   for (uint32_t i = 0; i < 2 * kBudget; ++i) OfferTx(Packet(Frame(60)));
   EXPECT_TRUE(pair.Step({.tx_kick = true}, clock).again);
   EXPECT_EQ(port.written.size(), kBudget);
@@ -126,10 +126,7 @@ class PunctualTest : public BudgetTest {
                      uint32_t max_usecs) {
     const coalesce::Params params = {.max_packets = 1000,
                                      .max_usecs = max_usecs};
-    ASSERT_TRUE(punctual
-                    .Start(direction, queue.info(), features,
-                           Virtqueue::Start::kFresh, params, now)
-                    .ok());
+    StartQueue(punctual, direction, queue, params);
   }
 
   // All that is there, with that delay.
@@ -150,7 +147,7 @@ class PunctualTest : public BudgetTest {
 
   static constexpr size_t kFew = 4;
   static constexpr uint32_t kTimeForFew =
-      kFew * QueuePair::kPacketTime / microseconds(1);
+      kFew * StepContext::kPacketTime / microseconds(1);
   QueuePair punctual{device, {.mtu = kMtu, .timer_poll = true}};
 };
 
@@ -178,7 +175,7 @@ TEST_P(PunctualTest, SendsAsManyAsEverWhereTheDeadlineIsFar) {
 
 TEST_P(PunctualTest, SendsNoMoreThanFitBeforeTheDeadline) {
   // Of 8 packets' time a batch takes 3, then another, then it is over.
-  const auto packet = QueuePair::kPacketTime;
+  const auto packet = StepContext::kPacketTime;
   Send(static_cast<uint32_t>(8 * packet / microseconds(1)), 3 * packet);
   if (port.at_once < kSmall) return;
   EXPECT_EQ(port.write_batches, (std::vector<size_t>{8, 5, 2, 8, 1}));
@@ -187,13 +184,13 @@ TEST_P(PunctualTest, SendsNoMoreThanFitBeforeTheDeadline) {
 TEST_P(PunctualTest, ADelayShorterThanAPacketStillGathersAFew) {
   Send(1, microseconds(50));
   EXPECT_EQ(LargestWrite(), std::min(port.at_once, kFew));
-  EXPECT_EQ(punctual.counters().tx_queue.due_to(FlushCause::kTime),
+  EXPECT_EQ(punctual.counters().tx.queue.due_to(FlushCause::kTime),
             kSmall / kFew);
 }
 
 TEST_P(PunctualTest, LooksAtTheTimeAfterEachBatch) {
   Receive(kTimeForFew, microseconds(50));
-  EXPECT_EQ(punctual.counters().rx_queue.due_to(FlushCause::kTime), asked - 1);
+  EXPECT_EQ(punctual.counters().rx.queue.due_to(FlushCause::kTime), asked - 1);
   EXPECT_GE(asked, kSmall / kFew);
   EXPECT_LE(LargestRead(), kFew) << "the next deadline will be near";
 }

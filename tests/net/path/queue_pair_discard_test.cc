@@ -16,13 +16,13 @@ class DiscardTest : public QueuePairTest {
   void Wait(int packets) {
     for (int i = 0; i < packets; ++i) port.Receive(Packet(Frame(60)));
   }
-  uint64_t stale() const { return pair.counters().rx_stale; }
+  uint64_t stale() const { return pair.counters().rx.stale; }
 };
 INSTANTIATE_TEST_SUITE_P(Rings, DiscardTest, kEveryPair, PairName);
 
 TEST_P(DiscardTest, WhatWaitsIsDroppedAndWhatComesLaterIsNot) {
   Wait(1000);
-  pair.DiscardQueued();
+  pair.rx().DiscardQueued();
   Start();
   for (int i = 0; i < 3; ++i) OfferRx();
   Step();
@@ -44,7 +44,7 @@ TEST_P(DiscardTest, WithoutAnOrderNothingIsDropped) {
 
 TEST_P(DiscardTest, ItDoesNotWaitForAQueue) {
   Wait(5);
-  pair.DiscardQueued();
+  pair.rx().DiscardQueued();
   Step({});
   EXPECT_EQ(stale(), 5U);
   Start();
@@ -53,8 +53,8 @@ TEST_P(DiscardTest, ItDoesNotWaitForAQueue) {
 
 TEST_P(DiscardTest, APairThatDoesNotReceiveDropsAsWell) {
   Wait(5);
-  pair.SetReceiving(false);
-  pair.DiscardQueued();
+  pair.rx().SetReceiving(false);
+  pair.rx().DiscardQueued();
   Step({});
   EXPECT_EQ(stale(), 5U);
 }
@@ -62,7 +62,7 @@ TEST_P(DiscardTest, APairThatDoesNotReceiveDropsAsWell) {
 TEST_P(DiscardTest, AStepIsBoundedAndTransmittingGoesOn) {
   Start();
   Wait(1000);
-  pair.DiscardQueued();
+  pair.rx().DiscardQueued();
   OfferTx(Packet(Frame(60)));
   EXPECT_TRUE(pair.Step({.tx_kick = true}, clock).again);
   EXPECT_EQ(stale(), kMaxBatch);
@@ -75,15 +75,15 @@ TEST_P(DiscardTest, PacketsThatNeverEndAreNotDroppedForEver) {
   Start();
   for (uint32_t i = 0; i < kSize; ++i) OfferRx();
   port.on_read = [this] { Wait(1); };
-  pair.DiscardQueued();
+  pair.rx().DiscardQueued();
   for (int i = 0; i < 1000; ++i) pair.Step({.port_readable = true}, clock);
-  EXPECT_EQ(stale(), decltype(pair)::kMaxDiscard);
+  EXPECT_EQ(stale(), RxPath::kMaxDiscard);
   EXPECT_EQ(rx.DrainUsed(), kSize);
 }
 
 TEST_P(DiscardTest, AnotherPortHasNothingFromBefore) {
   pair.DropPort();
-  pair.DiscardQueued();
+  pair.rx().DiscardQueued();
   Start();
   OfferRx();
   Wait(1);
@@ -93,10 +93,20 @@ TEST_P(DiscardTest, AnotherPortHasNothingFromBefore) {
   EXPECT_EQ(stale(), 0U);
 }
 
+TEST_P(DiscardTest, APacketThatThePortCannotHandOverDoesNotEndIt) {
+  Start();
+  Wait(1);
+  port.reads.push_back({.bytes = {}, .error = EINVAL});
+  Wait(1);
+  pair.rx().DiscardQueued();
+  Step({});
+  EXPECT_EQ(stale(), 3U);
+}
+
 TEST_P(DiscardTest, AnErrorEndsIt) {
   Start();
   port.reads.push_back({.bytes = {}, .error = EIO});
-  pair.DiscardQueued();
+  pair.rx().DiscardQueued();
   Step({});
   EXPECT_EQ(stale(), 0U);
   ExpectReceives();

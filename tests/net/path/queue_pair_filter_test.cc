@@ -17,7 +17,9 @@ class FilterPairTest : public QueuePairTest {
     filter.SetVlan(7, true);
     SetFilter();
   }
-  void SetFilter() { pair.SetFilter(std::make_shared<const RxFilter>(filter)); }
+  void SetFilter() {
+    pair.rx().SetFilter(std::make_shared<const RxFilter>(filter));
+  }
   static Bytes FrameTo(const MacAddress& to, size_t bytes = 60) {
     Bytes frame = Frame(bytes);
     std::copy(to.begin(), to.end(), frame.begin());
@@ -44,8 +46,8 @@ TEST_P(FilterPairTest, WhatIsNotWantedTakesNoBufferAndNoNotification) {
   Step();
   EXPECT_EQ(rx.used_idx(), GetParam().base);
   EXPECT_EQ(rx_injects(), 0U);
-  EXPECT_EQ(pair.counters().rx_filtered, 3U * kSize);
-  EXPECT_EQ(pair.counters().rx_packets, 0U);
+  EXPECT_EQ(pair.counters().rx.filtered, 3U * kSize);
+  EXPECT_EQ(pair.counters().rx.packets, 0U);
   // The one buffer is still there.
   const Bytes mine = FrameTo(kMine);
   port.Receive(Packet(mine));
@@ -57,12 +59,12 @@ TEST_P(FilterPairTest, WhatIsNotWantedTakesNoBufferAndNoNotification) {
 TEST_P(FilterPairTest, UnwantedPacketsDoNotKeepTheOthersWaiting) {
   Start();
   OfferRx();
-  for (uint32_t i = 0; i < 2 * decltype(pair)::kBudget; ++i) {
+  for (uint32_t i = 0; i < 2 * QueuePath::kBudget; ++i) {
     port.Receive(Packet(FrameTo(kOther)));
   }
   const uint64_t reads = port.read_calls;
   EXPECT_TRUE(pair.Step({.port_readable = true}, clock).again) << "a step ends";
-  EXPECT_EQ(port.read_calls, reads + decltype(pair)::kBudget);
+  EXPECT_EQ(port.read_calls, reads + QueuePath::kBudget);
 }
 
 TEST_P(FilterPairTest, TheFilterInForceWhenItIsDeliveredCounts) {
@@ -81,7 +83,7 @@ TEST_P(FilterPairTest, TheFilterInForceWhenItIsDeliveredCounts) {
     Step();
     EXPECT_EQ(Taken(), wanted ? Packet(frame, {.num_buffers = 2}) : Bytes());
   }
-  EXPECT_EQ(pair.counters().rx_filtered, 1U);
+  EXPECT_EQ(pair.counters().rx.filtered, 1U);
 }
 
 TEST_P(FilterPairTest, ATagIsSeenWhereverTheBuffersAreCut) {
@@ -106,7 +108,7 @@ TEST_P(FilterPairTest, ATagIsSeenWhereverTheBuffersAreCut) {
 
 TEST_P(FilterPairTest, WithoutAFilterAllIsWanted) {
   Start();
-  pair.SetFilter(nullptr);
+  pair.rx().SetFilter(nullptr);
   OfferRx();
   const Bytes frame = FrameTo(kOther);
   port.Receive(Packet(frame));
@@ -122,7 +124,7 @@ TEST_P(FilterPairTest, AFilterOutlivesItsQueue) {
   OfferRx();
   port.Receive(Packet(FrameTo(kOther)));
   Step();
-  EXPECT_EQ(pair.counters().rx_filtered, 1U);
+  EXPECT_EQ(pair.counters().rx.filtered, 1U);
 }
 
 }  // namespace

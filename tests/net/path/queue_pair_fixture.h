@@ -103,12 +103,19 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   }
   void ForceDriverOk() { ForceDriverOk(device); }
 
+  // Starts a queue of `its_pair` for the driver of `queue`.
+  void StartQueue(QueuePair& its_pair, Direction direction,
+                  const tests::DriverQueue& queue,
+                  coalesce::Params params = kOff,
+                  Virtqueue::Start start = Virtqueue::Start::kFresh) {
+    const absl::Status status = its_pair.path(direction).Start(
+        queue.info(), features, start, params, now);
+    ASSERT_TRUE(status.ok()) << status;
+  }
   void StartQueue(Direction direction, coalesce::Params params = kOff,
                   Virtqueue::Start start = Virtqueue::Start::kFresh) {
-    const tests::DriverQueue& queue = direction == Direction::kRx ? rx : tx;
-    const absl::Status status =
-        pair.Start(direction, queue.info(), features, start, params, now);
-    ASSERT_TRUE(status.ok()) << status;
+    StartQueue(pair, direction, direction == Direction::kRx ? rx : tx, params,
+               start);
   }
 
   void Start(coalesce::Params params = kOff) {

@@ -31,10 +31,7 @@ TEST_P(RecoveryTest, ASuccessorGoesOnAtTheUsedIndexAndNotifies) {
   successor.SetPort(std::make_unique<tests::ScriptPort>(port));
   for (const Direction direction : {Direction::kRx, Direction::kTx}) {
     const auto& queue = direction == Direction::kRx ? rx : tx;
-    ASSERT_TRUE(successor
-                    .Start(direction, queue.info(), features,
-                           Virtqueue::Start::kRecovered, {}, now)
-                    .ok());
+    StartQueue(successor, direction, queue, kOff, Virtqueue::Start::kRecovered);
   }
   port.Receive(Packet(Frame(60, 2)));
   rx.SetNoInterrupt(true);
@@ -46,7 +43,7 @@ TEST_P(RecoveryTest, ASuccessorGoesOnAtTheUsedIndexAndNotifies) {
   EXPECT_EQ(rx.DrainUsed(), 2U);
   EXPECT_GT(rx_injects(), rx_before) << "whatever the driver said before";
   EXPECT_GT(tx_injects(), tx_before);
-  EXPECT_EQ(*successor.Position(Direction::kTx),
+  EXPECT_EQ(*successor.tx().position(),
             static_cast<uint16_t>(GetParam().base + 3));
 }
 
@@ -91,7 +88,7 @@ TEST_P(IovaTest, Row118_AfterAnUpdateTheNewMemoryIsRead) {
   const size_t written = port.written.size();
   SendFromRegion();
   EXPECT_EQ(port.written.size(), written) << "nothing is there any more";
-  EXPECT_EQ(pair.counters().tx_bad_chain, 1U);
+  EXPECT_EQ(pair.counters().tx.bad_chain, 1U);
 }
 
 TEST_P(IovaTest, Row119_TheWholeAddressSpaceMayBeUpdatedAtAnyTime) {
@@ -193,10 +190,8 @@ TEST_P(TwoRegionsTest, AQueueRunsOnWhileTheOthersRingsAreGone) {
   Time now = seconds(1);
   const auto clock = [&now] { return now; };
   constexpr auto kFresh = Virtqueue::Start::kFresh;
-  ASSERT_TRUE(
-      pair.Start(Direction::kRx, rx.info(), features, kFresh, {}, now).ok());
-  ASSERT_TRUE(
-      pair.Start(Direction::kTx, tx.info(), features, kFresh, {}, now).ok());
+  ASSERT_TRUE(pair.rx().Start(rx.info(), features, kFresh, {}, now).ok());
+  ASSERT_TRUE(pair.tx().Start(tx.info(), features, kFresh, {}, now).ok());
   rx.Chain().Writable(2048).Offer();
   tx.Chain().Readable(Packet(Frame(60))).Offer();
   port.Receive(Packet(Frame(60)));

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 class LackTest : public QueuePairTest {
  protected:
-  static constexpr Time kLimit = QueuePair::kLackLimit;
+  static constexpr Time kLimit = RxPath::kLackLimit;
 
   LackTest() { Start(); }
 
@@ -21,8 +21,8 @@ class LackTest : public QueuePairTest {
     port.Receive(Packet(Frame(1400)));
   }
 
-  uint64_t overruns() const { return pair.counters().rx_overruns; }
-  uint64_t packets() const { return pair.counters().rx_packets; }
+  uint64_t overruns() const { return pair.counters().rx.overruns; }
+  uint64_t packets() const { return pair.counters().rx.packets; }
 };
 
 INSTANTIATE_TEST_SUITE_P(Rings, LackTest, kEveryPair, PairName);
@@ -99,14 +99,16 @@ TEST_P(LackTest, Row59_NothingIsDueOnceNothingCanBeReceived) {
   EXPECT_FALSE(Step({.port_gone = true}).deadline);
   pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   EXPECT_TRUE(Step({}).deadline);
-  pair.SetReceiving(false);
+  EXPECT_EQ(pair.counters().rx.stale, 0U);
+  pair.rx().SetReceiving(false);
+  EXPECT_EQ(pair.counters().rx.stale, 1U);
   EXPECT_FALSE(Step({}).deadline);
-  pair.SetReceiving(true);
+  pair.rx().SetReceiving(true);
   LackOne();
   now += seconds(1);
   Step();
   EXPECT_EQ(overruns(), 0U) << "the old wait is over";
-  pair.Stop(Direction::kRx);
+  pair.rx().Stop();
   EXPECT_FALSE(Step({}).deadline);
 }
 

@@ -30,28 +30,28 @@ class LimitTest : public QueuePairTest {
   // Whether the packet comes out as it is; if not, it was counted as over the
   // MTU and cost the driver nothing.
   bool Sends(size_t bytes, const VirtioNetHeader& header = {}) {
-    const uint64_t before = pair.counters().tx_bad_length;
+    const uint64_t before = pair.counters().tx.bad_length;
     const size_t written = port.written.size();
     OfferTx(Packet(Frame(bytes), header));
     Step();
     const auto used = tx.TakeUsed();
     EXPECT_TRUE(used && used->len == 0);
     if (port.written.size() == written) {
-      EXPECT_EQ(pair.counters().tx_bad_length, before + 1);
+      EXPECT_EQ(pair.counters().tx.bad_length, before + 1);
       return false;
     }
     EXPECT_EQ(port.written.back(), Packet(Frame(bytes), header));
     return true;
   }
   bool Receives(size_t bytes, VirtioNetHeader header = {}) {
-    const uint64_t before = pair.counters().rx_over_mtu;
+    const uint64_t before = pair.counters().rx.over_mtu;
     while (rx.outstanding() < 4) OfferRx(20000);
     port.Receive(Packet(Frame(bytes), header));
     Step();
     Bytes packet;
     while (const auto used = rx.TakeUsed()) packet = Cat(packet, used->bytes);
     if (packet.empty()) {
-      EXPECT_EQ(pair.counters().rx_over_mtu, before + 1);
+      EXPECT_EQ(pair.counters().rx.over_mtu, before + 1);
       return false;
     }
     header.num_buffers = packet[10];
@@ -123,7 +123,7 @@ TEST_P(LimitTest, AFrameThatWaitsForBuffersIsJudgedAsWell) {
   Step();
   for (int i = 0; i < 3; ++i) OfferRx(2000);
   Step();
-  EXPECT_EQ(pair.counters().rx_over_mtu, 1U);
+  EXPECT_EQ(pair.counters().rx.over_mtu, 1U);
   const auto used = rx.TakeUsed();
   ASSERT_TRUE(used);
   EXPECT_EQ(used->bytes, Packet(Frame(100), {.num_buffers = 1}));
@@ -135,8 +135,8 @@ TEST_P(LimitTest, LargeFramesThatAreDroppedKeepNothingOfTheirs) {
   for (uint8_t i = 0; i < 100; ++i) {
     EXPECT_EQ(Receives(i % 3 == 0 ? 60U + i : 3000U + i), i % 3 == 0) << int{i};
   }
-  EXPECT_EQ(pair.counters().rx_packets, 34U);
-  EXPECT_EQ(pair.counters().rx_over_mtu, 66U);
+  EXPECT_EQ(pair.counters().rx.packets, 34U);
+  EXPECT_EQ(pair.counters().rx.over_mtu, 66U);
 }
 
 }  // namespace

@@ -21,10 +21,7 @@ class MtuTest : public QueuePairTest {
     port.at_once = GetParam().at_once;
     its_pair->SetPort(std::make_unique<tests::ScriptPort>(port));
     rx.Restart(GetParam().base);
-    ASSERT_TRUE(its_pair
-                    ->Start(Direction::kRx, rx.info(), features,
-                            Virtqueue::Start::kFresh, kOff, now)
-                    .ok());
+    StartQueue(*its_pair, Direction::kRx, rx);
     Refill();
   }
   void Refill() {

@@ -32,7 +32,7 @@ class PairNotifyTest : public QueuePairTest {
     Step();
     rx_before = rx_injects();
     tx_before = tx_injects();
-    starved_before = pair.counters().rx_queue.due_to(FlushCause::kStarved);
+    starved_before = pair.counters().rx.queue.due_to(FlushCause::kStarved);
   }
 
   void SendOne() {
@@ -44,7 +44,7 @@ class PairNotifyTest : public QueuePairTest {
   uint64_t new_tx() { return tx_injects() - tx_before; }
 
   uint64_t starved() {
-    return pair.counters().rx_queue.due_to(FlushCause::kStarved) -
+    return pair.counters().rx.queue.due_to(FlushCause::kStarved) -
            starved_before;
   }
 
@@ -81,7 +81,7 @@ TEST_P(PairNotifyTest, ADriverThatPollsIsNotNotified) {
     EXPECT_TRUE(tx.TakeUsed()) << "the entry is there at once all the same";
   }
   EXPECT_EQ(new_tx(), 0U);
-  EXPECT_EQ(pair.counters().tx_queue.suppressed, 3 * kSize);
+  EXPECT_EQ(pair.counters().tx.queue.suppressed, 3 * kSize);
 }
 
 TEST_P(PairNotifyTest, CoalescedPacketsAreVisibleAtOnceAndNotifyAtTheLimit) {
@@ -157,17 +157,15 @@ TEST_P(PairNotifyTest, NewParametersRuleOverWhatIsPending) {
   Start(kPatient);
   WarmUp();
   for (int i = 0; i < 3; ++i) SendOne();
-  pair.SetCoalescing(Direction::kTx,
-                     coalesce::Params{.max_packets = 4, .max_usecs = 1000},
-                     now);
+  pair.tx().SetCoalescing(coalesce::Params{.max_packets = 4, .max_usecs = 1000},
+                          now);
   EXPECT_EQ(new_tx(), 0U);
   EXPECT_EQ(Step().deadline, now + milliseconds(1));
-  pair.SetCoalescing(Direction::kTx,
-                     coalesce::Params{.max_packets = 3, .max_usecs = 1000},
-                     now);
+  pair.tx().SetCoalescing(coalesce::Params{.max_packets = 3, .max_usecs = 1000},
+                          now);
   EXPECT_EQ(new_tx(), 1U);
   EXPECT_FALSE(Step().deadline);
-  pair.SetCoalescing(Direction::kRx, kOff, now);
+  pair.rx().SetCoalescing(kOff, now);
   EXPECT_EQ(new_rx(), 0U);
 }
 
@@ -179,7 +177,7 @@ TEST_P(PairNotifyTest, ADriverShortOfTxDescriptorsIsNotifiedEarly) {
     SendOne();
   }
   EXPECT_EQ(new_tx(), 1U);
-  EXPECT_EQ(pair.counters().tx_queue.due_to(FlushCause::kDescriptors), 1U);
+  EXPECT_EQ(pair.counters().tx.queue.due_to(FlushCause::kDescriptors), 1U);
 }
 
 // Linux stops a queue with fewer free descriptors than its largest packet may
@@ -193,10 +191,7 @@ TEST_P(PairNotifyTest, ADriverThatHasStoppedItsTxQueueIsNotified) {
     tests::DriverQueue its_tx(its_device, its_memory, QueueOptions(1, size));
     QueuePair its_pair{its_device, {.mtu = kMtu}};
     its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
-    ASSERT_TRUE(its_pair
-                    .Start(Direction::kTx, its_tx.info(), features,
-                           Virtqueue::Start::kFresh, kPatient, now)
-                    .ok());
+    StartQueue(its_pair, Direction::kTx, its_tx, kPatient);
     uint32_t free = size;
     do {
       its_tx.Chain().Readable(Packet(Frame(60))).Offer();
@@ -280,10 +275,7 @@ TEST_P(PairNotifyTest, Row82_BuffersOfferedBeforeKicksAreOnAreFound) {
   tests::DriverQueue its_rx(refilling, its_memory, QueueOptions(0, kSize));
   QueuePair its_pair{refilling, {.mtu = kMtu}};
   its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
-  ASSERT_TRUE(its_pair
-                  .Start(Direction::kRx, its_rx.info(), features,
-                         Virtqueue::Start::kFresh, kPatient, now)
-                  .ok());
+  StartQueue(its_pair, Direction::kRx, its_rx, kPatient);
   its_rx.Chain().Writable(2048).Offer();
   refilling.on_inject = [&] { its_rx.Chain().Writable(2048).Offer(); };
   port.Receive(Packet(Frame(60, 1)));
@@ -322,10 +314,7 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   tests::DriverQueue its_tx(eager, its_memory, QueueOptions(1, kSize));
   QueuePair its_pair{eager, {.mtu = kMtu}};
   its_pair.SetPort(std::make_unique<tests::ScriptPort>(port));
-  ASSERT_TRUE(its_pair
-                  .Start(Direction::kTx, its_tx.info(), features,
-                         Virtqueue::Start::kFresh, kOff, now)
-                  .ok());
+  StartQueue(its_pair, Direction::kTx, its_tx);
   eager.on_inject = [&] {
     its_tx.DrainUsed();
     its_tx.SetUsedEvent(its_tx.used_idx());
@@ -340,7 +329,7 @@ TEST_P(PairNotifyTest, Row94_ADeliveryThatBringsAnotherDoesNotNest) {
   } while (wait.again && steps < 1000);
   EXPECT_EQ(eager.deepest, 1);
   EXPECT_EQ(port.written.size(), 1001U);
-  EXPECT_GE(steps, 1000 / int{QueuePair::kBudget})
+  EXPECT_GE(steps, 1000 / int{QueuePath::kBudget})
       << "a step ends at its budget";
 }
 
@@ -381,11 +370,11 @@ TEST_P(PairNotifyTest, StoppingCancelsWhatIsPending) {
   now += seconds(2);
   EXPECT_FALSE(Step().deadline);
   EXPECT_EQ(new_tx(), 0U);
-  const NotifiedQueue::Counters counters = pair.counters().tx_queue;
+  const NotifiedQueue::Counters counters = pair.counters().tx.queue;
   EXPECT_EQ(counters.packets, 2U) << "counters outlive it";
   EXPECT_EQ(counters.cancelled, 1U);
-  EXPECT_EQ(pair.counters().rx_queue.cancelled, 0U) << "nothing was pending";
-  const NotificationHistograms& histograms = pair.histograms(Direction::kTx);
+  EXPECT_EQ(pair.counters().rx.queue.cancelled, 0U) << "nothing was pending";
+  const NotificationHistograms& histograms = pair.tx().histograms();
   EXPECT_EQ(histograms.packets.count(), counters.notifications);
 }
 

@@ -39,8 +39,8 @@ TEST_P(OffloadPairTest, ASegmentedPacketMayExceedTheMtu) {
     EXPECT_EQ(port.written.back(), Packet(Frame(bytes), kTcp4));
     ASSERT_TRUE(tx.TakeUsed());
   }
-  EXPECT_EQ(pair.counters().tx_gso, 3U);
-  EXPECT_EQ(pair.counters().tx_csum, 3U);
+  EXPECT_EQ(pair.counters().tx.gso, 3U);
+  EXPECT_EQ(pair.counters().tx.csum, 3U);
 }
 
 TEST_P(OffloadPairTest, Row76_AFrameThatIsNotSegmentedMayNot) {
@@ -51,7 +51,7 @@ TEST_P(OffloadPairTest, Row76_AFrameThatIsNotSegmentedMayNot) {
   OfferTx(Packet(Frame(kMaxFrameBytes + 1), kTcp4));
   Step();
   EXPECT_TRUE(port.written.empty());
-  EXPECT_EQ(pair.counters().tx_bad_length, 2U);
+  EXPECT_EQ(pair.counters().tx.bad_length, 2U);
   ExpectTransmits();
 }
 
@@ -63,7 +63,7 @@ TEST_P(OffloadPairTest, Row72_NonsenseIsCountedAndDropped) {
   Step();
   EXPECT_TRUE(port.written.empty());
   EXPECT_TRUE(tx.TakeUsed());
-  EXPECT_EQ(pair.counters().tx_bad_header, 1U);
+  EXPECT_EQ(pair.counters().tx.bad_header, 1U);
   ExpectTransmits();
 }
 
@@ -77,8 +77,8 @@ TEST_P(OffloadPairTest, ALargePacketFillsAsManyBuffersAsItNeeds) {
     Step();
     EXPECT_EQ(TakePacket(), Packet(frame, In(kTcp4, 4)));
   }
-  EXPECT_EQ(pair.counters().rx_gso, 2U);
-  EXPECT_EQ(pair.counters().rx_csum, 2U);
+  EXPECT_EQ(pair.counters().rx.gso, 2U);
+  EXPECT_EQ(pair.counters().rx.csum, 2U);
 }
 
 TEST_P(OffloadPairTest, LargeAndSmallMayComeInAnyOrder) {
@@ -97,21 +97,21 @@ TEST_P(OffloadPairTest, LargeAndSmallMayComeInAnyOrder) {
 TEST_P(OffloadPairTest, Row91_WhatTheDriverNoLongerAcceptsIsDropped) {
   StartWith(kGuestOffloads);
   for (int i = 0; i < 4; ++i) OfferRx(2048);
-  pair.SetGuestOffloads(Bit(kFeatureGuestCsum));
+  pair.rx().SetGuestOffloads(Bit(kFeatureGuestCsum));
   port.Receive(Packet(Frame(4000), kTcp4));
   Step();
-  EXPECT_EQ(pair.counters().rx_refused, 1U);
+  EXPECT_EQ(pair.counters().rx.refused, 1U);
   VirtioNetHeader csum = kTcp4;
   csum.gso_type = kHeaderGsoNone;
   csum.gso_size = csum.hdr_len = 0;
   port.Receive(Packet(Frame(100), csum));
   Step();
   EXPECT_EQ(TakePacket(), Packet(Frame(100), In(csum, 1)));
-  pair.SetGuestOffloads(0);
+  pair.rx().SetGuestOffloads(0);
   port.Receive(Packet(Frame(100), csum));
   port.Receive(Packet(Frame(60)));
   Step();
-  EXPECT_EQ(pair.counters().rx_refused, 2U);
+  EXPECT_EQ(pair.counters().rx.refused, 2U);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), In({}, 1)));
 }
 
@@ -121,11 +121,11 @@ TEST_P(OffloadPairTest, Row91_APacketThatWaitsIsJudgedWhenItIsDelivered) {
   OfferRx(2048);
   port.Receive(Packet(Frame(6000), kTcp4));
   Step();
-  pair.SetGuestOffloads(0);
+  pair.rx().SetGuestOffloads(0);
   for (int i = 0; i < 3; ++i) OfferRx(2048);
   Step();
   EXPECT_FALSE(rx.TakeUsed());
-  EXPECT_EQ(pair.counters().rx_refused, 1U);
+  EXPECT_EQ(pair.counters().rx.refused, 1U);
   ExpectReceives();
 }
 

@@ -41,11 +41,11 @@ class RxTest : public QueuePairTest {
 
   // The only chain offered comes back with length 0, and receiving goes on.
   void ExpectReturnedUnused() {
-    const uint64_t before = pair.counters().rx_bad_chain;
+    const uint64_t before = pair.counters().rx.bad_chain;
     const Bytes frame = Frame(60);
     port.Receive(Packet(frame));
     Step();
-    EXPECT_EQ(pair.counters().rx_bad_chain, before + 1);
+    EXPECT_EQ(pair.counters().rx.bad_chain, before + 1);
     const std::optional<tests::UsedEntry> used = rx.TakeUsed();
     ASSERT_TRUE(used);
     EXPECT_EQ(used->len, 0U);
@@ -66,7 +66,7 @@ TEST_P(RxTest, PacketsComeInWholeAndInOrder) {
     Step();
     ASSERT_EQ(TakePacket(), Packet(frame, {.num_buffers = 1})) << int{i};
   }
-  EXPECT_EQ(pair.counters().rx_packets, 3U * kSize);
+  EXPECT_EQ(pair.counters().rx.packets, 3U * kSize);
 }
 
 TEST_P(RxTest, SeveralPacketsComeInOnOneWakeUp) {
@@ -149,7 +149,7 @@ TEST_P(RxTest, Row84_APacketWaitsForTheBuffersItLacks) {
   EXPECT_TRUE(rx.KickIfWanted());
   Step({.rx_kick = true});
   EXPECT_EQ(TakePacket(), Packet(frame, {.num_buffers = 4}));
-  EXPECT_EQ(pair.counters().rx_too_large, 0U);
+  EXPECT_EQ(pair.counters().rx.too_large, 0U);
 }
 
 TEST_P(RxTest, Row84_APacketThatNeedsMoreThanTheRingIsLostAlone) {
@@ -157,7 +157,7 @@ TEST_P(RxTest, Row84_APacketThatNeedsMoreThanTheRingIsLostAlone) {
   port.Receive(Packet(Frame(1400)));
   port.Receive(Packet(Frame(60)));
   Step();
-  EXPECT_EQ(pair.counters().rx_too_large, 1U);
+  EXPECT_EQ(pair.counters().rx.too_large, 1U);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 2}));
   EXPECT_EQ(rx.outstanding(), kSize - 2);
 }
@@ -209,7 +209,7 @@ TEST_P(RxTest, Row89_AReadThatIsNoFrameIsDroppedAndItsBufferKept) {
   OfferRx();
   for (const size_t bytes : {1U, 12U, 25U}) port.Receive(Bytes(bytes, 0));
   Step();
-  EXPECT_EQ(pair.counters().rx_bad_packet, 3U);
+  EXPECT_EQ(pair.counters().rx.bad_packet, 3U);
   EXPECT_FALSE(rx.TakeUsed());
   port.Receive({});
   port.Receive(Packet(Frame(14)));
@@ -222,7 +222,7 @@ TEST_P(RxTest, Row90_AReadThatFillsAllThereIsMayBeCutAndIsDropped) {
   for (int i = 0; i < 4; ++i) OfferRx(32768);
   port.Receive(Packet(Frame(kMaxFrameBytes + 40000)));
   Step();
-  EXPECT_EQ(pair.counters().rx_bad_packet, 1U);
+  EXPECT_EQ(pair.counters().rx.bad_packet, 1U);
   EXPECT_FALSE(rx.TakeUsed());
   port.Receive(Packet(Frame(kMaxFrameBytes)));
   Step();
@@ -236,7 +236,7 @@ TEST_P(RxTest, Row91_APacketWithAnOffloadTheDriverDidNotAcceptIsDropped) {
   port.Receive(Packet(Frame(100), {.gso_type = 0x80}));
   port.Receive(Packet(Frame(60)));
   Step();
-  EXPECT_EQ(pair.counters().rx_refused, 3U);
+  EXPECT_EQ(pair.counters().rx.refused, 3U);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));
 }
 
@@ -265,9 +265,35 @@ TEST_P(RxTest, Row124_ABufferTheKernelCannotFillGoesBackWithItsPacket) {
   port.Receive(Packet(Frame(60)));
   Step();
   EXPECT_EQ(TakePacket(), Packet(Frame(5000), {.num_buffers = 1}));
-  EXPECT_EQ(pair.counters().rx_bad_packet, 1U);
+  EXPECT_EQ(pair.counters().rx.bad_packet, 1U);
   EXPECT_EQ(rx.TakeUsed()->len, 0U);
   EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));
+}
+
+// The kernel says EINVAL of a packet that no header can describe, and drops it.
+TEST_P(RxTest, Row80_APacketThatThePortCannotHandOverIsCountedAndTheNextComes) {
+  for (int i = 0; i < 4; ++i) OfferRx();
+  port.Receive(Packet(Frame(60, 1)));
+  for (int i = 0; i < 3; ++i) {
+    port.reads.push_back({.bytes = {}, .error = EINVAL});
+  }
+  port.Receive(Packet(Frame(60, 2)));
+  Step();
+  EXPECT_EQ(TakePacket(), Packet(Frame(60, 1), {.num_buffers = 1}));
+  EXPECT_EQ(TakePacket(), Packet(Frame(60, 2), {.num_buffers = 1}));
+  EXPECT_EQ(pair.counters().rx.bad_packet, 3U);
+}
+
+TEST_P(RxTest, Row80_AReadThatFailsForTheMomentLosesNothing) {
+  OfferRx();
+  for (const int error : {EIO, ENOMEM}) {
+    port.reads.push_back({.bytes = {}, .error = error});
+    EXPECT_TRUE(Step().port_readable);
+  }
+  port.Receive(Packet(Frame(60)));
+  Step();
+  EXPECT_EQ(TakePacket(), Packet(Frame(60), {.num_buffers = 1}));
+  EXPECT_EQ(pair.counters().rx.bad_packet, 0U);
 }
 
 TEST_P(RxTest, APortThatIsGoneIsNotWatched) {
@@ -288,7 +314,7 @@ TEST_P(RxTest, Row23_ARingThatNamesNoDescriptorStopsAloneAndForGood) {
   port.Receive(Packet(Frame(60)));
   const Wait wait = Step();
   EXPECT_FALSE(wait.port_readable);
-  EXPECT_NE(pair.BrokenReason(Direction::kRx), "");
+  EXPECT_NE(pair.rx().broken_reason(), "");
   rx.StoreAvail(vduse::kAvailRing + first, 0);
   Step();
   EXPECT_EQ(port.read_calls, 0U);
@@ -311,7 +337,7 @@ TEST_P(RxTest, Row146_NothingIsWrittenOnceStopped) {
   const Bytes before = device.Peek(tests::DriverMemory::kStart, 64 << 10);
   const uint64_t injects = rx_injects() + tx_injects();
   pair.Stop();
-  EXPECT_FALSE(pair.running(Direction::kRx) || pair.running(Direction::kTx));
+  EXPECT_FALSE(pair.rx().running() || pair.tx().running());
   now += std::chrono::seconds(5);
   Step();
   EXPECT_EQ(device.Peek(tests::DriverMemory::kStart, 64 << 10), before);
@@ -356,7 +382,7 @@ TEST_P(RxSingleTest, Row84_APacketBeyondItsOneBufferIsLostAlone) {
   port.Receive(Packet(Frame(2037)));
   port.Receive(Packet(Frame(2036)));
   Step();
-  EXPECT_EQ(pair.counters().rx_too_large, 2U);
+  EXPECT_EQ(pair.counters().rx.too_large, 2U);
   EXPECT_EQ(TakePacket(), Packet(Frame(100), {.num_buffers = 1}));
   EXPECT_EQ(TakePacket(), Packet(Frame(2036), {.num_buffers = 1}));
 }

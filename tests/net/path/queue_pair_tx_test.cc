@@ -19,12 +19,12 @@ class TxTest : public QueuePairTest {
 
   // Nothing of the only chain offered reaches the port, the driver gets it
   // back with length 0, and the next packet passes.
-  void ExpectDropped(uint64_t QueuePairCounters::*counter) {
-    const uint64_t before = pair.counters().*counter;
+  void ExpectDropped(uint64_t TxCounters::*counter) {
+    const uint64_t before = pair.tx().counters().*counter;
     const size_t written = port.written.size();
     Step();
     EXPECT_EQ(port.written.size(), written);
-    EXPECT_EQ(pair.counters().*counter, before + 1);
+    EXPECT_EQ(pair.tx().counters().*counter, before + 1);
     const std::optional<tests::UsedEntry> used = tx.TakeUsed();
     ASSERT_TRUE(used);
     EXPECT_EQ(used->len, 0U);
@@ -43,7 +43,7 @@ TEST_P(TxTest, PacketsGoOutWholeAndInOrder) {
     ASSERT_TRUE(tx.TakeUsed());
   }
   EXPECT_EQ(port.written, sent);
-  EXPECT_EQ(pair.counters().tx_packets, 3U * kSize);
+  EXPECT_EQ(pair.counters().tx.packets, 3U * kSize);
   EXPECT_EQ(tx.outstanding(), 0U);
 }
 
@@ -57,13 +57,13 @@ TEST_P(TxTest, AWholeRingGoesOutOnOneKick) {
 TEST_P(TxTest, Row67_WhatCannotHoldAHeaderIsDropped) {
   for (const size_t bytes : {1U, 11U}) {
     OfferTx(Bytes(bytes, 0));
-    ExpectDropped(&QueuePairCounters::tx_bad_chain);
+    ExpectDropped(&TxCounters::bad_chain);
   }
 }
 
 TEST_P(TxTest, Row67_AHeaderAloneIsDropped) {
   OfferTx(Bytes(kHeaderBytes, 0));
-  ExpectDropped(&QueuePairCounters::tx_bad_length);
+  ExpectDropped(&TxCounters::bad_length);
 }
 
 TEST_P(TxTest, Row68_AHeaderMayBeCutAnywhere) {
@@ -106,7 +106,7 @@ TEST_P(TxTest, Row70_AChecksumIsNotMadeUnlessNegotiated) {
     OfferTx(Packet(Frame(100), {.flags = kHeaderNeedsCsum,
                                 .csum_start = start,
                                 .csum_offset = start}));
-    ExpectDropped(&QueuePairCounters::tx_bad_header);
+    ExpectDropped(&TxCounters::bad_header);
   }
 }
 
@@ -115,7 +115,7 @@ TEST_P(TxTest, Row71_NoSegmentationIsDoneUnlessNegotiated) {
     for (const uint16_t gso_size : Words{0, 1, 1448, 65535}) {
       OfferTx(Packet(Frame(1000), {.gso_type = static_cast<uint8_t>(type),
                                    .gso_size = gso_size}));
-      ExpectDropped(&QueuePairCounters::tx_bad_header);
+      ExpectDropped(&TxCounters::bad_header);
     }
   }
 }
@@ -134,7 +134,7 @@ TEST_P(TxTest, Row74_FlagsWithoutMeaningHereAreMasked) {
 TEST_P(TxTest, Row75_AFrameWithoutAWholeEthernetHeaderIsDropped) {
   for (const size_t bytes : {1U, 13U}) {
     OfferTx(Packet(Frame(bytes)));
-    ExpectDropped(&QueuePairCounters::tx_bad_length);
+    ExpectDropped(&TxCounters::bad_length);
   }
   OfferTx(Packet(Frame(14)));
   Step();
@@ -146,7 +146,7 @@ TEST_P(TxTest, Row76_AFrameBeyondTheMtuIsDropped) {
   for (const size_t bytes :
        {size_t{kMtu} + kFrameOverhead + 1, size_t{65536}}) {
     OfferTx(Packet(Frame(bytes)));
-    ExpectDropped(&QueuePairCounters::tx_bad_length);
+    ExpectDropped(&TxCounters::bad_length);
   }
   OfferTx(Packet(Frame(kMtu + kFrameOverhead)));
   Step();
@@ -156,9 +156,9 @@ TEST_P(TxTest, Row76_AFrameBeyondTheMtuIsDropped) {
 TEST_P(TxTest, Row76_AFrameSaidToBeOf4GiBIsDropped) {
   const uint64_t iova = memory.Allocate(64);
   tx.Chain().ReadableAt(iova, UINT32_MAX).Offer();
-  ExpectDropped(&QueuePairCounters::tx_bad_chain);
+  ExpectDropped(&TxCounters::bad_chain);
   tx.Chain().ReadableAt(iova, 3 << 20).ReadableAt(iova, 3 << 20).Offer();
-  ExpectDropped(&QueuePairCounters::tx_bad_length);
+  ExpectDropped(&TxCounters::bad_length);
 }
 
 TEST_P(TxTest, Row77_AThousandPiecesOfOneByteAreAPacket) {
@@ -181,7 +181,7 @@ TEST_P(TxTest, Row77_MorePiecesThanOneWriteTakesAreDropped) {
   chain.Indirect();
   for (int i = 0; i < 1023; ++i) chain.ReadableAt(iova, 1);
   chain.Offer();
-  ExpectDropped(&QueuePairCounters::tx_bad_chain);
+  ExpectDropped(&TxCounters::bad_chain);
 }
 
 TEST_P(TxTest, Row78_BuffersMayAliasEachOtherAndTheRing) {
@@ -204,14 +204,14 @@ TEST_P(TxTest, Row78_BuffersMayAliasEachOtherAndTheRing) {
 
 TEST_P(TxTest, Row39_AWritableDescriptorDoesNotBelongInATxChain) {
   tx.Chain().Readable(Packet(Frame(60))).Writable(10).Offer();
-  ExpectDropped(&QueuePairCounters::tx_bad_chain);
+  ExpectDropped(&TxCounters::bad_chain);
   tx.Chain().Writable(100).Offer();
-  ExpectDropped(&QueuePairCounters::tx_bad_chain);
+  ExpectDropped(&TxCounters::bad_chain);
 }
 
 TEST_P(TxTest, Row33_AnAddressWithNothingBehindItIsDropped) {
   tx.Chain().Readable(HeaderBytes({})).ReadableAt(0x7000000000, 60).Offer();
-  ExpectDropped(&QueuePairCounters::tx_bad_chain);
+  ExpectDropped(&TxCounters::bad_chain);
 }
 
 TEST_P(TxTest, Row80_AFullPortHoldsThePacketUntilItHasRoom) {
@@ -219,7 +219,7 @@ TEST_P(TxTest, Row80_AFullPortHoldsThePacketUntilItHasRoom) {
   OfferTx(Packet(Frame(60)));
   const Wait wait = Step();
   EXPECT_TRUE(wait.port_writable);
-  EXPECT_EQ(wait.deadline, now + QueuePair::kBlockedLimit);
+  EXPECT_EQ(wait.deadline, now + TxPath::kBlockedLimit);
   EXPECT_FALSE(tx.TakeUsed());
 
   now += milliseconds(5);
@@ -237,11 +237,11 @@ TEST_P(TxTest, Row80_APortThatStaysFullCostsThePacketItsPlace) {
   const Time due = *Step().deadline;
   now = due - std::chrono::nanoseconds(1);
   Step({.port_writable = true});
-  EXPECT_EQ(pair.counters().tx_port_drops, 0U);
+  EXPECT_EQ(pair.counters().tx.port_drops, 0U);
   EXPECT_FALSE(tx.TakeUsed());
   now = due;
   const Wait wait = Step({});
-  EXPECT_EQ(pair.counters().tx_port_drops, 1U);
+  EXPECT_EQ(pair.counters().tx.port_drops, 1U);
   EXPECT_TRUE(tx.TakeUsed());
   EXPECT_FALSE(tx.TakeUsed());
   EXPECT_EQ(wait.deadline, now + milliseconds(10)) << "the second waits anew";
@@ -255,7 +255,7 @@ TEST_P(TxTest, Row80_ErrorsThatPassCostOnePacketEach) {
   for (const int error : {ENOBUFS, ENOMEM, EIO}) {
     port.write_errors = {error};
     OfferTx(Packet(Frame(60)));
-    ExpectDropped(&QueuePairCounters::tx_port_drops);
+    ExpectDropped(&TxCounters::port_drops);
   }
   EXPECT_FALSE(pair.port_lost());
 }
@@ -263,10 +263,10 @@ TEST_P(TxTest, Row80_ErrorsThatPassCostOnePacketEach) {
 TEST_P(TxTest, Row80_AFrameTheKernelRefusesIsCountedAsThat) {
   port.write_errors = {EINVAL};
   OfferTx(Packet(Frame(60)));
-  ExpectDropped(&QueuePairCounters::tx_port_refused);
+  ExpectDropped(&TxCounters::port_refused);
   port.write_errors = {EFAULT};
   OfferTx(Packet(Frame(60)));
-  ExpectDropped(&QueuePairCounters::tx_bad_chain);
+  ExpectDropped(&TxCounters::bad_chain);
 }
 
 TEST_P(TxTest, Row80_APortThatIsGoneTakesNothingAndHoldsNothingUp) {
@@ -277,7 +277,7 @@ TEST_P(TxTest, Row80_APortThatIsGoneTakesNothingAndHoldsNothingUp) {
   EXPECT_FALSE(wait.port_readable || wait.port_writable);
   EXPECT_EQ(tx.DrainUsed(), 3U);
   EXPECT_EQ(port.write_batches.size(), 1U);
-  EXPECT_EQ(pair.counters().tx_port_drops, 3U);
+  EXPECT_EQ(pair.counters().tx.port_drops, 3U);
   OfferTx(Packet(Frame(60)));
   Step();
   EXPECT_EQ(port.write_batches.size(), 1U);
@@ -293,8 +293,8 @@ TEST_P(TxTest, Row21_ARingThatMakesNoSenseStopsAloneAndForGood) {
   tx.StoreAvail(vduse::kAvailIdx,
                 static_cast<uint16_t>(tx.avail_idx() + kSize + 1));
   const Wait wait = Step();
-  EXPECT_NE(pair.BrokenReason(Direction::kTx), "");
-  EXPECT_EQ(pair.BrokenReason(Direction::kRx), "");
+  EXPECT_NE(pair.tx().broken_reason(), "");
+  EXPECT_EQ(pair.rx().broken_reason(), "");
   EXPECT_EQ(port.write_calls, 0U);
   EXPECT_FALSE(wait.port_writable);
   ExpectReceives();
@@ -310,17 +310,14 @@ TEST_P(TxTest, ARingThatBreaksWhileThePortIsFullWaitsForNothing) {
   tx.StoreAvail(vduse::kAvailRing + first, kSize);
   now = due;
   const Wait wait = Step({.port_writable = true});
-  EXPECT_NE(pair.BrokenReason(Direction::kTx), "");
+  EXPECT_NE(pair.tx().broken_reason(), "");
   EXPECT_FALSE(wait.port_writable);
   EXPECT_FALSE(wait.deadline);
 }
 
 TEST_P(TxTest, BeforeThereIsAPortPacketsWait) {
   QueuePair fresh{device, {.mtu = kMtu}};
-  ASSERT_TRUE(fresh
-                  .Start(Direction::kTx, tx.info(), features,
-                         Virtqueue::Start::kFresh, {}, now)
-                  .ok());
+  StartQueue(fresh, Direction::kTx, tx);
   OfferTx(Packet(Frame(60)));
   const Wait wait = fresh.Step({.tx_kick = true}, clock);
   EXPECT_FALSE(wait.again || wait.deadline || wait.port_writable);

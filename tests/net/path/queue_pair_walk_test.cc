@@ -36,7 +36,7 @@ class WalkTest : public QueuePairTest {
   }
 
   uint64_t Walked(Direction direction) const {
-    return pair.queue(direction)->ring().walked();
+    return pair.path(direction).queue()->ring().walked();
   }
 
   // Steps until there is nothing more to do, each within its bounds; says how
@@ -78,7 +78,7 @@ TEST_P(WalkTest, Row58_TxChainsOfEmptyDescriptorsLeaveReceivingItsTurn) {
   EXPECT_GE(received, 8U);
   EXPECT_GE(steps, kChains / 2);
   EXPECT_EQ(tx.DrainUsed(), kChains);
-  EXPECT_EQ(pair.counters().tx_bad_chain, kChains);
+  EXPECT_EQ(pair.counters().tx.bad_chain, kChains);
 }
 
 TEST_P(WalkTest, Row58_TablesOfEmptyDescriptorsCountByTheirLength) {
@@ -107,7 +107,7 @@ TEST_P(WalkTest, Row58_RxChainsOfEmptyDescriptorsComeBackAndReceivingGoesOn) {
   port.Receive(Packet(Frame(60)));
   EXPECT_GE(StepAll(), kChains / 3);
   EXPECT_EQ(rx.DrainUsed(), kChains);
-  EXPECT_EQ(pair.counters().rx_bad_chain, kChains);
+  EXPECT_EQ(pair.counters().rx.bad_chain, kChains);
   OfferRx();
   StepAll();
   EXPECT_EQ(rx.DrainUsed(), 1U);
@@ -121,7 +121,7 @@ TEST_P(WalkTest, Row58_AFewUnusableBuffersAreReturnedInAStep) {
   uint32_t most = 0;
   StepAll([&] { most = std::max(most, rx.DrainUsed()); });
   EXPECT_LE(most, kMaxBatch);
-  EXPECT_EQ(pair.counters().rx_bad_chain, kChains);
+  EXPECT_EQ(pair.counters().rx.bad_chain, kChains);
   EXPECT_EQ(port.reads.size(), 1U) << "waits for a buffer";
 }
 
@@ -137,9 +137,9 @@ TEST_P(WalkTest, Row58_TinyBuffersInLongChainsDoNotHoldUpOtherPackets) {
   port.Receive(Packet(Frame(60)));
   port.Receive(Packet(Frame(1000)));
   StepAll();
-  EXPECT_EQ(pair.counters().rx_too_large, 1U);
-  EXPECT_EQ(pair.counters().rx_packets, 3U);
-  EXPECT_EQ(pair.BrokenReason(Direction::kRx), "");
+  EXPECT_EQ(pair.counters().rx.too_large, 1U);
+  EXPECT_EQ(pair.counters().rx.packets, 3U);
+  EXPECT_EQ(pair.rx().broken_reason(), "");
   EXPECT_TRUE(port.reads.empty());
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef VDUSE_NET_NET_PATH_IO_H_
-#define VDUSE_NET_NET_PATH_IO_H_
+#ifndef VDUSE_NET_NET_PATH_PACKET_PORT_H_
+#define VDUSE_NET_NET_PATH_PACKET_PORT_H_
 
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <utility>
 
 namespace net {
 
@@ -45,6 +47,30 @@ class PacketPort {
   PacketPort& operator=(PacketPort&&) = default;
 };
 
+// The port of a queue pair, which may be missing or lost for good.
+class PortSlot {
+ public:
+  void Set(std::unique_ptr<PacketPort> port) {
+    port_ = std::move(port);
+    lost_ = false;
+  }
+  void Drop() { port_.reset(); }
+
+  // The port is gone for good, because its interface was deleted. It is not
+  // used any more, and is closed only by Set() or Drop().
+  void Lose() { lost_ = port_ != nullptr; }
+
+  bool present() const { return port_ != nullptr; }
+  bool lost() const { return lost_; }
+  bool usable() const { return port_ != nullptr && !lost_; }
+
+  PacketPort* operator->() const { return port_.get(); }
+
+ private:
+  std::unique_ptr<PacketPort> port_;
+  bool lost_ = false;
+};
+
 }  // namespace net
 
-#endif  // VDUSE_NET_NET_PATH_IO_H_
+#endif  // VDUSE_NET_NET_PATH_PACKET_PORT_H_
