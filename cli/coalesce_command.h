@@ -38,9 +38,9 @@ enum class OutputFormat { kText, kJson };
 absl::Status ShowCoalescing(const std::string& state_dir,
                             const std::string& name, OutputFormat format);
 
-// The parts of a change that have no effect under the setting `now` in force,
-// as GetCoalescing answers it: one of two numbers without the other, or numbers
-// beside adaptive.
+// Returns the parts of `change` that have no effect. `now` is the present
+// setting as GetCoalescing returns it. Without effect are usecs or frames while
+// the other is 0, and fixed numbers while the direction is adaptive.
 std::vector<std::string> WithoutEffect(const CoalesceChange& change,
                                        const nlohmann::json& now);
 

@@ -35,7 +35,7 @@ struct Goal {
 };
 
 // Decides how long the notification of a batch waits, in order to meet a goal
-// without delaying one that no second packet would join.
+// without delaying a notification that no second packet would share.
 //
 // If at least one interval has passed since the last notification when the
 // batch's first packet completes, the notification is due at once. Otherwise it
@@ -50,7 +50,7 @@ struct Goal {
 // since the last trial, one is delayed as a trial. If other packets join it,
 // all are delayed again. Each trial that fails makes the next one rarer.
 //
-// Policy only: no clock, no I/O, no threads.
+// Policy only: no clock, no I/O. One thread, that of its Coalescer.
 class Adaptive {
  public:
   static constexpr uint32_t kPatience = 8;

@@ -49,9 +49,9 @@ struct Setting {
 // packets, whichever comes first. If either value is 0, one is due after every
 // packet. With a goal, an Adaptive decides.
 //
-// Policy only: no clock, no I/O, no threads. A call that returns true asks for
-// a notification now. It has reset the packet counter and the timer, even if
-// the driver then suppresses the notification.
+// Policy only: no clock, no I/O. One thread, that of the queue. A call that
+// returns true asks for a notification now. It has reset the packet counter and
+// the timer, even if the driver then suppresses the notification.
 class Coalescer {
  public:
   // No completion waits longer than this, whatever the driver has set.
@@ -88,7 +88,7 @@ class Coalescer {
   struct Batch {
     uint32_t packets = 0;
     Time first{};                  // when the first packet was completed
-    Time behind{};                 // sum of the packets' delays after `first`
+    Time behind{};                 // sum of (completion time - `first`)
     std::optional<Time> deadline;  // set if the packets had to wait
 
     // The sum of the packets' waits at `now`.

@@ -28,8 +28,8 @@ struct ExistingDevice {
 absl::Status JudgeExisting(const ExistingDevice& device);
 
 // Whether a device that was made as `saved` says can be served with these
-// options. A driver has seen what the device was made with, and the TAP has an
-// owner.
+// options. They must not contradict it: a driver has seen the device's
+// properties, and the TAP is part of what it was made with.
 //   InvalidArgument: an option does not fit; the text names it.
 absl::Status FitsDevice(const RunOptions& options,
                         const state::SavedState& saved);

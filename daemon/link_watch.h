@@ -58,7 +58,8 @@ class LinkWatch {
   // Readable when something may have changed.
   int fd() const { return events_.fd(); }
 
-  // Reads the kernel's events. After kGone, call it again soon.
+  // Reads the kernel's events. After kGone, call it again at once: an interface
+  // of that name may exist already, of which no event will tell.
   Change Poll();
 
   absl::StatusOr<Link> Find(const std::string& name) {

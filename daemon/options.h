@@ -18,7 +18,8 @@ inline constexpr uint16_t kDefaultMtu = 1500;
 inline constexpr uint16_t kDefaultQueueSize = 256;
 // A larger value is probably in the wrong unit.
 inline constexpr uint32_t kMaxBusyPollUsecs = 10'000;
-// No sleep ends later than this.
+// Sleeps end some 10 to 50 microseconds late, so polling for longer than this
+// gains nothing.
 inline constexpr uint32_t kMaxTimerPollUsecs = 1000;
 inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 

@@ -31,7 +31,7 @@ struct Link {
   bool Has(const std::string& wanted) const;
 };
 
-// The number that our network namespace has for another one. Nothing: our own.
+// The nsid of another network namespace in ours. nullopt: our own namespace.
 using NamespaceId = std::optional<int>;
 
 // An unrequested message of rtnetlink.
@@ -62,8 +62,8 @@ class RtnlSocket {
   absl::StatusOr<Link> Find(const std::string& name, NamespaceId in = {});
   absl::StatusOr<Link> Find(int index, NamespaceId in = {});
 
-  // Our namespace's number for the namespace of `namespace_fd`. Assigns a
-  // number if there is none.
+  // The nsid of the namespace of `namespace_fd` in ours. Assigns one if there
+  // is none.
   absl::StatusOr<int> IdOf(int namespace_fd);
 
  private:
@@ -78,7 +78,7 @@ class RtnlSocket {
   uint32_t sequence_ = 0;
 };
 
-// Events of our namespace and of all others that have a number in it. A socket
+// Events of our namespace and of all others that have an nsid in it. A socket
 // in the other namespace would keep that namespace alive after its owner has
 // deleted it; this socket does not. One thread.
 class LinkEvents {

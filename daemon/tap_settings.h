@@ -30,8 +30,8 @@ class TapSettings {
   static constexpr net::Time kFirstPause = std::chrono::seconds(1);
   static constexpr net::Time kLongestPause = std::chrono::seconds(30);
 
-  // A TAP was opened with the settings `is`. Without `is` they are unknown, as
-  // for a new administration process.
+  // `is` are the settings with which a TAP was opened. Without a value they are
+  // unknown, as for a new administration process.
   void Start(std::optional<Values> is) {
     *this = TapSettings();
     is_ = is;

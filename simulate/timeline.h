@@ -12,9 +12,9 @@ namespace simulate {
 
 // Arrivals computed from timestamps, and what was wrong with the timestamps.
 struct Timeline {
-  // A packet that is older than one before it by no more than this was captured
-  // out of order, for example on another CPU. It arrives together with the
-  // packet before it.
+  // A packet whose timestamp is earlier than that of a preceding packet, by at
+  // most this much, counts as captured out of order, for example on another
+  // CPU. It arrives together with the packet before it.
   static constexpr Time kReordering = std::chrono::milliseconds(1);
 
   Arrivals arrivals;

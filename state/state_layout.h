@@ -43,7 +43,8 @@ size_t StateBytes();  // size of a file of this layout
 std::optional<int> LayoutOf(std::span<const char> file);
 
 // Decodes a file of this layout or an older one, from 6 on. Nothing if there is
-// no state, or if it is damaged. The form is checked, not the sense.
+// no state, or if it is damaged. Checks the format, not whether the values are
+// plausible.
 std::optional<SavedState> DecodeState(std::span<const char> file);
 
 // Overwrites the older slot of `file`, which has StateBytes() bytes.

@@ -65,10 +65,11 @@ class ControlDevice {
 // A device of the kernel, /dev/vduse/NAME. Any thread.
 class KernelDevice final : public Device {
  public:
-  // The device's descriptor gets a number of at least kLowestFd. When a process
-  // is killed, the kernel closes lower-numbered descriptors after it. A TAP's
-  // must be closed after it: closing a TAP may wait for a lock that is held
-  // until the device is served again.
+  // The device's descriptor gets a number of at least kLowestFd, so that it is
+  // released before lower-numbered ones when the process is killed: the kernel
+  // closes descriptors upwards, but defers each last release to task work,
+  // which runs last in, first out. A TAP's must be released after it: that may
+  // wait for a lock that is held until the device is served again.
   static constexpr int kLowestFd = 200;
 
   //   NotFound: no such device.

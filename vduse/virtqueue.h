@@ -27,7 +27,7 @@ namespace vduse {
 //
 // The memory is the driver's and may change at any moment. Every field is
 // loaded once. The device's own indices are kept here and never read back,
-// except for the used index after a crash.
+// except for the used index when a queue resumes a ring that was in use.
 //
 //   available:   used_next_ .......... last_avail_ ........ avail.idx
 //                |  popped, owed       |  offered, not taken |
@@ -44,7 +44,7 @@ class Virtqueue {
 
   enum class Start {
     kFresh,      // the driver has just set the queue up
-    kRecovered,  // another process served it before: resume at used.idx
+    kRecovered,  // the ring was in use before: resume at used.idx
   };
 
   struct Features {
