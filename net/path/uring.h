@@ -35,8 +35,8 @@ class Uring {
   Uring& operator=(const Uring&) = delete;
 
   // Reads or writes up to kMaxBatch packets in order; none of them waits. If
-  // the instance itself fails, packets without a result get EIO, and the ring is no
-  // longer usable().
+  // the instance itself fails, packets without a result get EIO, and the ring
+  // is no longer usable().
   void Transfer(Op op, std::span<Io> packets);
   bool usable() const { return open_; }
 
