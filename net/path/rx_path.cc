@@ -19,8 +19,6 @@ constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 
 RxPath::RxPath(const Shared& shared, uint32_t index)
     : QueuePath(shared, Direction::kRx, index),
-      spill_(
-          std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSpillBytes)),
       forecast_({.small = kSmallBytes,
                  .usual = kHeaderBytes + shared.mtu + kEthernetHeaderBytes +
                           kVlanTagBytes,
@@ -45,11 +43,6 @@ void RxPath::OnStop() {
   chains_.reset();
 }
 
-void RxPath::OnNewPort() {
-  discard_left_ = 0;
-  port_has_more_ = true;
-}
-
 void RxPath::SetReceiving(bool receiving) {
   receiving_ = receiving;
   port_has_more_ = receiving;
@@ -59,8 +52,8 @@ void RxPath::SetReceiving(bool receiving) {
 
 // Drops the packets that wait for buffers: they are not the next driver's.
 void RxPath::DropStaged() {
-  counters_.stale += staged_end_ - staged_begin_;
-  staged_begin_ = staged_end_ = 0;
+  counters_.stale += staging_.size();
+  staging_.Clear();
   lacking_since_.reset();
 }
 
@@ -98,7 +91,7 @@ void RxPath::Run(Clock clock) {
   if (discard_left_ > 0) {
     step().SetAgain();
   } else if (servable() && port().usable() && receiving_ && !starved_ &&
-             (port_has_more_ || staged())) {
+             (port_has_more_ || !staging_.empty())) {
     Receive(clock);
   }
 }
@@ -108,7 +101,8 @@ void RxPath::Discard() {
   iov_.clear();
   ios_.clear();
   for (size_t slot = 0; slot < kMaxBatch; ++slot) {
-    iov_.push_back({.iov_base = Spill(slot).data(), .iov_len = kSmallBytes});
+    iov_.push_back(
+        {.iov_base = staging_.Slot(slot).data(), .iov_len = kSmallBytes});
     ios_.push_back({.segments = std::span(iov_).subspan(slot)});
   }
   step().SetWorked();
@@ -133,8 +127,8 @@ void RxPath::Receive(Clock clock) {
   ring().DisableKicks();
   chains_->BeginStep();
   for (size_t got = 0; got < kBudget && !chains_->spent();) {
-    if (!staged() && !port_has_more_) return;
-    const size_t more = staged() ? DeliverStaged() : ReadBatch();
+    if (staging_.empty() && !port_has_more_) return;
+    const size_t more = staging_.empty() ? ReadBatch() : DeliverStaged();
     if (more == 0) return;
     got += more;
     step().SetWorked();
@@ -225,12 +219,12 @@ std::optional<size_t> RxPath::ReadIntoChains() {
 }
 
 // Adds a read to the batch: into the chains if `in_chains` is not 0, and then
-// into the spill of `slot`.
+// into the slot.
 void RxPath::AddRead(size_t slot, uint64_t in_chains) {
   const size_t first = iov_.size();
   if (in_chains > 0) chains_->AppendSegments(iov_);
-  const std::span<uint8_t> spill = Spill(slot);
-  iov_.push_back({.iov_base = spill.data(), .iov_len = spill.size()});
+  const std::span<uint8_t> side = staging_.Slot(slot);
+  iov_.push_back({.iov_base = side.data(), .iov_len = side.size()});
   ios_.push_back({.segments = std::span(iov_).subspan(first)});
 }
 
@@ -240,7 +234,7 @@ bool RxPath::Arrived(size_t slot, uint64_t in_chains) {
   const IoResult& result = ios_[slot].result;
   if (result.error != 0) return ReadFailed(result.error, in_chains);
   if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
-      result.bytes >= kSpillBytes) {
+      result.bytes >= RxStaging::kSlotBytes) {
     ++counters_.bad_packet;
     return result.bytes != 0;
   }
@@ -248,12 +242,13 @@ bool RxPath::Arrived(size_t slot, uint64_t in_chains) {
   step().CountBytes(packet_bytes);
   forecast_.Note(packet_bytes);
   const bool direct = in_chains > 0;
-  if (staged() || packet_bytes > (direct ? in_chains : chains_->room())) {
+  if (!staging_.empty() ||
+      packet_bytes > (direct ? in_chains : chains_->room())) {
     Stage(slot, packet_bytes, std::min<uint64_t>(packet_bytes, in_chains));
     return true;
   }
   std::array<uint8_t, kStartBytes> start;
-  std::span<const uint8_t> known = Spill(slot).first(packet_bytes);
+  std::span<const uint8_t> known = staging_.Slot(slot).first(packet_bytes);
   if (direct) {
     known = std::span(start).first(std::min(packet_bytes, kStartBytes));
     chains_->Read(std::span(start).first(known.size()));
@@ -288,29 +283,26 @@ bool RxPath::ReadFailed(int error, uint64_t in_chains) {
 }
 
 // Puts a packet aside until the driver offers more buffers. The packet's first
-// `in_chains` bytes are in the slot's chains, the others at the start of its
-// spill.
+// `in_chains` bytes are in the chains, the others at the start of the slot.
 void RxPath::Stage(size_t slot, size_t packet_bytes, size_t in_chains) {
-  const std::span<uint8_t> spill = Spill(slot);
-  std::memmove(spill.data() + in_chains, spill.data(),
-               packet_bytes - in_chains);
-  if (in_chains > 0) chains_->Read(spill.first(in_chains));
-  staged_[staged_end_++] = {.slot = slot, .bytes = packet_bytes};
+  const std::span<uint8_t> side = staging_.Slot(slot);
+  std::memmove(side.data() + in_chains, side.data(), packet_bytes - in_chains);
+  if (in_chains > 0) chains_->Read(side.first(in_chains));
+  staging_.Push(slot, packet_bytes);
 }
 
-// Delivers the first staged packet. Returns 1, or 0 if the packet has to keep
-// waiting.
+// Delivers the packet that has waited longest. Returns 1, or 0 if the packet
+// has to keep waiting.
 size_t RxPath::DeliverStaged() {
-  const Staged packet = staged_[staged_begin_];
-  const std::span<uint8_t> bytes = Spill(packet.slot).first(packet.bytes);
-  step().CountBytes(packet.bytes);
+  const std::span<const uint8_t> packet = staging_.Front();
+  step().CountBytes(packet.size());
   // Checked only now, because the driver may have changed its filter or
   // offloads meanwhile.
-  if (const auto header = Admit(bytes, packet.bytes)) {
+  if (const auto header = Admit(packet, packet.size())) {
     const bool whole_budget = chains_->unspent();
-    if (chains_->Collect(packet.bytes, step().now())) {
-      chains_->Write(bytes);
-      Deliver(*header, packet.bytes);
+    if (chains_->Collect(packet.size(), step().now())) {
+      chains_->Write(packet);
+      Deliver(*header, packet.size());
       chains_->Publish(step().now());
     } else if (WaitsForBuffers(whole_budget)) {
       return 0;
@@ -318,16 +310,16 @@ size_t RxPath::DeliverStaged() {
     chains_->GiveBack();
   }
   lacking_since_.reset();
-  if (++staged_begin_ == staged_end_) {
-    staged_begin_ = staged_end_ = 0;
+  staging_.Pop();
+  if (staging_.empty()) {
     // The packet may have used up the buffers: the next read finds out.
     port_has_more_ = port().usable();
   }
   return 1;
 }
 
-// The chains found do not suffice for the first staged packet. Returns true if
-// the packet waits; otherwise it is counted as lost.
+// The chains found do not suffice for the packet that has waited longest.
+// Returns true if the packet waits; otherwise it is counted as lost.
 bool RxPath::WaitsForBuffers(bool searched_with_whole_budget) {
   if (chains_->spent()) {
     // A later search does not meet rejected chains again. Without any, it would

@@ -4,7 +4,6 @@
 
 #include <sys/uio.h>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +17,7 @@
 #include "net/path/queue_path.h"
 #include "net/path/rx_chains.h"
 #include "net/path/rx_filter.h"
+#include "net/path/rx_staging.h"
 #include "net/path/size_forecast.h"
 #include "net/wire/header.h"
 
@@ -75,22 +75,18 @@ class RxPath final : public QueuePath {
 
   // QueuePath
   void Wake() override { starved_ = false; }
-  void OnNewPort() override;
+  void OnNewPort() override {
+    discard_left_ = 0;
+    port_has_more_ = true;
+  }
   void OnReady(const Ready& ready) override;
   void Run(Clock clock) override;
   void AddWaits(Wait& wait) const override;
 
  private:
-  // A packet that was read but has no place in the driver's buffers yet.
-  struct Staged {
-    size_t slot;
-    size_t bytes;
-  };
-
   void OnStart(uint64_t features) override;
   void OnStop() override;
 
-  bool staged() const { return staged_begin_ < staged_end_; }
   void DropStaged();
   std::optional<Time> LackEnds() const;
 
@@ -109,17 +105,14 @@ class RxPath final : public QueuePath {
                                        size_t packet_bytes);
   void Deliver(VirtioNetHeader header, size_t packet_bytes);
   void Starve();
-  std::span<uint8_t> Spill(size_t slot) {
-    return {spill_.get() + slot * kSpillBytes, kSpillBytes};
-  }
 
   // The driver's buffers; exists while the virtqueue runs.
   std::optional<RxChains> chains_;
   uint64_t offloads_ = 0;  // accepted by the driver
   uint64_t frame_limit_ = 0;
   bool starved_ = false;  // the driver offers too few buffers
-  // Since when the first staged packet has had some, but not all, of the
-  // buffers it needs.
+  // Since when the packet that has waited longest has had some, but not all, of
+  // the buffers it needs.
   std::optional<Time> lacking_since_;
   std::shared_ptr<const RxFilter> filter_;
 
@@ -127,15 +120,9 @@ class RxPath final : public QueuePath {
   bool port_has_more_ = false;
   uint32_t discard_left_ = 0;
 
-  // A slot per packet of the batch, for the part of a read that exceeds its
-  // chains, and for packets that wait for chains. Each slot is larger than any
-  // packet. Most pages are never touched, so the kernel does not allocate them.
-  static constexpr size_t kSpillBytes = kHeaderBytes + kMaxFrameBytes + 1;
-  std::unique_ptr<uint8_t[]> spill_;
-  std::array<Staged, kMaxBatch> staged_;  // in order of arrival
-  size_t staged_begin_ = 0;
-  size_t staged_end_ = 0;
-
+  // Its slots take the part of a read that exceeds its chains, and the packets
+  // that wait for chains.
+  RxStaging staging_;
   std::vector<iovec> iov_;  // segments of the batch
   std::vector<Io> ios_;     // packets of the batch
   size_t batch_ = 1;        // packets that the next read asks for
