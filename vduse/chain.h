@@ -53,8 +53,8 @@ class Chain {
   Chain(Chain&& other) noexcept { *this = std::move(other); }
   Chain& operator=(Chain&& other) noexcept {
     assert(!owed_);
-    head_ = other.head_;
-    descriptors_ = other.descriptors_;
+    id_ = other.id_;
+    slots_ = other.slots_;
     error_ = other.error_;
     readable_ = other.readable_;
     writable_ = other.writable_;
@@ -75,9 +75,9 @@ class Chain {
   uint64_t readable_bytes() const { return readable_bytes_; }
   uint64_t writable_bytes() const { return writable_bytes_; }
 
-  // The number of descriptors in the ring itself that the chain takes. An
-  // indirect table counts as one.
-  uint32_t descriptors() const { return descriptors_; }
+  // How many descriptors of the ring itself the chain takes. An indirect table
+  // counts as one.
+  uint32_t slots() const { return slots_; }
 
  private:
   friend class Virtqueue;
@@ -86,8 +86,8 @@ class Chain {
   std::span<const iovec> writable_;
   uint64_t readable_bytes_ = 0;
   uint64_t writable_bytes_ = 0;
-  uint32_t descriptors_ = 0;
-  uint16_t head_ = 0;
+  uint32_t slots_ = 0;
+  uint16_t id_ = 0;  // tells the driver which chain is returned
   ChainError error_ = ChainError::kNone;
   bool owed_ = false;
 };

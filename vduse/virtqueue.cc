@@ -175,8 +175,8 @@ bool Virtqueue::Pop(Chain& chain) {
                      parsed.segments - parsed.readable};
   chain.readable_bytes_ = parsed.readable_bytes;
   chain.writable_bytes_ = parsed.writable_bytes;
-  chain.descriptors_ = parsed.in_ring;
-  chain.head_ = head;
+  chain.slots_ = parsed.in_ring;
+  chain.id_ = head;
   chain.error_ = error;
   chain.owed_ = true;
   segments_used_ += parsed.segments;
@@ -282,7 +282,7 @@ void Virtqueue::Push(Chain&& chain, uint64_t written) {
   // Never report more than the driver's writable bytes (2.7.8.2).
   const uint64_t len = std::min(written, chain.writable_bytes_);
   StoreUsedElem(used_next_,
-                {.id = chain.head_, .len = static_cast<uint32_t>(len)});
+                {.id = chain.id_, .len = static_cast<uint32_t>(len)});
   ++used_next_;
 }
 

@@ -53,7 +53,7 @@ void NotifiedQueue::OnPublished(uint32_t packets, uint32_t descriptors,
 }
 
 void NotifiedQueue::Complete(vduse::Chain chain, uint64_t written, Time now) {
-  const uint32_t descriptors = chain.descriptors();
+  const uint32_t descriptors = chain.slots();
   ring_.Push(std::move(chain), written);
   ring_.Publish();
   OnPublished(1, descriptors, now);

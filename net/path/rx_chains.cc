@@ -113,7 +113,7 @@ void RxChains::Fill(uint64_t bytes) {
     const uint64_t written = std::min(bytes, chain.writable_bytes());
     bytes -= written;
     bytes_ -= chain.writable_bytes();
-    descriptors_ += chain.descriptors();
+    descriptors_ += chain.slots();
     queue_.ring().Push(std::move(chain), written);
   }
   ++packets_;

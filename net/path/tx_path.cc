@@ -172,7 +172,7 @@ bool TxPath::Send() {
       Count(packet, result);
       ++next;
     }
-    descriptors += packet.chain.descriptors();
+    descriptors += packet.chain.slots();
     ring().Push(std::move(packet.chain), 0);
     ++done;
     if (next == written) ring().Publish();

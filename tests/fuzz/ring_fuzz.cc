@@ -203,7 +203,7 @@ void RingFuzz::Pop() {
 void RingFuzz::CheckAndTouch(const Chain& chain) {
   HOLDS(chain.readable().size() + chain.writable().size() <=
         Virtqueue::kMaxSegments);
-  HOLDS(chain.descriptors() <= size_ + 1);
+  HOLDS(chain.slots() <= size_ + 1);
   uint64_t bytes = 0;
   unsigned sum = 0;
   for (const iovec& part : chain.readable()) {

@@ -62,7 +62,7 @@ class VirtqueueTest : public testing::TestWithParam<RingKind> {
     std::optional<vduse::Chain> chain = queue().Pop();
     ASSERT_TRUE(chain) << queue().broken_reason();
     EXPECT_EQ(ChainErrorName(chain->error()), ChainErrorName(error));
-    EXPECT_LE(chain->descriptors(), kSize + 1);  // bounded work
+    EXPECT_LE(chain->slots(), kSize + 1);  // bounded work
     EXPECT_TRUE(chain->readable().empty());
     EXPECT_TRUE(chain->writable().empty());
     EXPECT_EQ(chain->readable_bytes() + chain->writable_bytes(), 0U);

@@ -106,7 +106,7 @@ TEST_P(IndirectTest, Row27_ATableLongerThanTheRingIsTaken) {
   ASSERT_TRUE(chain);
   EXPECT_FALSE(chain->malformed());
   EXPECT_EQ(chain->readable_bytes(), 1000U);
-  EXPECT_EQ(chain->descriptors(), 1U);
+  EXPECT_EQ(chain->slots(), 1U);
   queue().Push(std::move(*chain), 0);
 }
 
@@ -250,7 +250,7 @@ TEST_P(IndirectTest, Row47_DirectDescriptorsMayEndInATable) {
   ASSERT_TRUE(chain);
   EXPECT_EQ(Gather(*chain), "direct indirect");
   EXPECT_EQ(chain->writable_bytes(), 4U);
-  EXPECT_EQ(chain->descriptors(), 2U);
+  EXPECT_EQ(chain->slots(), 2U);
   queue().Push(std::move(*chain), 0);
 }
 

@@ -36,7 +36,7 @@ TEST_P(VirtqueueTest, AChainArrivesWithItsReadableAndItsWritableParts) {
   EXPECT_EQ(chain->writable().size(), 2U);
   EXPECT_EQ(chain->readable_bytes(), 6U);
   EXPECT_EQ(chain->writable_bytes(), 30U);
-  EXPECT_EQ(chain->descriptors(), GetParam().indirect ? 1U : 4U);
+  EXPECT_EQ(chain->slots(), GetParam().indirect ? 1U : 4U);
   queue().Push(std::move(*chain), 0);
 }
 
