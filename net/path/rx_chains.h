@@ -11,6 +11,7 @@
 
 #include "net/path/notified_queue.h"
 #include "net/path/packet_port.h"
+#include "net/path/queue_path.h"
 #include "net/wire/header.h"
 #include "vduse/chain.h"
 
@@ -39,7 +40,7 @@ class RxChains {
   // Limits on the search of one step: on descriptors walked, and on chains
   // returned without a packet. The last chain may exceed the first limit, and
   // the chains returned together with it may exceed the second.
-  static constexpr uint64_t kWalkBudget = 32768;
+  static constexpr uint64_t kWalkBudget = QueuePath::kWalkBudget;
   static constexpr uint32_t kRejectBudget = kMaxBatch;
 
   // Restores the whole budget.

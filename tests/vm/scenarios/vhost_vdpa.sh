@@ -75,7 +75,7 @@ check state-lost state_lost
 stop_waits() {
   exec 30<>"$VHOST" || return 1
   kill -TERM "$DEVICE_PID"
-  wait_for 5 logged "until whoever has $VHOST open" ||
+  wait_for 5 logged "until the process that has $VHOST open" ||
     { echo "the log does not say what it waits for"; exec 30>&-; return 1; }
   gone "$DEVICE_PID" && { echo "did not wait"; exec 30>&-; return 1; }
   exec 30>&-
