@@ -77,7 +77,7 @@ absl::Status NetDevice::SetTap(std::vector<Tap> queues, base::UniqueFd drops) {
                     workers_.size()));
   }
   port_drops_.SetFile(std::move(drops));
-  const absl::Status status = workers_.SetTap(std::move(queues));
+  absl::Status status = workers_.SetTap(std::move(queues));
   if (status.ok()) {
     if (!ctrl_.broken()) link_.ClearBroken();
     CollectFaults();
