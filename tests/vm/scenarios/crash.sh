@@ -142,7 +142,9 @@ flow_went_on() {
     (($(field reordered "$(</tmp/"$1".got)") <= $3))
 }
 check flow-rx flow_went_on rx $((OUTAGE_US / INTERVAL_US + KILLS)) 0
-check flow-tx flow_went_on tx 0 "$KILLS"
+# A crash repeats the packets of one call at most, which are up to 32. Mostly it
+# hits none; after a pause, and on a busy host, calls have several.
+check flow-tx flow_went_on tx 0 $((4 * KILLS))
 
 check ethtool-after timeout 5 "${IN_CONSUMER[@]}" \
   ethtool -C "$CONSUMER" rx-usecs 50 rx-frames 8
