@@ -4,11 +4,12 @@
 //   udp_flow send --to IP --port P --count N --interval-usecs U --size S
 //            [--segments K] [--burst B]
 //   udp_flow recv --port P --count N --idle-ms M
-// A packet leaves at each multiple of the interval, K of them at once as one
-// large packet to be segmented (UDP_SEGMENT), or B packets at once at every
-// Bth; a sender that was late catches up, so the rate holds over the whole
-// flow. SIGTERM ends both early.
-// `--count 0` is no limit.
+// Sends a packet at each multiple of the interval; with --segments, K packets
+// as one large packet (UDP_SEGMENT) at every Kth multiple; with --burst, B
+// packets at every Bth multiple. A sender that was late catches up, so the rate
+// holds over the whole flow. SIGTERM ends both early. `--count 0` is no limit.
+// The receiver prints `gaps=`: up to eight places where numbers are missing, as
+// FIRST+COUNT@MILLISECONDS since the first packet. What came late stays listed.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -26,7 +27,6 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -173,6 +173,23 @@ int Listening(uint16_t port) {
   return fd;
 }
 
+// Numbers that were missing when the next one came.
+struct Gap {
+  uint64_t first;
+  uint64_t count;
+  int64_t at_ns;  // Since the first packet.
+};
+constexpr size_t kMaxGaps = 8;
+
+std::string Text(const std::vector<Gap>& gaps) {
+  std::string text;
+  for (const Gap& gap : gaps) {
+    text += fmt::format("{}{}+{}@{}", text.empty() ? " gaps=" : ",", gap.first,
+                        gap.count, gap.at_ns / 1'000'000);
+  }
+  return text;
+}
+
 bool Intact(std::span<const uint8_t> packet, uint64_t seq) {
   static std::array<uint8_t, 65536> expected;
   const auto same = std::span(expected).first(packet.size());
@@ -188,7 +205,7 @@ int Receive(const Flags& flags) {
 
   uint64_t received = 0;
   uint64_t next = 0;  // One above the highest number seen.
-  std::optional<uint64_t> first_gap;
+  std::vector<Gap> gaps;
   uint64_t reordered = 0;
   uint64_t corrupt = 0;
   std::array<uint8_t, 65536> packet;
@@ -222,7 +239,9 @@ int Receive(const Flags& flags) {
     if (header.seq < next) {
       ++reordered;
     } else {
-      if (header.seq > next && !first_gap) first_gap = next;
+      if (header.seq > next && gaps.size() < kMaxGaps) {
+        gaps.push_back({next, header.seq - next, now - first_ns});
+      }
       next = header.seq + 1;
     }
   }
@@ -232,8 +251,7 @@ int Receive(const Flags& flags) {
   fmt::print(
       "received={} lost={} reordered={} corrupt={} elapsed_us={} gap_us={}{}\n",
       received, lost, reordered, corrupt, (last_ns - first_ns) / 1000,
-      gap_ns / 1000,
-      lost > 0 ? fmt::format(" first_lost={}", first_gap.value_or(next)) : "");
+      gap_ns / 1000, Text(gaps));
   close(fd);
   return corrupt == 0 ? 0 : 1;
 }
