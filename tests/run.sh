@@ -21,12 +21,13 @@ case ${1:-} in
 esac
 
 failed=()
-# step NAME COMMAND...: runs one part, goes on to the next if it fails.
+# step NAME COMMAND...: runs one part, goes on to the next if it fails. What it
+# prints is kept in build/run-logs as well.
 step() {
   local name=$1 start=$SECONDS
   shift
   echo "=== $name"
-  if "$@"; then
+  if "$@" 2>&1 | tee "build/run-logs/$name.log"; then
     echo "=== $name: ok, $((SECONDS - start)) s"
   else
     echo "=== $name: FAILED, $((SECONDS - start)) s"
@@ -100,6 +101,7 @@ fuzz_all() {
   wait "$ring" || status=1
   return "$status"
 }
+mkdir -p build/run-logs
 step packages scripts/install-deps.sh
 step format format
 if [[ $quick == yes ]]; then
@@ -129,6 +131,10 @@ fi
 
 echo "=== all of it took $SECONDS s"
 if ((${#failed[@]} > 0)); then
+  for name in "${failed[@]}"; do
+    echo "=== $name, its last lines:"
+    tail -n 60 "build/run-logs/$name.log"
+  done
   echo "FAILED: ${failed[*]}"
   exit 1
 fi
