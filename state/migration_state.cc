@@ -23,6 +23,7 @@ using coalesce::Params;
 using coalesce::ParamTable;
 using coalesce::Source;
 using nlohmann::json;
+using vduse::QueuePosition;
 
 constexpr char kFormat[] = "vduse-net device state";
 constexpr uint64_t kVersion = 2;
@@ -225,13 +226,13 @@ net::RxFilter ParseFilter(Reader& reader, const json& document) {
       reader.Fail("'vlans' has an entry that is not a VLAN");
       break;
     }
-    filter.SetVlan(static_cast<uint16_t>(*id), true);
+    filter.AddVlan(static_cast<uint16_t>(*id));
   }
   return filter;
 }
 
-std::vector<uint16_t> ParsePositions(Reader& reader, const json& list) {
-  std::vector<uint16_t> positions;
+std::vector<QueuePosition> ParsePositions(Reader& reader, const json& list) {
+  std::vector<QueuePosition> positions;
   if (!list.is_array() || list.size() > kMaxQueues) {
     reader.Fail(
         fmt::format("'positions' is not a list of up to {}", kMaxQueues));
@@ -243,9 +244,17 @@ std::vector<uint16_t> ParsePositions(Reader& reader, const json& list) {
       reader.Fail("'positions' has an entry that is not a 16-bit number");
       break;
     }
-    positions.push_back(static_cast<uint16_t>(*value));
+    positions.push_back({.avail_index = static_cast<uint16_t>(*value)});
   }
   return positions;
+}
+
+json ToJson(const std::vector<QueuePosition>& positions) {
+  json list = json::array();
+  for (const QueuePosition position : positions) {
+    list.push_back(position.avail_index);
+  }
+  return list;
 }
 
 }  // namespace
@@ -286,7 +295,7 @@ absl::StatusOr<std::string> FormatMigrationState(const MigrationState& state) {
       {"guest_offloads", fmt::format("{:#x}", device.guest_offloads)},
       {"rx_filter", ToJson(device.rx_filter)},
       {"active_pairs", device.active_pairs},
-      {"positions", device.positions},
+      {"positions", ToJson(device.positions)},
       {"coalescing",
        {{"all_rx", ToJson(device.coalescing.all_rx)},
         {"all_tx", ToJson(device.coalescing.all_tx)},

@@ -155,7 +155,9 @@ std::optional<SavedState> Decode(const SlotV6& slot) {
   if (!slot.rx_filter.Valid()) return std::nullopt;
   device.rx_filter = slot.rx_filter;
   device.announce = slot.announce != 0;
-  device.positions.assign(slot.positions, slot.positions + slot.position_count);
+  for (uint32_t i = 0; i < slot.position_count; ++i) {
+    device.positions.push_back({.avail_index = slot.positions[i]});
+  }
   for (uint32_t i = 0; i < net::kGroups; ++i) {
     if (slot.asids[i] >= net::kAddressSpaces) return std::nullopt;
     device.asids[i] = slot.asids[i];
@@ -202,9 +204,9 @@ SlotV6 Encode(const SavedState& state) {
   next.rx_filter = device.rx_filter;
   next.announce = device.announce ? 1 : 0;
   std::copy(device.asids.begin(), device.asids.end(), next.asids);
-  for (const uint16_t position : device.positions) {
+  for (const vduse::QueuePosition position : device.positions) {
     if (next.position_count == kMaxSavedQueues) break;
-    next.positions[next.position_count++] = position;
+    next.positions[next.position_count++] = position.avail_index;
   }
   if (device.coalescing.all_rx) {
     next.has_all_rx = 1;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "vduse/queue_position.h"
 #include "vduse/region_cache.h"
 #include "vduse/uapi.h"
 
@@ -24,7 +25,7 @@ struct QueueInfo {
   uint64_t desc_addr = 0;    // descriptor area
   uint64_t driver_addr = 0;  // available ring
   uint64_t device_addr = 0;  // used ring
-  uint16_t avail_index = 0;  // the available index where the device starts
+  QueuePosition position{};  // where the device starts
   bool ready = false;
 };
 

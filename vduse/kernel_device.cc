@@ -167,7 +167,7 @@ absl::StatusOr<QueueInfo> KernelDevice::GetQueueInfo(uint32_t index) {
                    .desc_addr = info.desc_addr,
                    .driver_addr = info.driver_addr,
                    .device_addr = info.device_addr,
-                   .avail_index = info.split.avail_index,
+                   .position = {.avail_index = info.split.avail_index},
                    .ready = info.ready != 0};
 }
 

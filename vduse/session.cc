@@ -40,11 +40,11 @@ vduse_dev_response Answer(const vduse_dev_request& request,
       break;
     }
     case VDUSE_GET_VQ_STATE: {
-      const absl::StatusOr<uint16_t> index =
+      const absl::StatusOr<QueuePosition> position =
           handler.OnQueueState(request.vq_state.index);
       response.vq_state.index = request.vq_state.index;
-      if (index.ok()) {
-        response.vq_state.split.avail_index = *index;
+      if (position.ok()) {
+        response.vq_state.split.avail_index = position->avail_index;
       } else {
         response.result = VDUSE_REQ_RESULT_FAILED;
       }

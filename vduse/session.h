@@ -22,8 +22,9 @@ class RequestHandler {
   // write, and the driver does not see its bits set.
   virtual absl::Status OnStatus(uint8_t status) = 0;
 
-  // The process that wrote `status` was killed before it got the answer, which
-  // had accepted the write. The kernel has kept the previous status.
+  // The device has accepted the write of `status`, but the process that wrote
+  // it was killed before it got the answer. The kernel has kept the previous
+  // status.
   virtual void OnStatusLost(uint8_t status) = 0;
 
   // Translations of [first, last], both inclusive, in the address space `asid`
@@ -31,9 +32,8 @@ class RequestHandler {
   // returns.
   virtual void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) = 0;
 
-  // Returns the index of the next available entry that the queue would take, or
-  // an error if there is no such queue.
-  virtual absl::StatusOr<uint16_t> OnQueueState(uint32_t index) = 0;
+  // Returns the queue's position, or an error if there is no such queue.
+  virtual absl::StatusOr<QueuePosition> OnQueueState(uint32_t index) = 0;
 
   // The virtqueues of a group are to use another address space. Returns the one
   // that they used before, or an error if there is no such group or address

@@ -86,8 +86,8 @@ absl::StatusOr<Virtqueue> Virtqueue::Create(const QueueInfo& info,
         "not mapped with the access needed, each within one region",
         info.desc_addr, info.driver_addr, info.device_addr, info.size));
   }
-  const uint16_t index =
-      start == Start::kRecovered ? queue.UsedWord(kUsedIdx) : info.avail_index;
+  const uint16_t index = start == Start::kRecovered ? queue.UsedWord(kUsedIdx)
+                                                    : info.position.avail_index;
   queue.last_avail_ = index;
   queue.avail_seen_ = index;
   queue.used_next_ = index;

@@ -15,6 +15,7 @@
 #include "vduse/chain.h"
 #include "vduse/device.h"
 #include "vduse/iova_map.h"
+#include "vduse/queue_position.h"
 #include "vduse/ring_layout.h"
 
 namespace vduse {
@@ -99,8 +100,8 @@ class Virtqueue {
   // Tells the driver that kicks are not needed (best effort, 2.7.10).
   void DisableKicks();
 
-  // The index of the next available entry to take.
-  uint16_t position() const { return last_avail_; }
+  // The next available entry to take.
+  QueuePosition position() const { return {.avail_index = last_avail_}; }
 
   // Latched when the ring itself is invalid; Pop then returns nothing any more.
   // The reason describes what was found, and is empty while the ring is valid.

@@ -37,9 +37,9 @@ absl::Status CtrlServer::Start(const vduse::QueueInfo& info,
   return absl::OkStatus();
 }
 
-std::optional<uint16_t> CtrlServer::Stop(std::optional<FlushCause> settle,
-                                         Time now) {
-  std::optional<uint16_t> position;
+std::optional<QueuePosition> CtrlServer::Stop(std::optional<FlushCause> settle,
+                                              Time now) {
+  std::optional<QueuePosition> position;
   if (queue_) {
     if (settle) queue_->queue().Settle(*settle, now);
     position = queue_->queue().ring().position();

@@ -13,9 +13,12 @@
 #include "net/path/notified_queue.h"
 #include "vduse/device.h"
 #include "vduse/iova_map.h"
+#include "vduse/queue_position.h"
 #include "vduse/virtqueue.h"
 
 namespace net {
+
+using vduse::QueuePosition;
 
 // Serves the control queue while it runs: its memory, its kicks, and the times
 // at which it is to be served without a kick. The CtrlQueue exists from Start()
@@ -52,7 +55,7 @@ class CtrlServer {
   absl::Status Start(const vduse::QueueInfo& info, const StartOptions& options);
   // Stops the queue and returns its position; nothing if it does not run. With
   // `settle`, sends what is owed first, for a driver that will continue.
-  std::optional<uint16_t> Stop(std::optional<FlushCause> settle, Time now);
+  std::optional<QueuePosition> Stop(std::optional<FlushCause> settle, Time now);
 
   // The running queue, or null. Valid until the next call of a method that is
   // not const.

@@ -8,8 +8,11 @@
 
 #include "coalesce/param_table.h"
 #include "net/path/rx_filter.h"
+#include "vduse/queue_position.h"
 
 namespace net {
+
+using vduse::QueuePosition;
 
 // Virtqueues are in two groups, so that a VMM can give the control queue an
 // address space of its own and stand between it and the driver.
@@ -41,8 +44,8 @@ struct DeviceState {
   bool announce = false;
   // The number of queue pairs that the driver uses.
   uint16_t active_pairs = 1;
-  // Next available index of each virtqueue. Not updated while the queues run.
-  std::vector<uint16_t> positions;
+  // One for each virtqueue. Not updated while the queues run.
+  std::vector<QueuePosition> positions;
   // Address space of each group; a reset clears it.
   std::array<uint32_t, kGroups> asids{};
 };

@@ -5,8 +5,9 @@ namespace net {
 
 using vduse::Virtqueue;
 
-Virtqueue::Start DriverSession::StartOf(uint16_t avail_index) const {
-  const bool unset = origin_ == Origin::kMovedHere && avail_index == 0;
+Virtqueue::Start DriverSession::StartOf(QueuePosition position) const {
+  const bool unset =
+      origin_ == Origin::kMovedHere && position == QueuePosition{};
   return recovers() || unset ? Virtqueue::Start::kRecovered
                              : Virtqueue::Start::kFresh;
 }

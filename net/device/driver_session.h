@@ -4,9 +4,12 @@
 
 #include <cstdint>
 
+#include "vduse/queue_position.h"
 #include "vduse/virtqueue.h"
 
 namespace net {
+
+using vduse::QueuePosition;
 
 // How far the driver has come, where it comes from, and which features it has
 // negotiated. Policy only: NetDevice reports what happens, and asks what
@@ -52,8 +55,8 @@ class DriverSession {
                     // served
     kSuspended,     // no queue is served until the next reset
   };
-  // Before the driver is active, this says what it will be if nothing more is
-  // known by then: new or recovered.
+  // Until the driver is active this is preliminary: kNew or kRecovered, to be
+  // used if nothing more becomes known.
   enum class Origin : uint8_t {
     kNew,
     kContinues,  // after a reset by its VMM: the same driver as before
@@ -77,19 +80,19 @@ class DriverSession {
   bool awaits_driver_ok() const { return phase_ == Phase::kNegotiated; }
   // The first start of its queues finds rings in use.
   bool recovers() const { return origin_ == Origin::kRecovered; }
-  // It was there before its queues start here, so it may be waiting for a
-  // notification that was never sent.
+  // Whether the driver existed before its queues start in this process: it may
+  // be waiting for a notification that was never sent.
   bool may_have_missed_notifications() const { return origin_ != Origin::kNew; }
-  // The positions of its queues before they start are those that the kernel
-  // reports: nobody else has set them.
+  // Whether a queue that has not started has the position that the kernel
+  // reports, because neither a saved state nor the ring has another one.
   bool kernel_has_positions() const {
     return origin_ == Origin::kNew || origin_ == Origin::kContinues;
   }
 
-  // How a queue starts for which the kernel reports `avail_index`. A VMM that
+  // How a queue starts at `position`, which the kernel reports. A VMM that
   // moves a driver sets the positions of its queues; if they were not set, they
   // are read from the rings.
-  vduse::Virtqueue::Start StartOf(uint16_t avail_index) const;
+  vduse::Virtqueue::Start StartOf(QueuePosition position) const;
 
   // An earlier process may have served the driver.
   void ExpectUsedRings() { origin_ = Origin::kRecovered; }

@@ -163,7 +163,7 @@ class NetDevice final : public vduse::RequestHandler {
   absl::Status OnStatus(uint8_t status) override;
   void OnStatusLost(uint8_t status) override;
   void OnIotlbUpdate(uint32_t asid, uint64_t first, uint64_t last) override;
-  absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override;
+  absl::StatusOr<QueuePosition> OnQueueState(uint32_t index) override;
   absl::StatusOr<uint32_t> OnGroupAsid(uint32_t group, uint32_t asid) override;
   void OnQueueReady(uint32_t index, bool ready) override;
   void OnSuspend() override;

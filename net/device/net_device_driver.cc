@@ -144,10 +144,10 @@ bool NetDevice::SamePositions() {
   bool all_zero = true;
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
-    if (!info.ok() || info->avail_index != queues_.position(index)) {
+    if (!info.ok() || info->position != queues_.position(index)) {
       return false;
     }
-    if (info->avail_index != 0) all_zero = false;
+    if (info->position != QueuePosition{}) all_zero = false;
   }
   return !all_zero;
 }

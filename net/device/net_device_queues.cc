@@ -38,7 +38,7 @@ bool HoldsLargestPacket(uint32_t ring_size) {
 // and stops in one call: what it completed in between would be missing from the
 // position.
 void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
-  std::optional<uint16_t> position;
+  std::optional<QueuePosition> position;
   if (queues_.IsControl(index)) {
     position = ctrl_.Stop(settle, Now());
   } else {
@@ -76,7 +76,7 @@ void NetDevice::LookForReadyQueues(Time now) {
     // The position that the queue had under an earlier driver does not count.
     if (info.ok() && !queues_.HasRun(index) &&
         session_.kernel_has_positions()) {
-      queues_.SetPosition(index, info->avail_index);
+      queues_.SetPosition(index, info->position);
     }
     all_known = false;
   }
@@ -90,7 +90,7 @@ void NetDevice::LookForReadyQueues(Time now) {
 bool NetDevice::TryStart(uint32_t index, const vduse::QueueInfo& info) {
   const absl::Status started = StartQueue(index, info);
   if (started.ok()) {
-    queues_.SetRunning(index, info.avail_index);
+    queues_.SetRunning(index, info.position);
     LogLimited(start_log_, Severity::kDebug, "{} started",
                queues_.QueueName(index));
     return true;
@@ -115,8 +115,8 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
         "smaller queues, or this one larger ones (--queue-size)",
         info.size, options_.max_queue_size));
   }
-  info.avail_index = queues_.StartPosition(index, info.avail_index);
-  const vduse::Virtqueue::Start start = session_.StartOf(info.avail_index);
+  info.position = queues_.StartPosition(index, info.position);
+  const vduse::Virtqueue::Start start = session_.StartOf(info.position);
   // The driver may have missed the notification for the last completions.
   const bool notify_once =
       queues_.HasRun(index) || session_.may_have_missed_notifications();
@@ -159,11 +159,11 @@ void NetDevice::CheckRxRingSize(uint32_t index, uint32_t size) {
   }
 }
 
-absl::StatusOr<uint16_t> NetDevice::OnQueueState(uint32_t index) {
+absl::StatusOr<QueuePosition> NetDevice::OnQueueState(uint32_t index) {
   if (index >= queues_.size()) {
     return absl::OutOfRangeError(fmt::format("no virtqueue {}", index));
   }
-  std::optional<uint16_t> position;
+  std::optional<QueuePosition> position;
   if (const CtrlQueue* ctrl = ctrl_.queue();
       ctrl != nullptr && queues_.IsControl(index)) {
     position = ctrl->queue().ring().position();

@@ -37,7 +37,9 @@ uint32_t QueueTable::control_group() const {
 
 std::string QueueTable::QueueName(uint32_t index) const {
   if (IsControl(index)) return "control queue";
-  return fmt::format("{} queue {}", index % 2 == 0 ? "rx" : "tx", index);
+  return fmt::format(
+      "{} queue {}",
+      coalesce::DirectionName(coalesce::ParamTable::DirectionOf(index)), index);
 }
 
 void QueueTable::BeginDriver() {
@@ -49,24 +51,25 @@ void QueueTable::EndDriver() {
   data_queues_ = kOnePair;
 }
 
-void QueueTable::SetRunning(uint32_t index, uint16_t avail_index) {
+void QueueTable::SetRunning(uint32_t index, QueuePosition position) {
   slots_[index].state = State::kRunning;
-  slots_[index].began = avail_index;
+  slots_[index].began = position;
 }
 
-uint16_t QueueTable::StartPosition(uint32_t index, uint16_t avail_index) const {
+QueuePosition QueueTable::StartPosition(uint32_t index,
+                                        QueuePosition position) const {
   const Slot& slot = slots_[index];
-  return slot.began == avail_index ? slot.position : avail_index;
+  return slot.began == position ? slot.position : position;
 }
 
-std::vector<uint16_t> QueueTable::positions() const {
-  std::vector<uint16_t> positions;
+std::vector<QueuePosition> QueueTable::positions() const {
+  std::vector<QueuePosition> positions;
   positions.reserve(slots_.size());
   for (const Slot& slot : slots_) positions.push_back(slot.position);
   return positions;
 }
 
-void QueueTable::SetPositions(const std::vector<uint16_t>& positions) {
+void QueueTable::SetPositions(const std::vector<QueuePosition>& positions) {
   assert(positions.size() == slots_.size());
   for (uint32_t index = 0; index < size(); ++index) {
     SetPosition(index, positions[index]);

@@ -71,35 +71,37 @@ class QueueTable {
   // only the first pair counts as data queues.
   void EndDriver();
 
-  // The queue runs, and the kernel reports `avail_index` for it.
-  void SetRunning(uint32_t index, uint16_t avail_index);
+  // The queue runs, and the kernel reports `position` for it.
+  void SetRunning(uint32_t index, QueuePosition position);
   // Whether the queue has run for this driver.
   bool HasRun(uint32_t index) const { return slots_[index].began.has_value(); }
 
-  // --- Its position: the next available index ---
+  // --- Its position ---
 
   // Not updated while the queue runs.
-  uint16_t position(uint32_t index) const { return slots_[index].position; }
-  void SetPosition(uint32_t index, uint16_t position) {
+  QueuePosition position(uint32_t index) const {
+    return slots_[index].position;
+  }
+  void SetPosition(uint32_t index, QueuePosition position) {
     slots_[index].position = position;
   }
 
-  // Where the queue is to start, if the kernel reports `avail_index`. A queue
-  // that was taken away and comes back continues where it stopped, although the
+  // Where the queue is to start, if the kernel reports `position`. A queue that
+  // was taken away and comes back continues where it stopped, although the
   // kernel still reports where it began.
-  uint16_t StartPosition(uint32_t index, uint16_t avail_index) const;
+  QueuePosition StartPosition(uint32_t index, QueuePosition position) const;
 
   // All positions, as DeviceState has them: one for each queue.
-  std::vector<uint16_t> positions() const;
-  void SetPositions(const std::vector<uint16_t>& positions);
+  std::vector<QueuePosition> positions() const;
+  void SetPositions(const std::vector<QueuePosition>& positions);
 
  private:
   struct Slot {
     State state = State::kDown;
-    // The index that the kernel reported when the queue started, once it has
-    // run for this driver.
-    std::optional<uint16_t> began;
-    uint16_t position = 0;
+    // What the kernel reported when the queue started, once it has run for this
+    // driver.
+    std::optional<QueuePosition> began;
+    QueuePosition position;
   };
 
   const uint32_t max_data_queues_;

@@ -65,7 +65,7 @@ void QueuePath::SetCoalescing(const coalesce::Setting& setting, Time now) {
   if (queue_) queue_->SetCoalescing(setting, now);
 }
 
-std::optional<uint16_t> QueuePath::position() const {
+std::optional<QueuePosition> QueuePath::position() const {
   if (!queue_) return std::nullopt;
   return queue_->ring().position();
 }

@@ -15,11 +15,13 @@
 #include "net/wire/header.h"
 #include "vduse/device.h"
 #include "vduse/iova_map.h"
+#include "vduse/queue_position.h"
 #include "vduse/virtqueue.h"
 
 namespace net {
 
 using coalesce::Direction;
+using vduse::QueuePosition;
 
 // What both directions count alike, since the path was made.
 struct PathCounters {
@@ -99,7 +101,7 @@ class QueuePath {
   void SetCoalescing(const coalesce::Setting& setting, Time now);
 
   // The next available index; nothing if the virtqueue does not run.
-  std::optional<uint16_t> position() const;
+  std::optional<QueuePosition> position() const;
   // Whether the virtqueue has latched, and why; empty while it serves its
   // driver.
   bool broken() const { return queue_ && queue_->ring().broken(); }
@@ -110,8 +112,7 @@ class QueuePath {
   // May be called from any thread, at any time.
   const NotificationHistograms& histograms() const { return histograms_; }
 
-  // --- For the pair's steps
-  // ---------------------------------------------------
+  // --- For the pair's steps ---
 
   // The translations of the rings are no longer valid.
   void UnmapRings();

@@ -99,7 +99,7 @@ BenchQueue::BenchQueue(BenchDevice& device, Options options)
           .desc_addr = device.Allocate(vduse::DescBytes(options.size)),
           .driver_addr = device.Allocate(vduse::AvailBytes(options.size, true)),
           .device_addr = device.Allocate(vduse::UsedBytes(options.size, true)),
-          .avail_index = 0,
+          .position = {},
           .ready = true},
       buffers_(device.Allocate(uint64_t{options.size} * options.buffer_bytes)),
       avail_(reinterpret_cast<uint16_t*>(device.At(info_.driver_addr))),

@@ -35,7 +35,7 @@ class RestoreTest : public testing::Test {
     state_.device.phase = net::DeviceState::Phase::kSuspended;
     state_.device.features = net::kOfferedFeatures;
     state_.device.active_pairs = 1;
-    state_.device.positions = {7, 0xffff, 0};
+    state_.device.positions = {{7}, {0xffff}, {0}};
     state_.device.coalescing.queues.resize(2);
     options_.restore = directory_.path() + "/state";
     EXPECT_TRUE(base::WriteFile(options_.restore,

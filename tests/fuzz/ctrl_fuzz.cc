@@ -346,7 +346,7 @@ void CtrlFuzz::Run() {
                               .desc_addr = kRings,
                               .driver_addr = kRings + kPage,
                               .device_addr = kUsed,
-                              .avail_index = next_,
+                              .position = {.avail_index = next_},
                               .ready = true};
   queue_.emplace(
       NotifiedQueue(memory_.device, 2,

@@ -185,16 +185,16 @@ void RingFuzz::DriverStep(uint8_t what) {
 
 void RingFuzz::Pop() {
   const bool was_broken = queue_->broken();
-  const uint16_t position = queue_->position();
+  const uint16_t position = queue_->position().avail_index;
   const uint16_t head = avail()[kAvailRing + (position & (size_ - 1))];
   std::optional<Chain> chain = queue_->Pop();
   if (!chain) {
-    HOLDS(queue_->position() == position);
+    HOLDS(queue_->position().avail_index == position);
     return;
   }
   HOLDS(!was_broken && !queue_->broken());
   HOLDS(head < size_);
-  HOLDS(queue_->position() == static_cast<uint16_t>(position + 1));
+  HOLDS(queue_->position().avail_index == static_cast<uint16_t>(position + 1));
   HOLDS(taken_.size() < size_);
   CheckAndTouch(*chain);
   taken_.push_back({std::move(*chain), head});
@@ -243,11 +243,11 @@ void RingFuzz::Push() {
 
 void RingFuzz::Unpop() {
   if (taken_.empty()) return;
-  const uint16_t position = queue_->position();
+  const uint16_t position = queue_->position().avail_index;
   Taken latest = std::move(taken_.back());
   taken_.pop_back();
   queue_->Unpop(std::move(latest.chain));
-  HOLDS(queue_->position() == static_cast<uint16_t>(position - 1));
+  HOLDS(queue_->position().avail_index == static_cast<uint16_t>(position - 1));
 }
 
 void RingFuzz::Publish() {
@@ -282,7 +282,7 @@ void RingFuzz::Run() {
                        .desc_addr = kRings,
                        .driver_addr = kRings + kPage,
                        .device_addr = kRings + 2 * kPage,
-                       .avail_index = base,
+                       .position = {.avail_index = base},
                        .ready = true};
   queue_.emplace(*Virtqueue::Create(
       info, {.event_idx = (options & 1) != 0, .indirect = (options & 2) != 0},

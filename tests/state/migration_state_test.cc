@@ -27,9 +27,9 @@ MigrationState Sample() {
   state.device.rx_filter.unicast.overflow = 1;
   state.device.rx_filter.multicast.Add({0x33, 0x33, 0, 0, 0, 1});
   state.device.rx_filter.multicast.Add({0x33, 0x33, 0, 0, 0, 2});
-  state.device.rx_filter.SetVlan(4095, true);
+  state.device.rx_filter.AddVlan(4095);
   state.device.active_pairs = 1;
-  state.device.positions = {7, 0xffff, 0};
+  state.device.positions = {{7}, {0xffff}, {0}};
   state.device.coalescing.all_rx = {.max_packets = 32, .max_usecs = 20000};
   state.device.coalescing.queues = {
       {.params = {.max_packets = 32, .max_usecs = 20000},

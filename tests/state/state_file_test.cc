@@ -41,12 +41,12 @@ SavedState Numbered(uint16_t number) {
   state.device.features = 0x12345600ULL + number;
   state.device.guest_offloads = 0x180ULL + number;
   state.device.rx_filter = net::RxFilter::For(0, state.mac);
-  state.device.rx_filter.SetVlan(number % net::RxFilter::kVlans, false);
+  state.device.rx_filter.RemoveVlan(number % net::RxFilter::kVlans);
   state.device.rx_filter.multicast.Add({1, 0, 0, 0, 0, 1});
   state.device.announce = true;
   state.device.asids = {0, 1};
   state.device.active_pairs = static_cast<uint16_t>(1 + number % 16);
-  state.device.positions = {number, 0, 0xffff};
+  state.device.positions = {{number}, {0}, {0xffff}};
   state.device.coalescing.all_rx = {.max_packets = number, .max_usecs = 5};
   state.device.coalescing.queues = {
       {.params = {.max_packets = 1, .max_usecs = UINT32_MAX},

@@ -91,7 +91,7 @@ void DriverQueue::Restart(uint16_t base) {
   avail_next_ = used_next_ = kicked_at_ = base;
   StoreAvail(vduse::kAvailIdx, base);
   StoreUsed(vduse::kUsedIdx, base);
-  info_.avail_index = base;
+  info_.position = {.avail_index = base};
   info_.ready = true;
   host_.SetQueue(options_.index, info_);
 }

@@ -145,7 +145,7 @@ int VhostVdpa::SetGroupAsid(uint32_t group, uint32_t asid) {
 void VhostVdpa::SetQueue(uint32_t index, const vduse::QueueInfo& info) {
   vhost_vring_state state{.index = index, .num = info.size};
   Call(fd_, VHOST_SET_VRING_NUM, &state, "VHOST_SET_VRING_NUM");
-  state.num = info.avail_index;
+  state.num = info.position.avail_index;
   Call(fd_, VHOST_SET_VRING_BASE, &state, "VHOST_SET_VRING_BASE");
   vhost_vring_addr address{.index = index,
                            .flags = 0,

@@ -41,10 +41,10 @@ class Recorder : public RequestHandler {
     calls.push_back("iotlb " + std::to_string(asid) + ": " +
                     std::to_string(first) + " " + std::to_string(last));
   }
-  absl::StatusOr<uint16_t> OnQueueState(uint32_t index) override {
+  absl::StatusOr<QueuePosition> OnQueueState(uint32_t index) override {
     calls.push_back("state " + std::to_string(index));
     if (index >= 2) return absl::InvalidArgumentError("no such queue");
-    return static_cast<uint16_t>(65530 + index);
+    return QueuePosition{static_cast<uint16_t>(65530 + index)};
   }
   absl::StatusOr<uint32_t> OnGroupAsid(uint32_t group, uint32_t asid) override {
     calls.push_back("asid " + std::to_string(group) + " " +

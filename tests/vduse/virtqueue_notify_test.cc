@@ -13,7 +13,8 @@ class NotifyTest : public VirtqueueTest {
   // Asks for no notifications, by the flag and by used_event.
   void Silence() {
     bed.driver.SetNoInterrupt(true);
-    bed.driver.SetUsedEvent(static_cast<uint16_t>(queue().position() - 1));
+    bed.driver.SetUsedEvent(
+        static_cast<uint16_t>(queue().position().avail_index - 1));
   }
 };
 
@@ -39,7 +40,7 @@ TEST_P(NotifyTest, ASilencedDriverIsNotNotified) {
 TEST_P(NotifyTest, ADriverThatWaitsForTheNextEntryIsNotifiedEachTime) {
   (void)queue().NotificationWanted();
   for (uint32_t i = 0; i < 3 * kSize; ++i) {
-    bed.driver.SetUsedEvent(queue().position());
+    bed.driver.SetUsedEvent(queue().position().avail_index);
     Chain().Readable("x").Offer();
     Complete();
     ASSERT_TRUE(queue().NotificationWanted()) << i;
@@ -76,7 +77,7 @@ TEST_P(NotifyTest, OnlyTheWishInTheNegotiatedFormCounts) {
     const bool wanted = i % 2 == 0;
     bed.driver.SetNoInterrupt(event_idx() == wanted);
     bed.driver.SetUsedEvent(static_cast<uint16_t>(
-        queue().position() - (event_idx() == wanted ? 0 : 1)));
+        queue().position().avail_index - (event_idx() == wanted ? 0 : 1)));
     Chain().Readable("x").Offer();
     Complete();
     ASSERT_EQ(queue().NotificationWanted(), wanted) << i;
@@ -146,7 +147,7 @@ TEST_P(NotifyTest, TheUsedFlagsSayNoMoreThanWasNegotiated) {
     EXPECT_TRUE(queue().EnableKicks());
     EXPECT_EQ(bed.driver.LoadUsed(kUsedFlags), 0);
     if (event_idx()) {
-      EXPECT_EQ(bed.driver.avail_event(), queue().position());
+      EXPECT_EQ(bed.driver.avail_event(), queue().position().avail_index);
     }
     Complete();
   }

@@ -97,7 +97,7 @@ TEST_P(RingTest, Row14_EveryStartIndexRuns) {
     bed.driver.Restart(static_cast<uint16_t>(start));
     bed.queue = *bed.Create(Virtqueue::Start::kFresh);
     ExpectWorks("from " + std::to_string(start));
-    ASSERT_EQ(queue().position(), static_cast<uint16_t>(start + 1));
+    ASSERT_EQ(queue().position().avail_index, static_cast<uint16_t>(start + 1));
   }
 }
 
@@ -111,7 +111,7 @@ TEST_P(RingTest, Row51_AnOverwrittenUsedIndexIsBoundedAtRecovery) {
 
 TEST_P(RingTest, Row51_TheDevicesOwnIndexIsNotReadBack) {
   for (const int garbage : {0, 1, -1, 100, 0x8000}) {
-    const uint16_t before = queue().position();
+    const uint16_t before = queue().position().avail_index;
     Chain().Readable("x").Offer();
     std::optional<vduse::Chain> chain = queue().Pop();
     ASSERT_TRUE(chain);
@@ -199,10 +199,11 @@ TEST_P(RingTest, Row24_ARingFullOfOneHeadIsServed) {
     EXPECT_EQ(taken, kSize);
     EXPECT_EQ(queue().Publish(), kSize);
     for (uint32_t i = 0; i < kSize; ++i) {
-      const uint16_t slot = static_cast<uint16_t>(queue().position() - i - 1);
+      const uint16_t slot =
+          static_cast<uint16_t>(queue().position().avail_index - i - 1);
       EXPECT_EQ(bed.driver.used_elem(slot).id, head);
     }
-    bed.driver.Restart(queue().position());
+    bed.driver.Restart(queue().position().avail_index);
     const uint16_t again = Chain().Readable("x").Writable(3).Build();
     ASSERT_EQ(again, head);
   }

@@ -29,7 +29,7 @@ class SetupTest : public testing::Test {
             .desc_addr = kRings,
             .driver_addr = kRings + 0x100000,
             .device_addr = kRings + 0x200000,
-            .avail_index = 0,
+            .position = {},
             .ready = true};
   }
 

@@ -84,13 +84,13 @@ TEST_P(VirtqueueTest, ChainsComeInTheOrderInWhichTheyWereOffered) {
 
 TEST_P(VirtqueueTest, UnpopMakesTheNextPopReturnTheChainAgain) {
   Chain().Readable("again").Offer();
-  const uint16_t before = queue().position();
+  const uint16_t before = queue().position().avail_index;
   std::optional<vduse::Chain> chain = queue().Pop();
   ASSERT_TRUE(chain);
 
   queue().Unpop(std::move(*chain));
 
-  EXPECT_EQ(queue().position(), before);
+  EXPECT_EQ(queue().position().avail_index, before);
   chain = queue().Pop();
   ASSERT_TRUE(chain);
   EXPECT_EQ(Gather(*chain), "again");
@@ -137,8 +137,9 @@ TEST_P(VirtqueueTest, Row52_TheRingTurnsManyTimes) {
   for (uint32_t turn = 0; turn < 5 * kSize; ++turn) {
     ExpectWorks("turn " + std::to_string(turn));
   }
-  EXPECT_EQ(queue().position(), static_cast<uint16_t>(base() + 5 * kSize));
-  EXPECT_EQ(bed.driver.used_idx(), queue().position());
+  EXPECT_EQ(queue().position().avail_index,
+            static_cast<uint16_t>(base() + 5 * kSize));
+  EXPECT_EQ(bed.driver.used_idx(), queue().position().avail_index);
 }
 
 TEST_P(VirtqueueTest, Row52_AFullRingIsTakenAndReturnedWhole) {

@@ -99,8 +99,8 @@ TEST(DriverSessionTest, TheOriginSaysHowAQueueStarts) {
     DriverSession session;
     session.Activate(kFeatures, row.origin);
     SCOPED_TRACE(static_cast<int>(row.origin));
-    EXPECT_EQ(session.StartOf(0), row.at_0);
-    EXPECT_EQ(session.StartOf(7), row.at_7);
+    EXPECT_EQ(session.StartOf({0}), row.at_0);
+    EXPECT_EQ(session.StartOf({7}), row.at_7);
     EXPECT_EQ(session.may_have_missed_notifications(), row.may_have_missed);
     EXPECT_EQ(session.kernel_has_positions(), row.kernel_has_positions);
   }

@@ -220,9 +220,9 @@ TEST_F(NetDeviceFilterTest, ADriverThatGoesOnFindsItsFilterHereAndElsewhere) {
       ASSERT_TRUE(net->Restore(state).ok());
       NewTap();
     }
-    rx.Restart(state.positions[kRx]);
-    tx.Restart(state.positions[kTx]);
-    ctrl.Restart(state.positions[kCtrl]);
+    rx.Restart(state.positions[kRx].avail_index);
+    tx.Restart(state.positions[kTx].avail_index);
+    ctrl.Restart(state.positions[kCtrl].avail_index);
     ASSERT_TRUE(Activate());
     EXPECT_EQ(ShownMac(), kOther);
     EXPECT_EQ(Through(), "ogb");

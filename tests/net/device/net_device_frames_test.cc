@@ -70,9 +70,9 @@ TEST_F(NetDeviceFramesTest, OneThatGoesOnLosesNothing) {
   ASSERT_TRUE(Status(0));
   Queue('a', 3);
   const DeviceState state = net->state();
-  rx.Restart(state.positions[kRx]);
-  tx.Restart(state.positions[kTx]);
-  ctrl.Restart(state.positions[kCtrl]);
+  rx.Restart(state.positions[kRx].avail_index);
+  tx.Restart(state.positions[kTx].avail_index);
+  ctrl.Restart(state.positions[kCtrl].avail_index);
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Gets(3), "abc");
   EXPECT_EQ(Stale(), 0U);

@@ -24,10 +24,10 @@ class NetDeviceMovesTest : public NetDeviceTest {
     return device.ReplyTo(id)->vq_state.split.avail_index;
   }
   // The driver sets its queues up anew, each where the device left it.
-  void SetUpAtPositions(const std::vector<uint16_t>& positions) {
-    rx.Restart(positions[kRx]);
-    tx.Restart(positions[kTx]);
-    ctrl.Restart(positions[kCtrl]);
+  void SetUpAtPositions(const std::vector<QueuePosition>& positions) {
+    rx.Restart(positions[kRx].avail_index);
+    tx.Restart(positions[kTx].avail_index);
+    ctrl.Restart(positions[kCtrl].avail_index);
   }
 };
 
@@ -167,7 +167,7 @@ TEST_F(NetDeviceMovesTest, AQueueThatNeverRanIsWhereTheDriverPutIt) {
   ASSERT_TRUE(Activate());
   ASSERT_TRUE(Transmits());
   ASSERT_TRUE(Status(0));
-  SetUpAtPositions({0, 77, 0});
+  SetUpAtPositions({{0}, {77}, {0}});
   device.SetReady(kTx, false);
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Position(kTx), 77);
@@ -262,7 +262,7 @@ TEST_F(NetDeviceMovesTest, AResetEndsASuspend) {
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
   ASSERT_TRUE(Status(0));
-  SetUpAtPositions({0, 0, 0});
+  SetUpAtPositions({{0}, {0}, {0}});
   ASSERT_TRUE(Activate());
   EXPECT_TRUE(Transmits());
   EXPECT_TRUE(Receives());
@@ -285,7 +285,7 @@ TEST_F(NetDeviceMovesTest, ADriverThatGoesOnWhereItStoppedFindsWhatItSet) {
     EXPECT_EQ(Get(kTx), Reply({6, 60}));
     EXPECT_TRUE(Transmits());
     ASSERT_TRUE(Status(0));
-    SetUpAtPositions({0, 0, 0});
+    SetUpAtPositions({{0}, {0}, {0}});
   }
 }
 
@@ -294,7 +294,7 @@ TEST_F(NetDeviceMovesTest, ANewDriverFindsNothingOfTheLast) {
   ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
   EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
   ASSERT_TRUE(Status(0));
-  SetUpAtPositions({0, 0, 0});
+  SetUpAtPositions({{0}, {0}, {0}});
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Get(kRx), Reply({0, 0}));
 }
@@ -313,7 +313,7 @@ TEST_F(NetDeviceMovesTest, AStateIsRestoredOnAnotherDevice) {
   EXPECT_EQ(Position(kTx), static_cast<uint16_t>(kBase + 1));
   EXPECT_EQ(saved->phase, Phase::kRestored) << "a crash now loses nothing";
   ASSERT_TRUE(Status(0));
-  SetUpAtPositions({0, 0, 0});  // not even the same rings
+  SetUpAtPositions({{0}, {0}, {0}});  // not even the same rings
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Get(kRx), Reply({5, 50}));
   EXPECT_EQ(Get(kTx), Reply({6, 60}));
@@ -321,7 +321,7 @@ TEST_F(NetDeviceMovesTest, AStateIsRestoredOnAnotherDevice) {
   EXPECT_TRUE(Receives());
   // It was for one driver.
   ASSERT_TRUE(Status(0));
-  SetUpAtPositions({0, 0, 0});
+  SetUpAtPositions({{0}, {0}, {0}});
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Get(kRx), Reply({0, 0}));
 }
@@ -334,7 +334,7 @@ TEST_F(NetDeviceMovesTest, ARestoredStateIsNotForADriverWithOtherFeatures) {
   NewNet();
   ASSERT_TRUE(net->Restore(state).ok());
   NewTap();
-  SetUpAtPositions({0, 0, 0});
+  SetUpAtPositions({{0}, {0}, {0}});
   ASSERT_TRUE(
       Activate(kOfferedFeatures & ~Bit(kFeatureEventIdx) & ~Bit(kFeatureMtu)));
   EXPECT_EQ(Get(kRx), Reply({0, 0}));
@@ -343,7 +343,7 @@ TEST_F(NetDeviceMovesTest, ARestoredStateIsNotForADriverWithOtherFeatures) {
 TEST_F(NetDeviceMovesTest, AStateThatDoesNotFitIsRefusedWithTheReason) {
   DeviceState state;
   state.features = kOfferedFeatures;
-  state.positions = {0, 0, 0};
+  state.positions.resize(3);
   state.coalescing.queues.resize(2);
   ASSERT_TRUE(net->Restore(state).ok());
   DeviceState more = state;

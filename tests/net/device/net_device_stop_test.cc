@@ -62,7 +62,8 @@ class NetDeviceStopTest : public NetDeviceTest {
       }
       EXPECT_EQ(Answer(stop()), uint32_t{VDUSE_REQ_RESULT_OK});
       const uint16_t used = large.used_idx();
-      EXPECT_EQ(net->state().positions[kRx], used) << "round " << round;
+      EXPECT_EQ(net->state().positions[kRx].avail_index, used)
+          << "round " << round;
       if (used != static_cast<uint16_t>(kBase + kLargeSize)) ++amid;
       EXPECT_TRUE(Status(0));
       EXPECT_EQ(large.used_idx(), used) << "it goes on";

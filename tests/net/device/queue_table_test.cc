@@ -10,7 +10,7 @@ namespace {
 
 using ControlQueue = QueueTable::ControlQueue;
 using State = QueueTable::State;
-using Positions = std::vector<uint16_t>;
+using Positions = std::vector<QueuePosition>;
 
 constexpr uint32_t kPairs = 3;
 
@@ -55,34 +55,36 @@ TEST(QueueTableTest, AQueueIsNamedAfterItsUse) {
 TEST(QueueTableTest, AQueueThatComesBackContinuesWhereItStopped) {
   QueueTable queues(1, ControlQueue::kPresent);
   queues.BeginDriver();
-  EXPECT_EQ(queues.StartPosition(0, 7), 7);
-  queues.SetRunning(0, 7);
+  EXPECT_EQ(queues.StartPosition(0, {7}).avail_index, 7);
+  queues.SetRunning(0, {7});
   EXPECT_TRUE(queues.IsRunning(0));
-  queues.SetPosition(0, 20);
+  queues.SetPosition(0, {20});
   queues.SetState(0, State::kTaken);
   EXPECT_TRUE(queues.HasRun(0));
-  EXPECT_EQ(queues.StartPosition(0, 7), 20) << "the kernel says where it began";
-  EXPECT_EQ(queues.StartPosition(0, 9), 9) << "the driver has set it up anew";
+  EXPECT_EQ(queues.StartPosition(0, {7}).avail_index, 20)
+      << "the kernel says where it began";
+  EXPECT_EQ(queues.StartPosition(0, {9}).avail_index, 9)
+      << "the driver has set it up anew";
 }
 
 TEST(QueueTableTest, AnotherDriversQueuesHaveNotRun) {
   QueueTable queues(1, ControlQueue::kPresent);
-  queues.SetRunning(1, 0);
-  queues.SetPosition(1, 5);
+  queues.SetRunning(1, {0});
+  queues.SetPosition(1, {5});
   queues.EndDriver();
   EXPECT_EQ(queues.state(1), State::kDown);
-  EXPECT_EQ(queues.position(1), 5) << "for a driver that continues";
+  EXPECT_EQ(queues.position(1).avail_index, 5) << "for a driver that continues";
   queues.BeginDriver();
   EXPECT_FALSE(queues.HasRun(1));
-  EXPECT_EQ(queues.StartPosition(1, 0), 0);
+  EXPECT_EQ(queues.StartPosition(1, {0}).avail_index, 0);
 }
 
 TEST(QueueTableTest, PositionsAreSavedAndTakenUpTogether) {
   QueueTable queues(1, ControlQueue::kPresent);
-  EXPECT_EQ(queues.positions(), (Positions{0, 0, 0}));
-  queues.SetPositions({1, 2, 65535});
-  EXPECT_EQ(queues.position(2), 65535);
-  EXPECT_EQ(queues.positions(), (Positions{1, 2, 65535}));
+  EXPECT_EQ(queues.positions(), Positions(3));
+  queues.SetPositions({{1}, {2}, {65535}});
+  EXPECT_EQ(queues.position(2).avail_index, 65535);
+  EXPECT_EQ(queues.positions(), (Positions{{1}, {2}, {65535}}));
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ class LinuxTxModel {
     info_.desc_addr = memory.Allocate(vduse::DescBytes(options.size));
     info_.driver_addr = memory.Allocate(vduse::AvailBytes(options.size, true));
     info_.device_addr = memory.Allocate(vduse::UsedBytes(options.size, true));
-    info_.avail_index = options.base;
+    info_.position = {.avail_index = options.base};
     info_.ready = true;
     desc_ = reinterpret_cast<vduse::Desc*>(memory.At(info_.desc_addr));
     avail_ = reinterpret_cast<uint16_t*>(memory.At(info_.driver_addr));

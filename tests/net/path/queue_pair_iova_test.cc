@@ -43,7 +43,7 @@ TEST_P(RecoveryTest, ASuccessorGoesOnAtTheUsedIndexAndNotifies) {
   EXPECT_EQ(rx.DrainUsed(), 2U);
   EXPECT_GT(rx_injects(), rx_before) << "whatever the driver said before";
   EXPECT_GT(tx_injects(), tx_before);
-  EXPECT_EQ(*successor.tx().position(),
+  EXPECT_EQ(successor.tx().position()->avail_index,
             static_cast<uint16_t>(GetParam().base + 3));
 }
 
