@@ -124,14 +124,14 @@ bool DriverSettings::SetMac(const MacAddress& mac) {
 
 bool DriverSettings::AddVlan(uint16_t id) {
   if (id >= RxFilter::kVlans) return false;
-  state_.rx_filter.SetVlan(id, true);
+  state_.rx_filter.AddVlan(id);
   FilterChanged();
   return true;
 }
 
 bool DriverSettings::DeleteVlan(uint16_t id) {
   if (id >= RxFilter::kVlans) return false;
-  state_.rx_filter.SetVlan(id, false);
+  state_.rx_filter.RemoveVlan(id);
   FilterChanged();
   return true;
 }

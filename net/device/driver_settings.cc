@@ -178,7 +178,7 @@ void DriverSettings::SetOperatorCoalescing(Direction direction,
   params_.SetOperator(direction, setting);
   ApplyCoalescing(direction);
   base::Log(Severity::kInfo, "operator: {} {}",
-            direction == Direction::kRx ? "rx" : "tx", SettingText(setting));
+            coalesce::DirectionName(direction), SettingText(setting));
 }
 
 }  // namespace net

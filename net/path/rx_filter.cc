@@ -25,6 +25,9 @@ uint8_t ModeBit(RxMode mode) {
   return static_cast<uint8_t>(1U << static_cast<unsigned>(mode));
 }
 
+// In the byte of the VLAN `id`.
+uint8_t VlanBit(uint16_t id) { return static_cast<uint8_t>(1U << (id % 8)); }
+
 void SetBits(uint8_t& to, uint8_t bits, bool on) {
   to = static_cast<uint8_t>(on ? to | bits : to & ~bits);
 }
@@ -59,11 +62,15 @@ bool RxFilter::Is(RxMode mode) const { return (modes & ModeBit(mode)) != 0; }
 void RxFilter::Set(RxMode mode, bool on) { SetBits(modes, ModeBit(mode), on); }
 
 bool RxFilter::HasVlan(uint16_t id) const {
-  return (vlans[id / 8] >> (id % 8) & 1) != 0;
+  return (vlans[id / 8] & VlanBit(id)) != 0;
 }
 
-void RxFilter::SetVlan(uint16_t id, bool on) {
-  SetBits(vlans[id / 8], static_cast<uint8_t>(1U << (id % 8)), on);
+void RxFilter::AddVlan(uint16_t id) {
+  SetBits(vlans[id / 8], VlanBit(id), true);
+}
+
+void RxFilter::RemoveVlan(uint16_t id) {
+  SetBits(vlans[id / 8], VlanBit(id), false);
 }
 
 bool RxFilter::Accepts(std::span<const uint8_t> frame) const {

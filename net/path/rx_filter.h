@@ -65,7 +65,8 @@ struct RxFilter {
 
   // Requires id < kVlans.
   bool HasVlan(uint16_t id) const;
-  void SetVlan(uint16_t id, bool on);
+  void AddVlan(uint16_t id);
+  void RemoveVlan(uint16_t id);
 
   // Whether the driver gets `frame`, which must have at least an Ethernet
   // header. Bytes after kLookBytes are not examined.

@@ -14,7 +14,7 @@ constexpr MacAddress kOther = {2, 0, 0, 0, 0, 2};
 class FilterPairTest : public QueuePairTest {
  protected:
   FilterPairTest() {
-    filter.SetVlan(7, true);
+    filter.AddVlan(7);
     SetFilter();
   }
   void SetFilter() {

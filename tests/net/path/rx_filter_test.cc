@@ -164,11 +164,11 @@ TEST(RxFilterTest, OnlyTaggedFramesAreFilteredByVlan) {
   EXPECT_FALSE(filter.Accepts(FrameTo(kMine, 100)));
   EXPECT_TRUE(filter.Accepts(FrameTo(kMine, 100, 0x88a8)))
       << "a provider's tag is not what the table is of";
-  filter.SetVlan(100, true);
+  filter.AddVlan(100);
   EXPECT_TRUE(filter.Accepts(FrameTo(kMine, 100)));
   EXPECT_TRUE(filter.Accepts(FrameTo(kMine, 100 | 0xf000)));
   EXPECT_FALSE(filter.Accepts(FrameTo(kOther, 100))) << "both have to fit";
-  filter.SetVlan(100, false);
+  filter.RemoveVlan(100);
   EXPECT_FALSE(filter.Accepts(FrameTo(kMine, 100)));
   filter.Set(RxMode::kPromisc, true);
   EXPECT_TRUE(filter.Accepts(FrameTo(kMine, 100)));
@@ -180,11 +180,11 @@ TEST(RxFilterTest, Row111_EachVlanIsKeptApart) {
   std::minstd_rand random(1);
   for (int i = 0; i < 2000; ++i) {
     const auto id = static_cast<uint16_t>(random() % RxFilter::kVlans);
-    const bool on = random() % 3 != 0;
-    filter.SetVlan(id, on);
-    if (on) {
+    if (random() % 3 != 0) {
+      filter.AddVlan(id);
       vlans.insert(id);
     } else {
+      filter.RemoveVlan(id);
       vlans.erase(id);
     }
   }
