@@ -10,8 +10,9 @@ namespace base {
 enum ExitCode : int {
   kExitOk = 0,
   kExitFailure = 1,          // see the log
-  kExitUsage = 2,            // the command line is wrong
-  kExitHost = 3,             // this host cannot run it: see `vduse-net check`
+  kExitUsage = 2,            // the command line is wrong, or does not fit the
+                             // device that is to be adopted
+  kExitHost = 3,             // this host or user cannot run the device
   kExitBroken = 4,           // the kernel has marked the device broken
   kExitNoControlQueue = 10,  // `check`: it runs, but without a control queue
 };

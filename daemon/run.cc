@@ -35,7 +35,7 @@ base::ExitCode Run(const RunOptions& options) {
   IgnoreSignals();
   if (const absl::Status privileges = base::CheckPrivileges();
       !privileges.ok()) {
-    return base::Fail(base::kExitFailure, privileges);
+    return base::Fail(base::kExitHost, privileges);
   }
   if (const absl::Status enough = RaiseFileLimit(kNeededFiles); !enough.ok()) {
     return base::Fail(base::kExitHost, enough);

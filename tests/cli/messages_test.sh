@@ -128,7 +128,7 @@ cp "$program" "$temp/vduse-net"
 mkdir "$temp/closed"
 chmod 700 "$temp/closed"
 if "${user[@]}" "$temp/vduse-net" -V >"$temp/version" 2>&1; then
-  says 1 "CAP_NET_ADMIN is missing: run this as root" \
+  says 3 "CAP_NET_ADMIN is missing: run this as root" \
     "${user[@]}" "$temp/vduse-net" run --name x --tap x
   says 3 "permission denied: CAP_NET_ADMIN is missing: run this as root" \
     "${user[@]}" "$temp/vduse-net" check
@@ -146,11 +146,11 @@ fi
 # --- Coalescing that has no effect ---
 # It then fails, as an ordinary user may not make a device.
 if [[ -s $temp/version ]]; then
-  says 1 "--rx-usecs 100 has no effect without --rx-frames" \
+  says 3 "--rx-usecs 100 has no effect without --rx-frames" \
     "${user[@]}" "$temp/vduse-net" run --name x --tap x --rx-usecs 100
-  says 1 "--tx-frames 8 has no effect without --tx-usecs" \
+  says 3 "--tx-frames 8 has no effect without --tx-usecs" \
     "${user[@]}" "$temp/vduse-net" run --name x --tap x --tx-frames 8
-  says 1 "--rx-usecs and --rx-frames have no effect beside a goal" \
+  says 3 "--rx-usecs and --rx-frames have no effect beside a goal" \
     "${user[@]}" "$temp/vduse-net" run --name x --tap x --rx-usecs 100 \
     --rx-frames 8 --max-irq-rate 1000
 fi
