@@ -21,7 +21,7 @@ die() {
 
 product_packages=(
   cmake ninja-build pkg-config linux-libc-dev
-  libabsl-dev libfmt-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
+  libabsl-dev libfmt-dev libnl-3-dev libnl-genl-3-dev
   libpcap-dev liburing-dev libcli11-dev nlohmann-json3-dev
 )
 build_packages=(
