@@ -47,8 +47,8 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
 class CondVar {
  public:
-  // Releases `mutex` while it waits. Returns after NotifyAll(), or without a
-  // reason: call it in a loop that looks at the condition.
+  // Releases `mutex` while it waits. Returns after NotifyAll(), or spuriously:
+  // call it in a loop that checks the condition.
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
     changed_.wait(lock);

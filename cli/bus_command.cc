@@ -51,7 +51,9 @@ void AddNamed(Command program, const std::string& name,
               absl::Status (*action)(const std::string&)) {
   const auto device = std::make_shared<std::string>();
   Command command = program.Add(name, description);
-  command.Value("NAME", *device, "").Required().Checks(vduse::CheckDeviceName);
+  command.Value("NAME", *device, "The device")
+      .Required()
+      .Checks(vduse::CheckDeviceName);
   command.Does([=] { return Report(action(*device)); });
 }
 
@@ -65,7 +67,7 @@ void AddBus(Command program) {
            vduse::DetachFromBus);
   const auto options = std::make_shared<ShowOptions>();
   Command show = program.Add("show", "List the devices on the bus");
-  show.Value("NAME", options->name, "");
+  show.Value("NAME", options->name, "Only this device");
   AddJson(show, options->json);
   show.Does([=] {
     return Show(

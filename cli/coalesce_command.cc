@@ -358,10 +358,12 @@ void AddCoalesce(Command program) {
   });
   Command set = coalesce.Add(
       "set",
-      "Set what applies until the driver asks, and after a reset: [dev] NAME "
+      "Set the operator's coalescing, which applies until the driver sets its "
+      "own, and after a reset: [dev] NAME "
       "[rx-usecs N] [rx-frames N] [tx-usecs N] [tx-frames N] [adaptive-rx "
       "on|off] [adaptive-tx on|off] [target-latency-usecs N | max-irq-rate N]");
-  set.Values("SETTING", options->words, "As above");
+  set.Values("SETTING", options->words,
+             "The device and its settings, as in the first line");
   AddStateDir(set, options->state_dir);
   set.Does([=] {
     const absl::StatusOr<CoalesceChange> change =

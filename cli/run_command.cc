@@ -103,8 +103,8 @@ void AddTap(Command run, RunOptions& options) {
            options.tap_lost =
                text == "exit" ? TapLost::kExit : TapLost::kReopen;
          },
-         "When the TAP is deleted: reopen, which waits with the link down for "
-         "one of the same name, or exit (default: reopen)")
+         "When the TAP is deleted: reopen (wait, with the link down, until a "
+         "TAP of the same name exists) or exit (default: reopen)")
       .OneOf({"reopen", "exit"});
 }
 
@@ -143,7 +143,8 @@ void AddThreads(Command run, RunOptions& options) {
 
 // The operator's coalescing.
 void AddCoalescing(Command run, CommandOptions& options) {
-  const std::string until = " until the driver sets it, and after a reset";
+  const std::string until =
+      "; applies until the driver sets its own, and after a reset";
   coalesce::Params& rx = options.run.rx.params;
   coalesce::Params& tx = options.run.tx.params;
   run.Value("--rx-usecs", rx.max_usecs,

@@ -46,9 +46,10 @@ struct Goal {
 // peer that waits for an answer to each packet sends nothing while the
 // notification for that packet is delayed. After kPatience waits in a row in
 // which no second packet came, notifications are not delayed any more. When
-// kWorthATrial of them fall within one interval, and enough have been sent
-// since the last trial, one is delayed as a trial. If other packets join it,
-// all are delayed again. Each trial that fails makes the next one rarer.
+// kWorthATrial notifications fall within one interval, and enough have been
+// sent since the last trial, one notification is delayed as a trial. If other
+// packets join it, all notifications are delayed again. Each failed trial
+// lengthens the pause before the next one.
 //
 // Policy only: no clock, no I/O. One thread, that of its Coalescer.
 class Adaptive {

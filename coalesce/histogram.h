@@ -15,8 +15,9 @@ namespace coalesce {
 //
 // Takes 8 KiB, however much is recorded, and allocates nothing. One thread
 // records; any thread may read at the same time. Each value that is read
-// (count, sum, maximum) was correct at some moment, and covers all that an
-// earlier read covered. Different values may be from different moments.
+// (count, sum, maximum) was correct at some moment, and includes everything
+// that an earlier read of it included. Values that are read one after the other
+// may be of different moments.
 class Histogram {
  public:
   // Costs a few stores: no lock, no locked instruction.

@@ -99,6 +99,8 @@ check_host() {
   esac
   [[ -d /sys/bus/vdpa/drivers/virtio_vdpa ]] ||
     die "virtio_vdpa is not loaded: modprobe virtio_vdpa"
+  [[ ! -d /sys/bus/vdpa/drivers/vhost_vdpa ]] ||
+    die "vhost_vdpa is loaded and would take the device: modprobe -r vhost_vdpa"
   [[ ! -e /dev/vduse/vndemo0 && ! -e /sys/class/net/vndemo0 ]] ||
     die "there is a vndemo0 already: remove it first"
   [[ -z $(ip -4 route show table all root 10.9.0.0/24) ]] ||

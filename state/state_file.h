@@ -51,7 +51,8 @@ class StateFile {
   // memory (IfFull::kGoOn).
   bool kept() const { return kept_; }
 
-  // The device is gone: removes its state, and others may use the name.
+  // Call this once the device is destroyed: removes the state file, and
+  // releases the lock on the name.
   void Remove();
 
  private:

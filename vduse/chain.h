@@ -21,7 +21,7 @@ enum class ChainError : uint8_t {
   kIndirect,         // not negotiated, nested, or of an invalid length
   kAddress,          // not mapped, no access, or wraps
   kOrder,            // a readable descriptor after a writable one
-  kLength,           // more than 4 GiB in total
+  kLength,           // 4 GiB or more in total
   kTooManySegments,  // more than one readv or writev takes
 };
 inline constexpr size_t kChainErrors = 8;

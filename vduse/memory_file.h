@@ -27,8 +27,8 @@ struct MemoryFile {
 // Checks that `fd` is memory: tmpfs (memfd, System V), hugetlbfs, or VDUSE's
 // own. No other file may be mapped: a page fault in a file on a disk, a network
 // file system or FUSE waits for others, possibly for the driver's own process.
-// For the same reason, the file system is asked nothing until its kind is
-// known.
+// For the same reason, no call that the file system would answer is made before
+// the kind of the file is known.
 //   FailedPrecondition: another kind of file; the message has its name.
 absl::StatusOr<MemoryFile> JudgeMemoryFile(int fd);
 

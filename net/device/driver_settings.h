@@ -78,7 +78,8 @@ class DriverSettings final : public CommandTarget {
   // Uses the state that an earlier process of this device has saved. False if
   // the state is of another device: it is not used then.
   [[nodiscard]] bool Adopt(const DeviceState& saved);
-  // The saved reset has not happened: the kernel did not get the answer.
+  // Undoes a saved reset that has not happened: the previous process was killed
+  // before the kernel got its answer.
   void ForgetReset();
   // Uses the state of another device for the next driver.
   //   InvalidArgument: the state does not fit this device.

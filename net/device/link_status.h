@@ -53,8 +53,9 @@ class LinkStatus {
   // `device` must outlive this object, and its field shows a link that is down.
   explicit LinkStatus(vduse::Device& device) : device_(device) {}
 
-  // What the field shows is unknown: an earlier process has written it. It is
-  // left alone until the TAP's link or a fault is known.
+  // For an adopted device: an earlier process has written the field, so its
+  // value is unknown. The field is not written until the state of the TAP's
+  // link is known, or a queue has latched or lost its port.
   void ForgetShown() { shown_.reset(); }
 
   // --- The inputs ---
@@ -71,8 +72,8 @@ class LinkStatus {
   void StartDriver(Announcement announcement, Time now);
   // There is a driver whose DRIVER_OK is not in force: it gets no interrupts.
   void LimitDriver(Announcement announcement);
-  // There is no driver. What was owed to it, or asked of it, is forgotten; the
-  // field follows with the next Update().
+  // There is no driver. Drops a config interrupt that is owed and a pending
+  // announcement. The next Update() writes the field.
   void StopDriver();
 
   // The driver announces itself. False if the field could not be written.

@@ -19,11 +19,11 @@ namespace net {
 
 using coalesce::Time;
 
-// Why a notification was due. That moment is called a flush, whether or not the
-// driver wants the notification. The last four causes are early: delaying would
-// have gained nothing.
+// Why a notification was due. The moment at which a notification becomes due is
+// called a flush, whether or not the driver wants the notification. The last
+// four causes are early: delaying would have gained nothing.
 enum class FlushCause : uint8_t {
-  kPackets,      // max_packets was reached, or packets were not to wait
+  kPackets,      // max_packets was reached, or nothing was to be delayed
   kTime,         // max_usecs had passed
   kParams,       // the parameters, or the goal, changed
   kDescriptors,  // the driver may be short of descriptors

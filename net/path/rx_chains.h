@@ -70,8 +70,8 @@ class RxChains {
   // chains before it, because order is kept.
   [[nodiscard]] bool Collect(uint64_t bytes, Time now);
 
-  // Whether the driver cannot offer more for the next packet at once than what
-  // was collected.
+  // Whether chains were collected and no more can be added for the next packet:
+  // the ring or the segments are used up, or a packet may take one chain only.
   bool complete() const;
 
   // Chains that are not filled yet: their number, their writable bytes, and how

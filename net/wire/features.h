@@ -50,7 +50,6 @@ inline constexpr unsigned kFeatureGuestUso6 = 55;
 inline constexpr unsigned kFeatureHostUso = 56;
 inline constexpr unsigned kFeatureSpeedDuplex = 63;
 
-//
 // Offloads. kHostOffloads is work that the driver may leave to the device on
 // packets it transmits. kGuestOffloads is work that the device may leave to the
 // driver on packets it receives. kUsoFeatures is UDP segmentation in both

@@ -3,8 +3,8 @@
 // Sends frames to an address and counts those that come out elsewhere.
 //   frame_probe --from IF[@NETNS] --to IF[@NETNS] --dst MAC [--vlan ID]
 //               [--count 20]
-// A broadcast frame follows them: when that has come out, or is late, whatever
-// is missing was not let through. Status 2 if it is lost.
+// A broadcast frame follows them: once it has arrived, every missing frame was
+// dropped. Exits with 2 if the broadcast frame does not arrive in time.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>

@@ -2,12 +2,12 @@
 //
 // Kills a command while a process is at a certain point:
 //   kill_at_line PID TEXT COMMAND [ARGS...]
-// Starts COMMAND and stops the thread PID as it is about to write a line that
-// has TEXT in it, to whatever descriptor. Then COMMAND, which waits in the
-// kernel for an answer from PID, is killed, and PID goes on once that wait is
-// over. The command may live on until then: the kernel may have more to do for
-// it before it ends. Status 1 if the command ends by itself before it is
-// killed; ended by SIGALRM after 20 seconds.
+// Starts COMMAND, and stops the thread PID when it is about to write a line
+// that contains TEXT, to any descriptor. At that time COMMAND waits in the
+// kernel for an answer from PID. Kills COMMAND, and lets PID continue once
+// COMMAND no longer waits. COMMAND may still exist then, because the kernel may
+// have more to do for it before it ends. Status 1 if the command ends by itself
+// before it is killed; ended by SIGALRM after 20 seconds.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/ptrace.h>

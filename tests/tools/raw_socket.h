@@ -18,8 +18,9 @@ struct RawSocket {
   enum class Use { kSend, kReceive };
 
   // Opens "IF" or, in another network namespace, "IF@NETNS"; ends the program
-  // if it cannot. One that only sends gets no frames: the kernel keeps no
-  // copies for it. Of an interface that also sends, its own are not received.
+  // if it cannot. A socket with Use::kSend receives nothing, so the kernel
+  // queues no copies for it. A socket with Use::kReceive does not receive the
+  // frames that its own interface sends.
   static RawSocket Open(const std::string& where, Use use);
 
   int fd = -1;

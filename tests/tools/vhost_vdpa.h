@@ -12,10 +12,10 @@
 
 namespace tools {
 
-// A VMM's side of /dev/vhost-vdpa-N, without a guest: what is done here by
-// single calls, QEMU does in an order of its own. What the kernel must do or
-// all is lost ends the program if it does not; what it may refuse returns
-// errno, or 0. One thread, but for Map() and Unmap().
+// A VMM's side of /dev/vhost-vdpa-N, without a guest: each method makes one of
+// the calls that QEMU combines. If a call that must succeed fails, the program
+// ends. A call that the kernel may refuse returns errno, or 0 on success. One
+// thread, but for Map() and Unmap().
 class VhostVdpa : public tests::DriverHost {
  public:
   enum class Access : uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };

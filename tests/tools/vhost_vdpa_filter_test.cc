@@ -41,8 +41,9 @@ class VhostVdpaFilterTest : public VhostVdpaTest {
     ASSERT_EQ(used->bytes, Bytes{0});
   }
 
-  // Of a frame to the device, one to another, to a group, to all: who comes
-  // through with these modes on.
+  // Sends a frame to the device's address, to another address, to a group in
+  // the MAC table, to another group, and a broadcast. Returns the letters of
+  // those that arrive with these modes on.
   std::string With(std::initializer_list<RxMode> modes, size_t expected) {
     Set(modes, Turn::kOn);
     const MacAddress mine = {2, 0, 0x5e, 0x10, 0, 1};

@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# The device comes and goes without a trace, shows what it should, and carries
-# traffic unchanged. Control-queue gate lifted.
+# Attaching and detaching the device leave nothing behind, the device reports
+# the expected properties, and traffic passes unchanged. Control-queue gate
+# lifted.
 
 ROUNDS=${ROUNDS:-10}
 FRAMES=${FRAMES:-100000}

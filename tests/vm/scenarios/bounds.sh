@@ -23,9 +23,10 @@ early() {
   echo "$total"
 }
 
-# bounded DIRECTION USECS: for all numbers of frames. The longest wait and
-# lateness are those since the start, and parameters only grow: that the one
-# exceeds the other by no more than usecs says so of these, too.
+# bounded DIRECTION USECS: checks all numbers of frames. The longest wait and
+# the largest lateness are maxima since the start of the process. The parameters
+# only grow, so if the longest wait is at most usecs plus the largest lateness,
+# no packet of this run waited longer either.
 bounded() {
   local direction=$1 usecs=$2 frames before early notified bound longest late
   local most=0
@@ -40,7 +41,7 @@ bounded() {
     notified=$(($(of_queue "$direction" packets notifications) - before))
     packets=$(($(of_queue "$direction" packets packets) - packets))
     early=$(($(early "$direction") - early))
-    # Of the time, what the flow and what follows it took.
+    # The elapsed time: that of the flow, and 50 ms for what follows it.
     bound=$((packets / frames + (ELAPSED_US + 50000) / usecs + 1 + early))
     longest=$(of_queue "$direction" delay_nsecs: max)
     late=$(of_queue "$direction" timer_lateness_nsecs: max)

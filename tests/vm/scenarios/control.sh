@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the driver says by the control queue, besides coalescing: which packets
-# it wants, its address, its VLANs; what it asks for and is asked for. The
-# modes that Linux never sets are in vhost_vdpa.
+# Control commands other than coalescing: receive modes and MAC tables, the MAC
+# address, VLANs, statistics, and announcements. The modes that Linux never sets
+# are in vhost_vdpa.
 #
-# Linux 7.3 declares an array of several requests for statistics to be of one,
-# and then finds fault with itself:
+# Linux 7.3 declares an array of statistics requests with one element and uses
+# several; UBSAN reports this:
 # Kernel says: UBSAN: array-index-out-of-bounds in .*/drivers/net/virtio_net.c:
 OTHER_MAC=02:00:5e:10:00:99
 GROUP_MAC=01:00:5e:10:00:99

@@ -125,10 +125,10 @@ wait_for 5 gone "$rx_sender"
 wait_for 5 gone "$tx_sender"
 nap 0.5
 kill -TERM "$rx_receiver" "$tx_receiver"
-# flow_went_on DIRECTION LOSSES REPEATS: at most so many packets lost, so many
-# come twice. To the consumer, what reaches the TAP while nobody holds it is
-# dropped by the kernel: as much as was sent in the time without a program, and
-# one more per crash. From the consumer, the ring keeps everything.
+# flow_went_on DIRECTION LOSSES REPEATS: at most LOSSES packets are lost and
+# REPEATS arrive twice. In the direction rx the kernel drops packets that reach
+# the TAP while no process has it open: as many as are sent during the outages,
+# plus one per crash. In the direction tx the ring keeps all packets.
 flow_went_on() {
   local receiver=$rx_receiver sent received lost
   [[ $1 == rx ]] || receiver=$tx_receiver
@@ -185,6 +185,7 @@ admin_killed() {
 check admin-killed admin_killed
 
 check stop stopped
-# Made by the first of them, kept over all crashes, taken away by the last.
+# The first process created the TAP. It outlives all crashes, and the last
+# process removes it.
 tap_gone() { [[ ! -e /sys/class/net/$TAP ]]; }
 check tap-removed tap_gone

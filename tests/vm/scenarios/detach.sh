@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Needs: userland
 #
-# The device is to go while a QEMU guest has it: it is served until its VMM
-# ends, and nobody else on the host waits for that.
+# A device is detached while a QEMU guest uses it: it is served until the VMM
+# ends, and no other command on the host has to wait for the VMM.
 . /qemu.sh
 
 ip link add other0 type veth peer name other1 || die veth "cannot add it"
 
 # others_answer: commands that take the locks of the vDPA bus, of generic
-# netlink or of rtnl. The best of a few rounds counts: a lock that is held
-# until the VMM ends has no good round, a busy machine has one.
+# netlink or of rtnl. The fastest of three rounds counts: if a lock is held
+# until the VMM ends, every round is slow; on a busy machine at least one is
+# fast.
 others_answer() {
   local command start best round worst=0 worst_of=none
   for command in "vdpa dev show" "vdpa mgmtdev show" "ethtool -l other0" \

@@ -63,8 +63,9 @@ load() {
   say "ROW dim $name interrupts/s $((IRQS_TAKEN * 1000000 / (NOW - begin)))"
   say "ROW dim $name packets/s $((GOT * 1000000 / (NOW - begin)))"
 }
-# percent_of_time FROM LEAST MOST: for which rx-usecs were LEAST to MOST, of the
-# last load, its first FROM percent left out.
+# percent_of_time FROM LEAST MOST: prints the percentage of the last load's
+# duration during which rx-usecs was LEAST to MOST. The first FROM percent of
+# the load are left out.
 percent_of_time() {
   awk -v from="$1" -v least="$2" -v most="$3" '
     { at[NR] = $4; usecs[NR] = $5 }

@@ -28,7 +28,8 @@ launch_testpmd() {
 
 round_trip() { frame_check --from "$TAP" --to "$TAP" "$@"; }
 
-# some_frames: a few go round, or never will.
+# some_frames: succeeds if a few frames return, or if testpmd has ended, so that
+# waiting is pointless.
 some_frames() {
   gone "$TESTPMD_PID" || round_trip --count 20 --idle-ms 200
 }

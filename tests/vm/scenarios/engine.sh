@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# How packets get into and out of the TAP, each way with the real driver; and
-# what a device does that has nothing to do.
+# The engines io_uring and syscalls, and busy polling, with Linux's driver; and
+# that an idle device does not wake up.
 TCP_SECONDS=${TCP_SECONDS:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-10}
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# Which frames pass by their size, their address and the time they come at, and
-# what becomes of the others: they are counted, and cost nobody else anything.
+# Which frames the device passes, depending on size, address and time of
+# arrival. Other frames are dropped and counted, and do not affect the traffic.
 OTHER_MAC=02:00:5e:10:00:99
 TCP_SECONDS=${TCP_SECONDS:-1}
 
@@ -142,7 +142,8 @@ launch_device --attach --without MAC,CTRL_MAC_ADDR
 check own-address-crash-rx passes rx 100
 check own-address-stop stopped
 
-# It says which it has chosen, and is believed.
+# The driver sets its own address by MAC_ADDR_SET, and the device filters by
+# that address.
 start_device --attach --without MAC
 check said-address-rx passes rx 100
 check said-address-other probe none "$OTHER_MAC"
@@ -163,8 +164,8 @@ flood() {
 # shellcheck disable=SC2016
 reached() { c awk '/^Udp: [0-9]/ { print $3 }' /proc/net/snmp; }
 attached() { attach_device && take_netdev; }
-# fresh STALE: the driver that is attached now gets nothing from before, which
-# was so much, and works.
+# fresh STALE: attaches a driver, which gets none of the earlier packets and
+# works. The counter `stale` is then STALE.
 fresh() {
   local before
   before=$(reached)

@@ -38,9 +38,9 @@ asleep() {
   echo "wake-ups=$(($(switches) - before)) in $IDLE_SECONDS s"
   (($(switches) == before))
 }
-# The virtio core writes DRIVER_OK once more where the driver's is not in force.
-# That one is lost, too, and is said if the device has read it before the kernel
-# took it back.
+# If the driver's DRIVER_OK is not in force, the virtio core writes it a second
+# time. That write is lost, too. The device logs it only if it reads the request
+# before the kernel withdraws it, so there are one or two log lines.
 said_seldom() {
   local times
   times=$(said "$LOST")

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# What is left to the other side: checksums and segmentation, each kind with
-# the real driver and without, seen in the device's own counters.
+# Offloads (checksum and segmentation): each kind negotiated and not, with
+# Linux's driver, checked by the device's counters.
 TAP_IP6=fd00::1
 CONSUMER_IP6=fd00::2
 TCP_SECONDS=${TCP_SECONDS:-1}
@@ -122,7 +122,7 @@ check rx-ecn with some rx ecn '' crowd_to_consumer
 check without-guest-ecn with none rx ecn '--without GUEST_ECN' \
   crowd_to_consumer
 
-# Each that is left not offered, alone.
+# Each remaining offload, not offered while all others are.
 check without-csum with none tx csum '--without CSUM' from_consumer
 check without-guest-csum with none rx csum '--without GUEST_CSUM' to_consumer
 check without-tso4 with none tx gso '--without HOST_TSO4' from_consumer

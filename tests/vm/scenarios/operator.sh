@@ -20,8 +20,9 @@ restart() {
   # The stacks know each other: what is sent meanwhile they may lose.
   wait_for 5 ping_once
 }
-# attempts COMMAND...: a busy machine is late and sends in bunches. What it
-# spoils is measured again, with a new device's histograms, RUN_ARGS its options.
+# attempts COMMAND...: repeats COMMAND up to four times, each time on a new
+# device with the options RUN_ARGS, so that its histograms are empty: on a busy
+# machine packets arrive late and in bunches.
 attempts() {
   local attempt
   for attempt in 1 2 3 4; do

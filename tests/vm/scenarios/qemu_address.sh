@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Needs: migration
 #
-# QEMU stands between its guest and the control queue, as it does where it knows
-# every command there may be, and says a MAC address to the device: its own,
-# unless it was given the device's. The guest has the device's.
+# QEMU serves the guest's control queue itself, which it does if the device
+# offers only features that QEMU's shadow virtqueues support, and sets a MAC
+# address on the device: the one of `mac=`, or QEMU's default. The guest uses
+# the device's address.
 . /qemu.sh
 GUEST_QEMU=/newer/bin/qemu-system-x86_64
 
-# What QEMU has no word for, so that it does so.
+# The features that keep QEMU from serving the control queue itself; the device
+# does not offer them here.
 UNKNOWN=GUEST_ANNOUNCE,DEVICE_STATS,VQ_NOTF_COAL,NOTF_COAL,GUEST_USO4
 UNKNOWN+=,GUEST_USO6,HOST_USO
 QEMUS=52:54:00:12:34:56

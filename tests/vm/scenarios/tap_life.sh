@@ -38,7 +38,8 @@ bridge_port() {
     ip link set "$TAP" master br0 || return 1
     ip link set "$TAP" nomaster || return 1
   done
-  # An order of its own behind the bridge's: what came before it was seen.
+  # This change comes after the bridge's messages: once the carrier follows it,
+  # the device has read them all.
   ip link set "$TAP" down
   wait_for 10 carrier_is 0 || { echo "carrier still up"; return 1; }
   ip link set "$TAP" up

@@ -36,10 +36,11 @@ simulated() {
   vduse-net simulate --pcap /tmp/flow.pcap -j "$1" |
     sed -n 's/^ *"notifications": \([0-9]*\),$/\1/p'
 }
-# agrees DIRECTION SETTING WORDS...: interrupts that the kernel takes are within
-# 5 %. Of a tx queue the driver may have nothing left to do with one, as it frees
-# what was sent whenever it sends: irqs are those for which it did. A busy
-# machine holds packets up between the capture and the device: measured again.
+# agrees DIRECTION SETTING WORDS...: the number of injected interrupts is within
+# 5 % of the simulation. `irqs` counts only interrupts for which the driver
+# found work: on a tx queue it also frees sent packets when it transmits.
+# Measures again if they differ, because a busy machine delays packets between
+# capture and device.
 agrees() {
   local direction=$1 setting=$2 attempt taken wanted
   shift 2
