@@ -5,7 +5,7 @@
 
 namespace coalesce {
 
-Time Adaptive::Begin(Time first) {
+Instant Adaptive::Begin(Instant first) {
   if (first - window_start_ >= interval_) {
     window_start_ = first;
     in_window_ = 0;
@@ -26,7 +26,7 @@ Time Adaptive::Begin(Time first) {
   return due_;
 }
 
-void Adaptive::End(uint32_t packets, Time now) {
+void Adaptive::End(uint32_t packets, Instant now) {
   notified_ = true;
   last_ = now;
   switch (decision_) {

@@ -5,10 +5,9 @@
 #include <chrono>
 #include <cstdint>
 
-namespace coalesce {
+#include "coalesce/time.h"
 
-// A reading of a monotonic clock; only differences are meaningful.
-using Time = std::chrono::nanoseconds;
+namespace coalesce {
 
 // What an adaptive queue aims for.
 struct Goal {
@@ -26,9 +25,10 @@ struct Goal {
 
   // The longest time that a packet waits. Under load it is also about the time
   // between two notifications.
-  Time interval() const {
-    return kind == Kind::kTargetLatency ? Time(std::chrono::microseconds(value))
-                                        : Time(std::chrono::seconds(1)) / value;
+  Duration interval() const {
+    return kind == Kind::kTargetLatency
+               ? Duration(std::chrono::microseconds(value))
+               : Duration(std::chrono::seconds(1)) / value;
   }
 
   friend bool operator==(const Goal&, const Goal&) = default;
@@ -81,12 +81,12 @@ class Adaptive {
   explicit Adaptive(Goal goal) : goal_(goal), interval_(goal.interval()) {}
 
   // A batch begins at `first`. Returns when its notification is due.
-  Time Begin(Time first);
+  Instant Begin(Instant first);
 
   // The batch's notification was sent at `now`, for `packets` packets. Do not
   // call this if the driver wanted no notification: the goal counts only those
   // that were sent.
-  void End(uint32_t packets, Time now);
+  void End(uint32_t packets, Instant now);
 
   const Goal& goal() const { return goal_; }
   const Decisions& decisions() const { return decisions_; }
@@ -105,21 +105,21 @@ class Adaptive {
   void SetWaiting(bool waiting);
 
   Goal goal_;
-  Time interval_;
+  Duration interval_;
   bool waiting_ = true;
   uint32_t futile_in_a_row_ = 0;
 
   // The decision about the batch that has begun, and when it is due.
   Decision decision_ = Decision::kAlone;
-  Time due_{};
+  Instant due_{};
 
   bool notified_ = false;  // at least once
-  Time last_{};            // last notification, or when it was due
+  Instant last_{};         // last notification, or when it was due
 
   // Numbers of notifications that were not delayed because waiting gained
   // nothing: in the interval from window_start_ on, and since the last trial.
   // At least `pause_` must lie between two trials.
-  Time window_start_{};
+  Instant window_start_{};
   uint32_t in_window_ = 0;
   uint32_t since_trial_ = 0;
   uint32_t pause_ = kFirstPause;

@@ -5,11 +5,11 @@
 
 namespace coalesce {
 
-bool Coalescer::OnCompleted(uint32_t packets, Time now) {
+bool Coalescer::OnCompleted(uint32_t packets, Instant now) {
   if (packets == 0) return false;
   if (pending_ == 0) {
     first_pending_ = now;
-    behind_first_ = Time::zero();
+    behind_first_ = Duration::zero();
     if (adaptive_) adaptive_due_ = adaptive_->Begin(now);
   }
   // Saturates, far above any limit.
@@ -18,9 +18,9 @@ bool Coalescer::OnCompleted(uint32_t packets, Time now) {
   return CheckDue(now);
 }
 
-bool Coalescer::OnTimer(Time now) { return pending_ > 0 && CheckDue(now); }
+bool Coalescer::OnTimer(Instant now) { return pending_ > 0 && CheckDue(now); }
 
-bool Coalescer::Set(const Setting& setting, Time now) {
+bool Coalescer::Set(const Setting& setting, Instant now) {
   setting_ = setting;
   if (!setting.goal) {
     adaptive_.reset();
@@ -49,7 +49,7 @@ bool Coalescer::Drain() {
   return due;
 }
 
-void Coalescer::OnNotified(Time now) {
+void Coalescer::OnNotified(Instant now) {
   if (adaptive_) adaptive_->End(flushed_.packets, now);
 }
 
@@ -66,16 +66,16 @@ void Coalescer::Cancel() {
   deadline_.reset();
 }
 
-bool Coalescer::CheckDue(Time now) {
+bool Coalescer::CheckDue(Instant now) {
   uint32_t limit = max_pending_;
-  Time due = adaptive_due_;
+  Instant due = adaptive_due_;
   if (!adaptive_) {
     limit = std::min(limit, setting_.params.max_packets);
     // Counts from the first pending packet, so that neither later packets nor
     // new parameters postpone it.
     due = first_pending_ +
-          std::min<Time>(std::chrono::microseconds(setting_.params.max_usecs),
-                         kMaxDelay);
+          std::min<Duration>(
+              std::chrono::microseconds(setting_.params.max_usecs), kMaxDelay);
   }
   if (pending_ >= limit || due <= first_pending_ || now >= due) {
     Flush();

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "coalesce/adaptive.h"
+#include "coalesce/time.h"
 
 namespace coalesce {
 
@@ -64,14 +65,14 @@ class Coalescer {
   explicit Coalescer(uint32_t max_pending) : max_pending_(max_pending) {}
 
   // `packets` more packets were completed at `now`.
-  [[nodiscard]] bool OnCompleted(uint32_t packets, Time now);
+  [[nodiscard]] bool OnCompleted(uint32_t packets, Instant now);
 
   // Checks the deadline. Calling it early, late or often is harmless.
-  [[nodiscard]] bool OnTimer(Time now);
+  [[nodiscard]] bool OnTimer(Instant now);
 
   // Applies a new setting at once, also to pending packets: a wait that the
   // previous goal imposed ends.
-  [[nodiscard]] bool Set(const Setting& setting, Time now);
+  [[nodiscard]] bool Set(const Setting& setting, Instant now);
 
   // Ends the wait. Call it when waiting gains nothing: the queue stops, or the
   // driver lacks descriptors or buffers. Returns whether packets were pending.
@@ -79,7 +80,7 @@ class Coalescer {
 
   // The notification that was asked for was sent at `now`. With a goal, this
   // affects the next decision; without one, it does nothing.
-  void OnNotified(Time now);
+  void OnNotified(Instant now);
 
   // Drops what is pending: after a reset, no notification is due.
   void Cancel();
@@ -87,17 +88,19 @@ class Coalescer {
   // The packets for which a call last returned true.
   struct Batch {
     uint32_t packets = 0;
-    Time first{};                  // when the first packet was completed
-    Time behind{};                 // sum of (completion time - `first`)
-    std::optional<Time> deadline;  // set if the packets had to wait
+    Instant first{};                  // when the first packet was completed
+    Duration behind{};                // sum of (completion time - `first`)
+    std::optional<Instant> deadline;  // set if the packets had to wait
 
     // The sum of the packets' waits at `now`.
-    Time waited(Time now) const { return (now - first) * packets - behind; }
+    Duration waited(Instant now) const {
+      return (now - first) * packets - behind;
+    }
   };
   const Batch& flushed() const { return flushed_; }
 
   // When to call OnTimer(); nothing if no packet is pending.
-  std::optional<Time> deadline() const { return deadline_; }
+  std::optional<Instant> deadline() const { return deadline_; }
 
   const Setting& setting() const { return setting_; }
 
@@ -111,17 +114,17 @@ class Coalescer {
   const std::optional<Adaptive>& adaptive() const { return adaptive_; }
 
  private:
-  bool CheckDue(Time now);
+  bool CheckDue(Instant now);
   void Flush();
 
   uint32_t max_pending_;
   Setting setting_;
   std::optional<Adaptive> adaptive_;
-  Time adaptive_due_{};  // when the pending packets' notification is due
+  Instant adaptive_due_{};  // when the pending packets' notification is due
   uint32_t pending_ = 0;
-  Time first_pending_{};
-  Time behind_first_{};
-  std::optional<Time> deadline_;
+  Instant first_pending_{};
+  Duration behind_first_{};
+  std::optional<Instant> deadline_;
   Batch flushed_;
 };
 

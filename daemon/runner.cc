@@ -29,9 +29,9 @@ using base::Log;
 using base::Severity;
 
 // Minimum time between two starts of the administration process.
-constexpr net::Time kAdminPause = std::chrono::seconds(1);
+constexpr net::Duration kAdminPause = std::chrono::seconds(1);
 // How long a detach may take before that is logged.
-constexpr net::Time kDetachNotice = std::chrono::seconds(2);
+constexpr net::Duration kDetachNotice = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -231,8 +231,8 @@ void Runner::OnDeviceBroken(const std::string& why) {
   BeginDetach();
 }
 
-std::optional<net::Time> Runner::Deadline() const {
-  const std::optional<net::Time> own =
+std::optional<net::Instant> Runner::Deadline() const {
+  const std::optional<net::Instant> own =
       net::Earlier(admin_restart_at_, detach_notice_at_);
   if (device_broken_) return own;
   return net::Earlier(own, net::Earlier(net_->deadline(), TapDeadline()));
@@ -275,10 +275,10 @@ base::ExitCode Runner::Serve() {
         pollfd{while_whole(net_->attention_fd()), POLLIN, 0},
         pollfd{operator_socket_ ? operator_socket_->fd() : -1, POLLIN, 0}};
     timespec timeout = {};
-    const std::optional<net::Time> deadline = Deadline();
+    const std::optional<net::Instant> deadline = Deadline();
     if (deadline) {
-      const net::Time rest =
-          std::max(*deadline - net::Now(), net::Time::zero());
+      const net::Duration rest =
+          std::max(*deadline - net::Now(), net::Duration::zero());
       timeout.tv_sec = rest.count() / 1'000'000'000;
       timeout.tv_nsec = rest.count() % 1'000'000'000;
     }

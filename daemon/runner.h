@@ -67,10 +67,10 @@ class Runner {
   void GoOnWithoutTap();
   void FollowDriver();
   void ServeTap();
-  std::optional<net::Time> TapDeadline() const;
+  std::optional<net::Instant> TapDeadline() const;
 
   void OnDeviceBroken(const std::string& why);
-  std::optional<net::Time> Deadline() const;
+  std::optional<net::Instant> Deadline() const;
   void ServeDevice();
   void ServeAdmin();
   base::ExitCode Serve();
@@ -104,16 +104,16 @@ class Runner {
   bool tap_opening_ = false;
   // The TAP was deleted; this process does not recreate it.
   bool tap_lost_ = false;
-  std::optional<net::Time> tap_retry_at_;
+  std::optional<net::Instant> tap_retry_at_;
   // When an adopted device becomes ready without its TAP.
-  std::optional<net::Time> tap_wait_until_;
+  std::optional<net::Instant> tap_wait_until_;
   std::string tap_error_;  // the last error, already logged
   TapSettings tap_settings_;
   std::vector<base::UniqueFd> tap_copies_;  // for a new administration process
-  std::optional<net::Time> admin_restart_at_;
-  std::optional<net::Time> detach_notice_at_;
+  std::optional<net::Instant> admin_restart_at_;
+  std::optional<net::Instant> detach_notice_at_;
   std::string vhost_device_;  // looked up before detaching removes it
-  net::Time admin_started_ = net::Now();
+  net::Instant admin_started_ = net::Now();
   bool attached_ = false;
   bool device_broken_ = false;
   bool leave_device_ = false;

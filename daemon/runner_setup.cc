@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kIdentifyMsecs = 1000;
 // How long an adopted device waits for its TAP before it is ready without.
-constexpr net::Time kTapPatience = std::chrono::seconds(5);
+constexpr net::Duration kTapPatience = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -245,7 +245,7 @@ base::ExitCode Runner::Dismantle(base::ExitCode code) {
 
 // Returns true after `length`, or false as soon as a signal asks for the end.
 bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
-  const net::Time end = net::Now() + length;
+  const net::Instant end = net::Now() + length;
   for (;;) {
     const auto rest =
         std::chrono::ceil<std::chrono::milliseconds>(end - net::Now());

@@ -19,7 +19,7 @@ namespace {
 using base::Log;
 using base::Severity;
 
-constexpr net::Time kTapRetry = std::chrono::seconds(1);
+constexpr net::Duration kTapRetry = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -196,7 +196,7 @@ void Runner::OnTapSet(const absl::Status& status) {
 
 void Runner::ServeTap() {
   FollowDriver();
-  const net::Time now = net::Now();
+  const net::Instant now = net::Now();
   if (tap_retry_at_ && now >= *tap_retry_at_) {
     tap_retry_at_.reset();
     OpenTap();
@@ -204,8 +204,9 @@ void Runner::ServeTap() {
   if (tap_wait_until_ && now >= *tap_wait_until_) GoOnWithoutTap();
 }
 
-std::optional<net::Time> Runner::TapDeadline() const {
-  std::optional<net::Time> first = net::Earlier(tap_retry_at_, tap_wait_until_);
+std::optional<net::Instant> Runner::TapDeadline() const {
+  std::optional<net::Instant> first =
+      net::Earlier(tap_retry_at_, tap_wait_until_);
   if (tap_ready_ && !admin_restart_at_) {
     first = net::Earlier(first, tap_settings_.retry_at());
   }

@@ -27,8 +27,8 @@ class TapSettings {
     bool operator==(const Values&) const = default;
   };
 
-  static constexpr net::Time kFirstPause = std::chrono::seconds(1);
-  static constexpr net::Time kLongestPause = std::chrono::seconds(30);
+  static constexpr net::Duration kFirstPause = std::chrono::seconds(1);
+  static constexpr net::Duration kLongestPause = std::chrono::seconds(30);
 
   // `is` are the settings with which a TAP was opened. Without a value they are
   // unknown, as for a new administration process.
@@ -38,7 +38,7 @@ class TapSettings {
   }
 
   // What to ask for now, if anything. OnAnswer() must follow.
-  std::optional<Values> Next(const Values& wanted, net::Time now) {
+  std::optional<Values> Next(const Values& wanted, net::Instant now) {
     if (asked_ || is_ == wanted) return std::nullopt;
     if (refused_ == wanted && now < retry_at_) return std::nullopt;
     asked_ = wanted;
@@ -47,13 +47,13 @@ class TapSettings {
 
   // Takes the answer. True if it is worth a line in the log, because it differs
   // from the previous one.
-  bool OnAnswer(const absl::Status& status, net::Time now) {
+  bool OnAnswer(const absl::Status& status, net::Instant now) {
     const std::optional<Values> asked = std::exchange(asked_, std::nullopt);
     const std::string before = std::exchange(why_, base::Text(status));
     if (status.ok()) {
       is_ = asked;
       refused_.reset();
-      pause_ = net::Time::zero();
+      pause_ = net::Duration::zero();
     } else {
       is_.reset();  // part of it may be in force
       refused_ = asked;
@@ -64,7 +64,7 @@ class TapSettings {
   }
 
   // When to call Next() again.
-  std::optional<net::Time> retry_at() const {
+  std::optional<net::Instant> retry_at() const {
     if (!refused_ || asked_) return std::nullopt;
     return retry_at_;
   }
@@ -76,8 +76,8 @@ class TapSettings {
   std::optional<Values> is_;
   std::optional<Values> asked_;
   std::optional<Values> refused_;
-  net::Time retry_at_{};
-  net::Time pause_{};
+  net::Instant retry_at_{};
+  net::Duration pause_{};
   std::string why_;
 };
 

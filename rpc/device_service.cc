@@ -168,7 +168,7 @@ json ToJson(const net::CoalescingReport& report) {
       {"notifications", c.notifications},
       {"cancelled", c.cancelled},
       {"waited_nsecs", c.waited_ns},
-      {"read_nsecs", report.read_at.count()},
+      {"read_nsecs", report.read_at.time_since_epoch().count()},
       {"causes", std::move(causes)},
       {"decisions",
        {{"alone", c.decisions.alone},

@@ -23,8 +23,8 @@ absl::Status Invalid(std::string_view rule, std::string_view why) {
                   rule, why));
 }
 
-Time AtNs(double nanoseconds) {
-  return Time(static_cast<Time::rep>(nanoseconds));
+Instant AtNs(double nanoseconds) {
+  return Instant(Duration(static_cast<Duration::rep>(nanoseconds)));
 }
 
 }  // namespace

@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "coalesce/adaptive.h"
+#include "coalesce/time.h"
 
 namespace simulate {
 
-using coalesce::Time;
+using coalesce::Duration;
+using coalesce::Instant;
 
-// The arrival times of packets, in order; the first is 0.
-using Arrivals = std::vector<Time>;
+// The arrival times of packets, in order; the first is Instant{}.
+using Arrivals = std::vector<Instant>;
 
 // The largest number of packets; each takes 8 bytes.
 inline constexpr uint64_t kMaxPackets = 50'000'000;

@@ -111,7 +111,7 @@ absl::StatusOr<Pcap> Open(const std::string& path) {
 }
 
 // Nanoseconds between two timestamps of a capture, limited to kMaxStamp.
-Time Between(const timeval& from, const timeval& to) {
+Duration Between(const timeval& from, const timeval& to) {
   constexpr int64_t kMaxSeconds = kMaxStamp.count() / 1'000'000'000 - 2;
   int64_t seconds = 0;
   if (__builtin_sub_overflow(static_cast<int64_t>(to.tv_sec),
@@ -123,7 +123,7 @@ Time Between(const timeval& from, const timeval& to) {
   constexpr int64_t kSecond = 1'000'000'000;
   const int64_t rest = std::clamp<int64_t>(to.tv_usec, 0, kSecond) -
                        std::clamp<int64_t>(from.tv_usec, 0, kSecond);
-  return std::chrono::seconds(seconds) + Time(rest);
+  return std::chrono::seconds(seconds) + Duration(rest);
 }
 
 absl::StatusOr<Capture> Read(const std::string& path,
@@ -133,7 +133,7 @@ absl::StatusOr<Capture> Read(const std::string& path,
   const auto programs = Compile(pcap->get(), filter);
   if (!programs.ok()) return programs.status();
   Capture capture;
-  std::vector<Time> stamps;
+  std::vector<Instant> stamps;
   timeval first = {};
   pcap_pkthdr* header = nullptr;
   const u_char* data = nullptr;
@@ -150,7 +150,7 @@ absl::StatusOr<Capture> Read(const std::string& path,
           fmt::format("more than {} packets", kMaxPackets));
     }
     if (stamps.empty()) first = header->ts;
-    stamps.push_back(Between(first, header->ts));
+    stamps.push_back(Instant(Between(first, header->ts)));
   }
   if (result != PCAP_ERROR_BREAK) {
     const std::string_view error = pcap_geterr(pcap->get());

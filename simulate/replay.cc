@@ -21,9 +21,9 @@ class Simulation {
         coalescer_(surroundings.queue_size) {}
 
   void Run(const coalesce::Setting& setting) {
-    (void)coalescer_.Set(setting, Time::zero());
+    (void)coalescer_.Set(setting, Instant{});
     for (size_t i = 0; i < arrivals_.size();) {
-      const Time now = arrivals_[i];
+      const Instant now = arrivals_[i];
       FireUntil(now);
       PollUntil(now);
       // Packets that arrive at the same moment are completed together.
@@ -34,16 +34,16 @@ class Simulation {
         Flush(now);
       }
     }
-    FireUntil(Time::max());
-    PollUntil(Time::max());
+    FireUntil(Instant::max());
+    PollUntil(Instant::max());
     outcome_.packets = arrivals_.size();
-    outcome_.elapsed = std::max(last_, arrivals_.back());
+    outcome_.elapsed = std::max(last_, arrivals_.back()).time_since_epoch();
   }
 
  private:
-  void FireUntil(Time limit) {
+  void FireUntil(Instant limit) {
     while (coalescer_.deadline()) {
-      const Time at = *coalescer_.deadline() + surroundings_.timer_lateness;
+      const Instant at = *coalescer_.deadline() + surroundings_.timer_lateness;
       if (at > limit) return;
       PollUntil(at);
       if (coalescer_.OnTimer(at)) Flush(at);
@@ -52,7 +52,7 @@ class Simulation {
 
   // Does what the driver does before `limit`. A packet that arrives at the very
   // moment of the driver's last poll is still found by that poll.
-  void PollUntil(Time limit) {
+  void PollUntil(Instant limit) {
     while (polling_ && polled_until_ < limit) {
       if (taken_ == came_) {
         polling_ = false;
@@ -64,7 +64,7 @@ class Simulation {
 
   // A notification is due. The driver does not want it while it polls, nor if
   // it has already taken all packets.
-  void Flush(Time now) {
+  void Flush(Instant now) {
     last_ = std::max(last_, now);
     if (polling_ || taken_ == came_) {
       ++outcome_.suppressed;
@@ -72,11 +72,11 @@ class Simulation {
     }
     ++outcome_.notifications;
     coalescer_.OnNotified(now);
-    polling_ = surroundings_.poll_per_packet > Time::zero();
+    polling_ = surroundings_.poll_per_packet > Duration::zero();
     Take(came_ - taken_, now);
   }
 
-  void Take(size_t packets, Time now) {
+  void Take(size_t packets, Instant now) {
     last_ = std::max(last_, now);
     polled_until_ =
         now + static_cast<int64_t>(packets) * surroundings_.poll_per_packet;
@@ -93,8 +93,8 @@ class Simulation {
   size_t came_ = 0;   // packets that have arrived
   size_t taken_ = 0;  // packets that the driver has taken
   bool polling_ = false;
-  Time polled_until_{};  // when the driver is done with what it has taken
-  Time last_{};
+  Instant polled_until_{};  // when the driver is done with what it has taken
+  Instant last_{};
 };
 
 }  // namespace

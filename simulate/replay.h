@@ -13,18 +13,18 @@ namespace simulate {
 // The coalescer's environment: the ring, the timer and the driver.
 struct Surroundings {
   uint32_t queue_size = 256;
-  Time timer_lateness{};  // how late every timer fires
+  Duration timer_lateness{};  // how late every timer fires
   // How long the driver takes for a packet. After a notification it polls until
   // no packet is left, including those that arrive meanwhile, and wants no
   // notification until then. With 0 it wants every notification.
-  Time poll_per_packet{};
+  Duration poll_per_packet{};
 };
 
 // The result of a replay. `delay_ns` has a value for each packet: the time from
 // its arrival until the driver is notified of it, or takes it while polling.
 struct Outcome {
   uint64_t packets = 0;
-  Time elapsed{};  // from the first packet to the last event
+  Duration elapsed{};  // from the first packet to the last event
   uint64_t notifications = 0;
   uint64_t suppressed = 0;  // due, but the driver was polling or had polled
   coalesce::Histogram delay_ns;

@@ -8,23 +8,27 @@
 namespace simulate {
 namespace {
 
-double Seconds(Time time) {
-  return std::chrono::duration<double>(time).count();
+double Seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
 }
 
 // Whether a clock that nobody sets can go from `from` to `to`.
-bool Follows(Time from, Time to) { return to >= from - Timeline::kReordering; }
+bool Follows(Instant from, Instant to) {
+  return to >= from - Timeline::kReordering;
+}
 
 }  // namespace
 
-Timeline MakeTimeline(std::vector<Time> stamps) {
+Timeline MakeTimeline(std::vector<Instant> stamps) {
   Timeline timeline;
-  Time last = Time::zero();  // the last arrival
-  Time clock{};              // the newest time since the clock was last set
+  constexpr Instant kEnd(kMaxStamp);
+  Instant last{};   // the last arrival
+  Instant clock{};  // the newest time since the clock was last set
   for (size_t i = 0; i < stamps.size(); ++i) {
-    const Time stamp = stamps[i];
-    const Time* const next = i + 1 < stamps.size() ? &stamps[i + 1] : nullptr;
-    Time gap{};
+    const Instant stamp = stamps[i];
+    const Instant* const next =
+        i + 1 < stamps.size() ? &stamps[i + 1] : nullptr;
+    Duration gap{};
     if (i == 0) {
       clock = stamp;
     } else if (next != nullptr && Follows(clock, *next) &&
@@ -41,7 +45,7 @@ Timeline MakeTimeline(std::vector<Time> stamps) {
       clock = stamp;
     }
     timeline.longest_pause = std::max(timeline.longest_pause, gap);
-    last = gap < kMaxStamp - last ? last + gap : kMaxStamp;
+    last = gap < kEnd - last ? last + gap : kEnd;
     stamps[i] = last;
   }
   timeline.arrivals = std::move(stamps);
@@ -69,7 +73,8 @@ std::vector<std::string> Timeline::Warnings() const {
         reordered));
   }
   constexpr size_t kFew = 10;
-  const Time elapsed = arrivals.empty() ? Time::zero() : arrivals.back();
+  const Duration elapsed =
+      arrivals.empty() ? Duration::zero() : arrivals.back().time_since_epoch();
   if (arrivals.size() > kFew && longest_pause > std::chrono::seconds(1) &&
       longest_pause > elapsed - longest_pause) {
     warnings.push_back(fmt::format(

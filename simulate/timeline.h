@@ -15,7 +15,7 @@ struct Timeline {
   // A packet whose timestamp is earlier than that of a preceding packet, by at
   // most this much, counts as captured out of order, for example on another
   // CPU. It arrives together with the packet before it.
-  static constexpr Time kReordering = std::chrono::milliseconds(1);
+  static constexpr Duration kReordering = std::chrono::milliseconds(1);
 
   Arrivals arrivals;
   uint64_t reordered = 0;
@@ -23,22 +23,22 @@ struct Timeline {
   // together with the packet before it. Later packets keep their distance from
   // that first packet.
   uint64_t steps = 0;
-  Time largest_step{};
+  Duration largest_step{};
   // Single packets whose timestamp does not fit between those of their
   // neighbours, while these fit together. Each arrives together with the packet
   // before it.
   uint64_t outliers = 0;
-  Time longest_pause{};
+  Duration longest_pause{};
 
   // Returns a line for each kind of fault, and one for a pause that is longer
   // than the rest of the capture.
   std::vector<std::string> Warnings() const;
 };
 
-// `stamps` are in the order of the capture. Each is from -kMaxStamp to
-// kMaxStamp, so that the difference of any two fits int64_t nanoseconds.
-inline constexpr Time kMaxStamp{4'000'000'000'000'000'000};
-Timeline MakeTimeline(std::vector<Time> stamps);
+// `stamps` are in the order of the capture. Each is at most kMaxStamp before or
+// after Instant{}, so that the difference of any two fits a Duration.
+inline constexpr Duration kMaxStamp{4'000'000'000'000'000'000};
+Timeline MakeTimeline(std::vector<Instant> stamps);
 
 }  // namespace simulate
 

@@ -7,6 +7,7 @@
 
 #include "coalesce/adaptive.h"
 #include "coalesce/param_table.h"
+#include "coalesce/time.h"
 #include "net/path/notified_queue.h"
 
 namespace net {
@@ -23,7 +24,7 @@ struct CoalescingReport {
   std::optional<coalesce::Params> effective;
   bool waiting = false;  // with a goal: packets wait under load
   NotifiedQueue::Counters counters;
-  coalesce::Time read_at{};  // when `counters` was read, CLOCK_MONOTONIC
+  coalesce::Instant read_at{};  // when `counters` was read, CLOCK_MONOTONIC
   // The worker keeps writing the histograms.
   const NotificationHistograms* histograms = nullptr;
 };

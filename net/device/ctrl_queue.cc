@@ -25,7 +25,7 @@ CtrlQueue::CtrlQueue(NotifiedQueue queue, uint64_t features,
                      CommandTarget& target)
     : queue_(std::move(queue)), features_(features), target_(target) {}
 
-bool CtrlQueue::Serve(Time now) {
+bool CtrlQueue::Serve(Instant now) {
   vduse::Virtqueue& ring = queue_.ring();
   if (!ring.mapped() && !ring.MapRings()) return false;
   queue_.OnTimer(now);

@@ -43,7 +43,7 @@ class CtrlQueue {
 
   // Answers the commands offered. True if the budget was used up; then call it
   // again.
-  [[nodiscard]] bool Serve(Time now);
+  [[nodiscard]] bool Serve(Instant now);
 
   NotifiedQueue& queue() { return queue_; }
   const NotifiedQueue& queue() const { return queue_; }

@@ -11,7 +11,7 @@ namespace net {
 namespace {
 
 // Between tries to map the rings. The driver is waiting.
-constexpr Time kMapRetry = std::chrono::milliseconds(10);
+constexpr Duration kMapRetry = std::chrono::milliseconds(10);
 
 }  // namespace
 
@@ -38,7 +38,7 @@ absl::Status CtrlServer::Start(const vduse::QueueInfo& info,
 }
 
 std::optional<QueuePosition> CtrlServer::Stop(std::optional<FlushCause> settle,
-                                              Time now) {
+                                              Instant now) {
   std::optional<QueuePosition> position;
   if (queue_) {
     if (settle) queue_->queue().Settle(*settle, now);
@@ -50,7 +50,7 @@ std::optional<QueuePosition> CtrlServer::Stop(std::optional<FlushCause> settle,
   return position;
 }
 
-std::string CtrlServer::Serve(Time now, Notifications notifications) {
+std::string CtrlServer::Serve(Instant now, Notifications notifications) {
   if (!queue_) return "";
   vduse::Virtqueue& ring = queue_->queue().ring();
   if (map_.Trim()) ring.UnmapRings();
@@ -67,8 +67,8 @@ std::string CtrlServer::Serve(Time now, Notifications notifications) {
   return !was_broken && ring.broken() ? ring.broken_reason() : "";
 }
 
-std::optional<Time> CtrlServer::deadline() const {
-  if (again_) return Time::zero();
+std::optional<Instant> CtrlServer::deadline() const {
+  if (again_) return Instant{};
   if (!queue_) return retry_at_;
   return Earlier(retry_at_, queue_->queue().deadline());
 }

@@ -55,7 +55,8 @@ class CtrlServer {
   absl::Status Start(const vduse::QueueInfo& info, const StartOptions& options);
   // Stops the queue and returns its position; nothing if it does not run. With
   // `settle`, sends what is owed first, for a driver that will continue.
-  std::optional<QueuePosition> Stop(std::optional<FlushCause> settle, Time now);
+  std::optional<QueuePosition> Stop(std::optional<FlushCause> settle,
+                                    Instant now);
 
   // The running queue, or null. Valid until the next call of a method that is
   // not const.
@@ -64,9 +65,9 @@ class CtrlServer {
   bool broken() const { return queue_ && queue_->queue().ring().broken(); }
 
   // Answers commands. Returns why the ring latched, if it latched in this call.
-  [[nodiscard]] std::string Serve(Time now, Notifications notifications);
+  [[nodiscard]] std::string Serve(Instant now, Notifications notifications);
   // When to call Serve() at the latest.
-  std::optional<Time> deadline() const;
+  std::optional<Instant> deadline() const;
 
   // The queue's memory. SetAsid() changes its address space; Drop() ends the
   // translations of [first, last], both inclusive; DropAll() ends all of them,
@@ -82,7 +83,7 @@ class CtrlServer {
   vduse::IovaMap map_;
   std::optional<CtrlQueue> queue_;
   bool again_ = false;
-  std::optional<Time> retry_at_;  // while its rings are not mapped
+  std::optional<Instant> retry_at_;  // while its rings are not mapped
 };
 
 }  // namespace net

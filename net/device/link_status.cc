@@ -14,17 +14,17 @@ namespace net {
 using base::LogLimited;
 using base::Severity;
 
-void LinkStatus::SetTapLink(bool up, Time now) {
+void LinkStatus::SetTapLink(bool up, Instant now) {
   tap_link_ = up;
   Update(now);
 }
 
-void LinkStatus::MarkBroken(Time now) {
+void LinkStatus::MarkBroken(Instant now) {
   broken_ = true;
   Update(now);
 }
 
-void LinkStatus::StartDriver(Announcement announcement, Time now) {
+void LinkStatus::StartDriver(Announcement announcement, Instant now) {
   driver_ = Driver::kInterrupted;
   announcement_ = announcement;
   broken_ = false;
@@ -58,7 +58,7 @@ bool LinkStatus::EndAnnouncement() {
   return Show(*shown_ & static_cast<uint16_t>(~kStatusAnnounce));
 }
 
-void LinkStatus::Update(Time now) {
+void LinkStatus::Update(Instant now) {
   if (!tap_link_ && !broken_ && !shown_) return;
   const bool up = tap_link_.value_or(false) && !broken_;
   FollowAnnouncement(up, now);
@@ -74,7 +74,7 @@ void LinkStatus::Update(Time now) {
   if (Interrupt(now) == Verdict::kNotInForce) retry_at_ = now;
 }
 
-void LinkStatus::FollowAnnouncement(bool up, Time now) {
+void LinkStatus::FollowAnnouncement(bool up, Instant now) {
   if (!up || driver_ == Driver::kNone ||
       announcement_ == Announcement::kNotWanted) {
     announcing_ = false;
@@ -97,13 +97,13 @@ bool LinkStatus::Show(uint16_t status) {
   return set.ok();
 }
 
-void LinkStatus::OweInterrupt(Time now) {
+void LinkStatus::OweInterrupt(Instant now) {
   if (std::exchange(owed_, true)) return;
   owed_since_ = now;
   retry_delay_ = kFirstRetry;
 }
 
-LinkStatus::Verdict LinkStatus::Interrupt(Time now) {
+LinkStatus::Verdict LinkStatus::Interrupt(Instant now) {
   retry_at_.reset();
   if (driver_ != Driver::kInterrupted) return Verdict::kFine;
   if (device_.InjectConfig() != vduse::InjectResult::kNotYet) {
@@ -112,11 +112,11 @@ LinkStatus::Verdict LinkStatus::Interrupt(Time now) {
   }
   if (now - owed_since_ >= kInForceLimit) return Verdict::kNotInForce;
   retry_at_ = now + retry_delay_;
-  retry_delay_ = std::min<Time>(2 * retry_delay_, kLastRetry);
+  retry_delay_ = std::min<Duration>(2 * retry_delay_, kLastRetry);
   return Verdict::kFine;
 }
 
-LinkStatus::Verdict LinkStatus::OnTimer(Time now) {
+LinkStatus::Verdict LinkStatus::OnTimer(Instant now) {
   if (announce_at_ && now >= *announce_at_) {
     announce_at_.reset();
     announcing_ = true;
@@ -126,7 +126,7 @@ LinkStatus::Verdict LinkStatus::OnTimer(Time now) {
   return Verdict::kFine;
 }
 
-std::optional<Time> LinkStatus::deadline() const {
+std::optional<Instant> LinkStatus::deadline() const {
   return Earlier(retry_at_, announce_at_);
 }
 

@@ -41,14 +41,14 @@ class LinkStatus {
 
   // An answered DRIVER_OK is in force within a millisecond, unless its writer
   // has to wait for a CPU.
-  static constexpr Time kInForceLimit = std::chrono::seconds(10);
+  static constexpr Duration kInForceLimit = std::chrono::seconds(10);
   // Time for the driver to see the link come up before it is asked to announce
   // itself: what it sends before that is lost.
-  static constexpr Time kAnnounceDelay = std::chrono::milliseconds(100);
+  static constexpr Duration kAnnounceDelay = std::chrono::milliseconds(100);
   // The delays between tries of a config interrupt: the first, doubled up to
   // the last.
-  static constexpr Time kFirstRetry = std::chrono::milliseconds(1);
-  static constexpr Time kLastRetry = std::chrono::milliseconds(100);
+  static constexpr Duration kFirstRetry = std::chrono::milliseconds(1);
+  static constexpr Duration kLastRetry = std::chrono::milliseconds(100);
 
   // `device` must outlive this object, and its field shows a link that is down.
   explicit LinkStatus(vduse::Device& device) : device_(device) {}
@@ -60,16 +60,16 @@ class LinkStatus {
 
   // --- The inputs ---
 
-  void SetTapLink(bool up, Time now);
+  void SetTapLink(bool up, Instant now);
 
   // A queue has latched, or its port is lost.
-  void MarkBroken(Time now);
+  void MarkBroken(Instant now);
   // Every queue can be served. Takes effect with the next Update().
   void ClearBroken() { broken_ = false; }
 
   // A driver is active, and every queue can be served. Owes it a config
   // interrupt, because it may have read the field before the last change.
-  void StartDriver(Announcement announcement, Time now);
+  void StartDriver(Announcement announcement, Instant now);
   // There is a driver whose DRIVER_OK is not in force: it gets no interrupts.
   void LimitDriver(Announcement announcement);
   // There is no driver. Drops a config interrupt that is owed and a pending
@@ -80,20 +80,20 @@ class LinkStatus {
   [[nodiscard]] bool EndAnnouncement();
 
   // Writes the field if an input has changed it.
-  void Update(Time now);
+  void Update(Instant now);
 
   // --- The clock ---
 
   // Does what is due by `now`.
-  Verdict OnTimer(Time now);
+  Verdict OnTimer(Instant now);
   // When to call OnTimer() at the latest.
-  std::optional<Time> deadline() const;
+  std::optional<Instant> deadline() const;
 
  private:
-  void FollowAnnouncement(bool up, Time now);
+  void FollowAnnouncement(bool up, Instant now);
   [[nodiscard]] bool Show(uint16_t status);
-  void OweInterrupt(Time now);
-  Verdict Interrupt(Time now);
+  void OweInterrupt(Instant now);
+  Verdict Interrupt(Instant now);
 
   vduse::Device& device_;
   // Until this is known, an adopted device keeps showing its previous link
@@ -106,12 +106,12 @@ class LinkStatus {
   Driver driver_ = Driver::kNone;
   Announcement announcement_ = Announcement::kNotWanted;
   bool announcing_ = false;  // the driver is being asked to announce itself
-  std::optional<Time> announce_at_;
+  std::optional<Instant> announce_at_;
 
   bool owed_ = false;  // a config interrupt
-  Time owed_since_{};
-  std::optional<Time> retry_at_;
-  Time retry_delay_{};
+  Instant owed_since_{};
+  std::optional<Instant> retry_at_;
+  Duration retry_delay_{};
 
   base::LogLimiter link_log_{10};
   base::LogLimiter config_log_{4};

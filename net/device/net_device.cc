@@ -127,7 +127,7 @@ void NetDevice::UseAsids() {
 
 // --- The control thread's turn ----------------------------------------------
 
-absl::Status NetDevice::Serve(Time now) {
+absl::Status NetDevice::Serve(Instant now) {
   if (absl::Status status = vduse::ServeRequests(device_, *this);
       !status.ok()) {
     return status;
@@ -145,7 +145,7 @@ absl::Status NetDevice::Serve(Time now) {
   return absl::OkStatus();
 }
 
-void NetDevice::ServeCtrlQueue(Time now) {
+void NetDevice::ServeCtrlQueue(Instant now) {
   const std::string latched = ctrl_.Serve(
       now, session_.commands_only() ? CtrlServer::Notifications::kDrop
                                     : CtrlServer::Notifications::kSend);
@@ -169,7 +169,7 @@ void NetDevice::MarkBroken(const std::string& what) {
   link_.MarkBroken(Now());
 }
 
-std::optional<Time> NetDevice::deadline() const {
+std::optional<Instant> NetDevice::deadline() const {
   return Earlier(Earlier(look_at_, link_.deadline()), ctrl_.deadline());
 }
 

@@ -61,8 +61,8 @@ class NetDevice final : public vduse::RequestHandler {
     // all the same.
     uint32_t max_queue_size = vduse::kMaxQueueSize;
     Engine engine = Engine::kAuto;
-    Time busy_poll{};            // longest busy-poll before a sleep
-    Time timer_poll{};           // time before a deadline without sleeps
+    Duration busy_poll{};        // longest busy-poll before a sleep
+    Duration timer_poll{};       // time before a deadline without sleeps
     std::vector<int> cpus = {};  // for the workers, in turn; empty: any
     MacAddress mac{};            // the device's; all zero: unknown
     // The operator's setting: it applies until the driver sets another, and
@@ -110,14 +110,14 @@ class NetDevice final : public vduse::RequestHandler {
   // Answers the kernel, then the driver's commands, then checks the queues.
   // Call it on every wake-up; it is cheap if there is nothing to do.
   //   Aborted: the device is broken for good.
-  absl::Status Serve(Time now);
+  absl::Status Serve(Instant now);
 
   // Descriptors to poll for reading, in addition to the device's own.
   int ctrl_kick_fd() const { return ctrl_.kick_fd(); }
   int attention_fd() const { return attention_.get(); }
 
   // When to call Serve() again at the latest.
-  std::optional<Time> deadline() const;
+  std::optional<Instant> deadline() const;
 
   // The offloads of kGuestOffloads that packets from the port may use: those
   // that the driver accepts, minus segmentation if an rx ring is too small for
@@ -192,10 +192,10 @@ class NetDevice final : public vduse::RequestHandler {
   void WarnOfCommandsOnly();
   bool EndCommandsOnly();
   bool StartIfInForce();
-  void FollowCtrlKick(Time now);
+  void FollowCtrlKick(Instant now);
 
   // Queues.
-  void LookForReadyQueues(Time now);
+  void LookForReadyQueues(Instant now);
   void LookForQueuesSoon();
   bool TryStart(uint32_t index, const vduse::QueueInfo& info);
   absl::Status StartQueue(uint32_t index, vduse::QueueInfo info);
@@ -203,7 +203,7 @@ class NetDevice final : public vduse::RequestHandler {
   void CheckRxRingSize(uint32_t index, uint32_t size);
 
   void UseAsids();
-  void ServeCtrlQueue(Time now);
+  void ServeCtrlQueue(Instant now);
   void CheckWorkers();
   void CollectFaults();
   void MarkBroken(const std::string& what);
@@ -219,9 +219,9 @@ class NetDevice final : public vduse::RequestHandler {
   DriverSettings settings_;
   CtrlServer ctrl_;
 
-  bool short_rx_ring_ = false;   // an rx ring cannot hold the largest packets
-  std::optional<Time> look_at_;  // when to look for late queues
-  Time look_delay_{};
+  bool short_rx_ring_ = false;  // an rx ring cannot hold the largest packets
+  std::optional<Instant> look_at_;  // when to look for late queues
+  Duration look_delay_{};
 
   // Limits on the log lines that a driver can cause, by kind.
   base::LogLimiter broken_log_{4};

@@ -77,7 +77,7 @@ bool NetDevice::StartIfInForce() {
   return true;
 }
 
-void NetDevice::FollowCtrlKick(Time now) {
+void NetDevice::FollowCtrlKick(Instant now) {
   if (StartIfInForce() || ctrl_.running()) return;
   if (session_.served()) {
     look_at_ = now;  // the control queue may be ready by now

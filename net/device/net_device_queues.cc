@@ -20,8 +20,8 @@ using State = QueueTable::State;
 
 // Some VMMs enable queues a few milliseconds after DRIVER_OK, without a
 // message, and some never enable all queues.
-constexpr Time kFirstLook = std::chrono::milliseconds(1);
-constexpr Time kLastLook = std::chrono::seconds(8);
+constexpr Duration kFirstLook = std::chrono::milliseconds(1);
+constexpr Duration kLastLook = std::chrono::seconds(8);
 
 // Whether an rx ring of mergeable buffers can hold the largest packet at any
 // time. Linux posts buffers of 1536 bytes or more, and adds no new ones until
@@ -59,7 +59,7 @@ void NetDevice::LookForQueuesSoon() {
 }
 
 // Starts the queues that have become ready. Each queue's set-up is read once.
-void NetDevice::LookForReadyQueues(Time now) {
+void NetDevice::LookForReadyQueues(Instant now) {
   look_at_.reset();
   bool all_known = true;
   for (uint32_t index = 0; index < queues_.size(); ++index) {

@@ -17,26 +17,26 @@ namespace net {
 class BusyPoll {
  public:
   // With a limit of 0 the worker never busy-polls.
-  explicit BusyPoll(Time limit) : limit_(limit) {}
+  explicit BusyPoll(Duration limit) : limit_(limit) {}
 
   // A step found work to do.
-  void OnWork(Time now) { last_work_ = now; }
+  void OnWork(Instant now) { last_work_ = now; }
 
   // Whether to look for work again before sleeping.
-  bool Wanted(Time now) const { return now - last_work_ < budget_; }
+  bool Wanted(Instant now) const { return now - last_work_ < budget_; }
 
   // A sleep of length `slept` was ended by work.
-  void OnWake(Time slept) {
+  void OnWake(Duration slept) {
     budget_ = slept < limit_ ? std::clamp(budget_ * 2, limit_ / 8, limit_)
-                             : Time::zero();
+                             : Duration::zero();
   }
 
-  Time budget() const { return budget_; }
+  Duration budget() const { return budget_; }
 
  private:
-  Time limit_;
-  Time budget_{};
-  Time last_work_{};
+  Duration limit_;
+  Duration budget_{};
+  Instant last_work_{};
 };
 
 }  // namespace net

@@ -11,11 +11,11 @@ namespace {
 using std::chrono::milliseconds;
 
 // DRIVER_OK is in force a fraction of a millisecond after our answer.
-constexpr Time kFirstRetry = milliseconds(1);
-constexpr Time kLastRetry = milliseconds(100);
+constexpr Duration kFirstRetry = milliseconds(1);
+constexpr Duration kLastRetry = milliseconds(100);
 
-uint64_t Nanoseconds(Time time) {
-  return static_cast<uint64_t>(std::max(time, Time::zero()).count());
+uint64_t Nanoseconds(Duration duration) {
+  return static_cast<uint64_t>(std::max(duration, Duration::zero()).count());
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ std::string_view FlushCauseName(FlushCause cause) {
 }
 
 void NotifiedQueue::OnPublished(uint32_t packets, uint32_t descriptors,
-                                Time now) {
+                                Instant now) {
   counters_.packets += packets;
   unnotified_descriptors_ +=
       std::min(descriptors, early_flush_ - unnotified_descriptors_);
@@ -52,28 +52,29 @@ void NotifiedQueue::OnPublished(uint32_t packets, uint32_t descriptors,
   }
 }
 
-void NotifiedQueue::Complete(vduse::Chain chain, uint64_t written, Time now) {
+void NotifiedQueue::Complete(vduse::Chain chain, uint64_t written,
+                             Instant now) {
   const uint32_t descriptors = chain.slots();
   ring_.Push(std::move(chain), written);
   ring_.Publish();
   OnPublished(1, descriptors, now);
 }
 
-void NotifiedQueue::OnTimer(Time now) {
+void NotifiedQueue::OnTimer(Instant now) {
   if (coalescer_.OnTimer(now)) FlushDue(now);
   if (owed_ && now >= retry_at_) Inject(now);
 }
 
-std::optional<Time> NotifiedQueue::deadline() const {
-  std::optional<Time> retry;
+std::optional<Instant> NotifiedQueue::deadline() const {
+  std::optional<Instant> retry;
   if (owed_) retry = retry_at_;
   return Earlier(coalescer_.deadline(), retry);
 }
 
 // The coalescer asked for a flush: its deadline has passed, or enough packets
 // are pending.
-void NotifiedQueue::FlushDue(Time now) {
-  const std::optional<Time>& deadline = coalescer_.flushed().deadline;
+void NotifiedQueue::FlushDue(Instant now) {
+  const std::optional<Instant>& deadline = coalescer_.flushed().deadline;
   if (!deadline || now < *deadline) {
     Flush(FlushCause::kPackets, now);
     return;
@@ -84,7 +85,7 @@ void NotifiedQueue::FlushDue(Time now) {
   Flush(FlushCause::kTime, now);
 }
 
-void NotifiedQueue::Flush(FlushCause cause, Time now) {
+void NotifiedQueue::Flush(FlushCause cause, Instant now) {
   ++counters_.flushes;
   ++counters_.causes[static_cast<size_t>(cause)];
   // Whether the driver wants a notification is unknown while its rings are not
@@ -106,17 +107,17 @@ void NotifiedQueue::Flush(FlushCause cause, Time now) {
   if (now >= retry_at_) Inject(now);
 }
 
-void NotifiedQueue::Inject(Time now) {
+void NotifiedQueue::Inject(Instant now) {
   switch (device_->Inject(index_)) {
     case vduse::InjectResult::kDelivered:
       ++counters_.notifications;
       owed_ = false;
-      retry_delay_ = Time::zero();
+      retry_delay_ = Duration::zero();
       return;
     case vduse::InjectResult::kNotYet:
-      retry_delay_ = retry_delay_ == Time::zero()
+      retry_delay_ = retry_delay_ == Duration::zero()
                          ? kFirstRetry
-                         : std::min<Time>(retry_delay_ * 2, kLastRetry);
+                         : std::min<Duration>(retry_delay_ * 2, kLastRetry);
       retry_at_ = now + retry_delay_;
       return;
     case vduse::InjectResult::kBroken:
@@ -153,7 +154,8 @@ void NotifiedQueue::SayIfSwitched() {
   }
 }
 
-std::optional<Time> Earlier(std::optional<Time> a, std::optional<Time> b) {
+std::optional<Instant> Earlier(std::optional<Instant> a,
+                               std::optional<Instant> b) {
   if (!a) return b;
   if (!b) return a;
   return std::min(*a, *b);

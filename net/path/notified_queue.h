@@ -12,12 +12,14 @@
 #include "base/log.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/histogram.h"
+#include "coalesce/time.h"
 #include "vduse/device.h"
 #include "vduse/virtqueue.h"
 
 namespace net {
 
-using coalesce::Time;
+using coalesce::Duration;
+using coalesce::Instant;
 
 // Why a notification was due. The moment at which a notification becomes due is
 // called a flush, whether or not the driver wants the notification. The last
@@ -109,15 +111,15 @@ class NotifiedQueue {
   uint32_t index() const { return index_; }
 
   // `packets` packets with `descriptors` descriptors in all were published.
-  void OnPublished(uint32_t packets, uint32_t descriptors, Time now);
+  void OnPublished(uint32_t packets, uint32_t descriptors, Instant now);
 
   // Pushes one chain, publishes it, and counts it as one packet.
-  void Complete(vduse::Chain chain, uint64_t written, Time now);
+  void Complete(vduse::Chain chain, uint64_t written, Instant now);
 
   // Notifies if a deadline or a retry is due. Cheap; call it in every step.
-  void OnTimer(Time now);
+  void OnTimer(Instant now);
 
-  void SetCoalescing(const coalesce::Setting& setting, Time now) {
+  void SetCoalescing(const coalesce::Setting& setting, Instant now) {
     if (setting.goal != coalescer_.setting().goal) TakeDecisions();
     if (coalescer_.Set(setting, now)) Flush(FlushCause::kParams, now);
   }
@@ -131,14 +133,14 @@ class NotifiedQueue {
   }
 
   // Notifies of pending packets now, because delaying gains nothing.
-  void FlushPending(FlushCause cause, Time now) {
+  void FlushPending(FlushCause cause, Instant now) {
     if (coalescer_.Drain()) Flush(cause, now);
   }
 
   // The queue is about to stop, and its driver will continue: the queue is
   // taken away, or the device is suspended. Sends what is pending or owed now;
   // what cannot be sent is dropped.
-  void Settle(FlushCause cause, Time now) {
+  void Settle(FlushCause cause, Instant now) {
     FlushPending(cause, now);
     if (owed_) Inject(now);
     owed_ = false;
@@ -158,7 +160,7 @@ class NotifiedQueue {
   void Owe() { owed_ = true; }
 
   // When to call OnTimer() next.
-  std::optional<Time> deadline() const;
+  std::optional<Instant> deadline() const;
 
   Counters counters() const {
     Counters counters = counters_;
@@ -169,9 +171,9 @@ class NotifiedQueue {
   }
 
  private:
-  void FlushDue(Time now);
-  void Flush(FlushCause cause, Time now);
-  void Inject(Time now);
+  void FlushDue(Instant now);
+  void Flush(FlushCause cause, Instant now);
+  void Inject(Instant now);
   void TakeDecisions();
   void SayIfSwitched();
 
@@ -184,8 +186,8 @@ class NotifiedQueue {
   // early_flush_.
   uint32_t unnotified_descriptors_ = 0;
   bool owed_ = false;
-  Time retry_at_{};
-  Time retry_delay_{};
+  Instant retry_at_{};
+  Duration retry_delay_{};
   Counters counters_;
   bool waits_ = true;  // the mode last logged for an adaptive queue
   base::LogLimiter decision_log_{1};
@@ -193,7 +195,8 @@ class NotifiedQueue {
 };
 
 // The earlier of two deadlines, either of which may be absent.
-std::optional<Time> Earlier(std::optional<Time> a, std::optional<Time> b);
+std::optional<Instant> Earlier(std::optional<Instant> a,
+                               std::optional<Instant> b);
 
 }  // namespace net
 

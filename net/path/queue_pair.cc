@@ -9,8 +9,8 @@
 namespace net {
 namespace {
 
-constexpr Time kFirstMapDelay = std::chrono::milliseconds(10);
-constexpr Time kLastMapDelay = std::chrono::seconds(1);
+constexpr Duration kFirstMapDelay = std::chrono::milliseconds(10);
+constexpr Duration kLastMapDelay = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -40,7 +40,7 @@ void QueuePair::InvalidateIova(uint64_t first, uint64_t last) {
   map_.Drop(first, last);
   UnmapRings();
   map_at_.reset();
-  map_delay_ = Time::zero();
+  map_delay_ = Duration::zero();
 }
 
 void QueuePair::UnmapRings() {
@@ -81,7 +81,7 @@ void QueuePair::MapRings() {
     map_at_ = step_.now() + map_delay_;
   } else {
     map_at_.reset();
-    map_delay_ = Time::zero();
+    map_delay_ = Duration::zero();
   }
 }
 

@@ -96,8 +96,8 @@ class QueuePair {
   const std::array<QueuePath*, 2> paths_{&rx_, &tx_};  // by direction
 
   // When to try next to map rings that are not mapped.
-  std::optional<Time> map_at_;
-  Time map_delay_{};
+  std::optional<Instant> map_at_;
+  Duration map_delay_{};
 };
 
 }  // namespace net

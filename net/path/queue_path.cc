@@ -21,7 +21,8 @@ uint32_t TxEarlyFlush(uint32_t size) {
 
 absl::Status QueuePath::Start(const vduse::QueueInfo& info, uint64_t features,
                               vduse::Virtqueue::Start start,
-                              const coalesce::Setting& coalescing, Time now) {
+                              const coalesce::Setting& coalescing,
+                              Instant now) {
   auto ring = vduse::Virtqueue::Create(
       info,
       {.event_idx = Has(features, kFeatureEventIdx),
@@ -57,11 +58,11 @@ void QueuePath::Owe() {
   if (queue_) queue_->Owe();
 }
 
-void QueuePath::Settle(FlushCause cause, Time now) {
+void QueuePath::Settle(FlushCause cause, Instant now) {
   if (queue_) queue_->Settle(cause, now);
 }
 
-void QueuePath::SetCoalescing(const coalesce::Setting& setting, Time now) {
+void QueuePath::SetCoalescing(const coalesce::Setting& setting, Instant now) {
   if (queue_) queue_->SetCoalescing(setting, now);
 }
 

@@ -79,7 +79,7 @@ class QueuePath {
   // rings that it set up. Errors are those of Virtqueue::Create().
   absl::Status Start(const vduse::QueueInfo& info, uint64_t features,
                      vduse::Virtqueue::Start start,
-                     const coalesce::Setting& coalescing, Time now);
+                     const coalesce::Setting& coalescing, Instant now);
 
   // Stops the virtqueue, if it runs. Afterwards nothing is written to its rings
   // and no notification is sent.
@@ -97,8 +97,8 @@ class QueuePath {
   void Owe();
   // Sends pending and owed notifications. For use before Stop() if the driver
   // will continue.
-  void Settle(FlushCause cause, Time now);
-  void SetCoalescing(const coalesce::Setting& setting, Time now);
+  void Settle(FlushCause cause, Instant now);
+  void SetCoalescing(const coalesce::Setting& setting, Instant now);
 
   // The next available index; nothing if the virtqueue does not run.
   std::optional<QueuePosition> position() const;

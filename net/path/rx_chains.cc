@@ -44,7 +44,7 @@ size_t RxChains::CollectEach(uint64_t bytes, size_t limit) {
   return packets;
 }
 
-bool RxChains::Collect(uint64_t bytes, Time now) {
+bool RxChains::Collect(uint64_t bytes, Instant now) {
   const size_t limit = merge_ == Merge::kAllowed ? queue_.ring().size() : 1;
   do {
     if (bytes_ >= bytes || size() >= limit || !PopOne()) break;
@@ -67,7 +67,7 @@ bool RxChains::complete() const {
                         ring.out_of_segments());
 }
 
-void RxChains::Reject(size_t count, Time now) {
+void RxChains::Reject(size_t count, Instant now) {
   for (; count > 0; --count, ++next_) {
     ++rejected_;
     bytes_ -= chains_[next_].writable_bytes();
@@ -119,7 +119,7 @@ void RxChains::Fill(uint64_t bytes) {
   ++packets_;
 }
 
-void RxChains::Publish(Time now) {
+void RxChains::Publish(Instant now) {
   if (packets_ == 0) return;
   MakeVisible();
   queue_.OnPublished(std::exchange(packets_, 0), std::exchange(descriptors_, 0),

@@ -68,7 +68,7 @@ class RxChains {
   // not offered enough, or if the budget is spent; even then one more chain is
   // looked at. An unusable chain is returned with length 0, and so are the
   // chains before it, because order is kept.
-  [[nodiscard]] bool Collect(uint64_t bytes, Time now);
+  [[nodiscard]] bool Collect(uint64_t bytes, Instant now);
 
   // Whether chains were collected and no more can be added for the next packet:
   // the ring or the segments are used up, or a packet may take one chain only.
@@ -101,10 +101,10 @@ class RxChains {
   void MakeVisible() { queue_.ring().Publish(); }
 
   // MakeVisible(), and accounts for the packets: a notification may be due.
-  void Publish(Time now);
+  void Publish(Instant now);
 
   // Returns the next `count` chains with length 0.
-  void Reject(size_t count, Time now);
+  void Reject(size_t count, Instant now);
 
   // Returns unfilled chains to the ring; they are popped again later.
   void GiveBack();

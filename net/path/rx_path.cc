@@ -67,7 +67,7 @@ RxCounters RxPath::counters() const {
 void RxPath::OnReady(const Ready& ready) {
   if (ready.rx_kick) starved_ = false;
   if (ready.port_readable) port_has_more_ = true;
-  const std::optional<Time> lack_ends = LackEnds();
+  const std::optional<Instant> lack_ends = LackEnds();
   if (lack_ends && step().now() >= *lack_ends) starved_ = false;
 }
 
@@ -79,7 +79,7 @@ void RxPath::AddWaits(Wait& wait) const {
 
 // When a packet that lacks buffers has waited for long enough. Nothing if the
 // queue cannot be served, because then nothing can be done about the packet.
-std::optional<Time> RxPath::LackEnds() const {
+std::optional<Instant> RxPath::LackEnds() const {
   if (!running() || !lacking_since_ || queue_->ring().broken()) {
     return std::nullopt;
   }

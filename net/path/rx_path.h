@@ -45,7 +45,7 @@ class RxPath final : public QueuePath {
   // needs, but not all. Some drivers, Linux among them, offer more only after
   // they have been given some. While the driver offers no buffer at all, the
   // packet waits without limit, because the driver then needs buffers, too.
-  static constexpr Time kLackLimit = std::chrono::milliseconds(50);
+  static constexpr Duration kLackLimit = std::chrono::milliseconds(50);
 
   // `index` is the virtqueue's.
   RxPath(const Shared& shared, uint32_t index);
@@ -88,7 +88,7 @@ class RxPath final : public QueuePath {
   void OnStop() override;
 
   void DropStaged();
-  std::optional<Time> LackEnds() const;
+  std::optional<Instant> LackEnds() const;
 
   void Discard();
   void Receive(Clock clock);
@@ -113,7 +113,7 @@ class RxPath final : public QueuePath {
   bool starved_ = false;  // the driver offers too few buffers
   // Since when the packet that has waited longest has had some, but not all, of
   // the buffers it needs.
-  std::optional<Time> lacking_since_;
+  std::optional<Instant> lacking_since_;
   std::shared_ptr<const RxFilter> filter_;
 
   bool receiving_ = true;

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <chrono>
 
-#include "coalesce/adaptive.h"
+#include "coalesce/time.h"
 
 namespace net {
 
-using coalesce::Time;
+using coalesce::Duration;
 
 // Learns how late sleeps end, so that a worker can ask for them to end earlier
 // by that much (the lead). About 80 % of the sleeps then still end at the
@@ -20,21 +20,21 @@ class SleepLead {
  public:
   // Upper limit of the lead, however late sleeps end. It bounds how long the
   // worker polls.
-  static constexpr Time kMost = std::chrono::microseconds(50);
+  static constexpr Duration kMost = std::chrono::microseconds(50);
 
   // A sleep that no event interrupted ended `late` after the time asked for.
-  void OnSlept(Time late) {
+  void OnSlept(Duration late) {
     // In balance if a step down is four times as rare as a step up.
     lead_ = std::clamp(lead_ + (late < lead_ ? -4 * kStep : kStep),
-                       Time::zero(), kMost);
+                       Duration::zero(), kMost);
   }
 
-  Time lead() const { return lead_; }
+  Duration lead() const { return lead_; }
 
  private:
-  static constexpr Time kStep{100};
+  static constexpr Duration kStep{100};
 
-  Time lead_{};
+  Duration lead_{};
 };
 
 }  // namespace net

@@ -25,25 +25,25 @@ void StepContext::Look(Clock clock) {
 
 size_t StepContext::BatchLimit() const {
   if (!timer_poll_) return kMaxBatch;
-  Time left = Time::max();
+  Duration left = Duration::max();
   int64_t fewest = 1;
-  if (const std::optional<Time> deadline = NotifyDeadline()) {
+  if (const std::optional<Instant> deadline = NotifyDeadline()) {
     left = *deadline - now_;
   } else {
     fewest = kFewest;
     for (const NotifiedQueue* queue : queues_) {
       if (queue == nullptr) continue;
-      const Time delay =
+      const Duration delay =
           std::chrono::microseconds(queue->effective_params().max_usecs);
-      if (delay > Time::zero()) left = std::min(left, delay);
+      if (delay > Duration::zero()) left = std::min(left, delay);
     }
   }
   return static_cast<size_t>(
       std::clamp<int64_t>(left / kPacketTime, fewest, kMaxBatch));
 }
 
-std::optional<Time> StepContext::NotifyDeadline() const {
-  std::optional<Time> deadline;
+std::optional<Instant> StepContext::NotifyDeadline() const {
+  std::optional<Instant> deadline;
   for (const NotifiedQueue* queue : queues_) {
     if (queue != nullptr) deadline = Earlier(deadline, queue->deadline());
   }

@@ -15,7 +15,7 @@
 namespace net {
 
 // Returns the current time.
-using Clock = absl::FunctionRef<Time()>;
+using Clock = absl::FunctionRef<Instant()>;
 
 // Why Step() was called. The reports may be wrong: the port may not be readable
 // or writable, and there may have been no kick.
@@ -36,7 +36,7 @@ struct Wait {
   bool port_writable = false;
   bool again = false;   // do not wait: budget used up, or polling
   bool worked = false;  // the step found work
-  std::optional<Time> deadline;
+  std::optional<Instant> deadline;
 };
 
 // What the two paths of a queue pair share within a step: the clock, the
@@ -50,7 +50,7 @@ class StepContext {
   // Expected time per packet with timer_poll, the port's part included. A batch
   // has no more packets than can be moved before the next deadline. Large
   // packets take longer.
-  static constexpr Time kPacketTime = std::chrono::microseconds(2);
+  static constexpr Duration kPacketTime = std::chrono::microseconds(2);
   // The lowest limit on the size of a batch while no deadline runs. Without
   // it, a delay shorter than the time of a few packets would make batches of
   // one packet, each with a notification: more than without coalescing.
@@ -70,7 +70,7 @@ class StepContext {
 
   void Begin(Clock clock, bool polling);
 
-  Time now() const { return now_; }
+  Instant now() const { return now_; }
   bool polling() const { return polling_; }
 
   void CountBytes(uint64_t bytes) { bytes_since_look_ += bytes; }
@@ -89,13 +89,13 @@ class StepContext {
   size_t BatchLimit() const;
 
   // When the next notification is due.
-  std::optional<Time> NotifyDeadline() const;
+  std::optional<Instant> NotifyDeadline() const;
   void NotifyDue();
 
  private:
   const bool timer_poll_;
   std::array<NotifiedQueue*, 2> queues_{};  // by direction
-  Time now_{};                              // the clock when last read
+  Instant now_{};                           // the clock when last read
   uint64_t bytes_since_look_ = 0;
   bool polling_ = false;
   bool worked_ = false;

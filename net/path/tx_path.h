@@ -34,7 +34,7 @@ struct TxCounters : PathCounters {
 class TxPath final : public QueuePath {
  public:
   // How long a packet waits for the port to accept it.
-  static constexpr Time kBlockedLimit = std::chrono::milliseconds(10);
+  static constexpr Duration kBlockedLimit = std::chrono::milliseconds(10);
 
   // `index` is the virtqueue's.
   TxPath(const Shared& shared, uint32_t index);
@@ -74,7 +74,7 @@ class TxPath final : public QueuePath {
   uint64_t features_ = 0;  // of the driver
   uint64_t frame_limit_ = 0;
   bool pending_ = true;  // look at the ring even without a kick
-  std::optional<Time> blocked_since_;
+  std::optional<Instant> blocked_since_;
 
   std::vector<Packet> packets_;  // the batch
   std::vector<iovec> iov_;       // its segments

@@ -24,20 +24,21 @@ using base::SignalEventfd;
 
 // Events are looked for no more often than this while each step leaves more to
 // do.
-constexpr Time kLookInterval = std::chrono::microseconds(50);
+constexpr Duration kLookInterval = std::chrono::microseconds(50);
 
-constexpr Time kShortestSleep{1};
+constexpr Duration kShortestSleep{1};
 
 enum Tag : uint32_t { kMailbox, kRxKick, kTxKick, kTap };
 
-timespec ToTimespec(Time time) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
-  return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+timespec ToTimespec(Duration duration) {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(duration);
+  return {.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
 }
 
 }  // namespace
 
-Time Now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+Instant Now() { return std::chrono::steady_clock::now(); }
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
                                                       const Options& options) {
@@ -137,11 +138,13 @@ bool Worker::RunJobs() {
 
 // The longest wait, if there is a limit. Sleeps end late, so a sleep ends
 // shortly before the deadline, and the worker polls for the rest.
-Time Worker::SleepFor(const Wait& wait, Time start) {
-  if (wait.again || !wait.deadline) return Time::zero();
-  const Time left = *wait.deadline - options_.timer_poll - start;
+Duration Worker::SleepFor(const Wait& wait, Instant start) {
+  if (wait.again || !wait.deadline) return Duration::zero();
+  const Duration left = *wait.deadline - options_.timer_poll - start;
   if (left > lead_.lead()) return left - lead_.lead();
-  if (left <= Time::zero() || slept_for_ == wait.deadline) return Time::zero();
+  if (left <= Duration::zero() || slept_for_ == wait.deadline) {
+    return Duration::zero();
+  }
   // A delay shorter than the lead is not polled in full, either: sleep once,
   // briefly.
   return kShortestSleep;
@@ -149,20 +152,20 @@ Time Worker::SleepFor(const Wait& wait, Time start) {
 
 // The worker's only wait.
 Ready Worker::WaitFor(const Wait& wait) {
-  const Time start = Now();
+  const Instant start = Now();
   if (wait.again && start - looked_ < kLookInterval) return {};
   looked_ = start;
-  const Time length = SleepFor(wait, start);
+  const Duration length = SleepFor(wait, start);
   const timespec timeout = ToTimespec(length);
   const bool forever = !wait.again && !wait.deadline;
   std::array<epoll_event, 4> events;
   const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
                                  forever ? nullptr : &timeout, nullptr);
-  if (length > Time::zero()) {
+  if (length > Duration::zero()) {
     slept_for_ = wait.deadline;
     // A shortest sleep counts only if it shows that sleeps end less late than
     // assumed.
-    const Time late = Now() - start - length;
+    const Duration late = Now() - start - length;
     if (count == 0 && (length > kShortestSleep || late < lead_.lead())) {
       lead_.OnSlept(late);
     }
@@ -216,7 +219,7 @@ void Worker::Run() {
     }
     const bool rx_kick = ready.rx_kick;
     const bool tx_kick = ready.tx_kick;
-    const bool may_poll = options_.busy_poll > Time::zero();
+    const bool may_poll = options_.busy_poll > Duration::zero();
     if (may_poll && busy_poll_.Wanted(Now())) {
       ready.polling = true;
       ready.port_readable = ready.rx_kick = ready.tx_kick = true;

@@ -23,8 +23,8 @@
 
 namespace net {
 
-// Reads the monotonic clock, in the coalescer's unit.
-Time Now();
+// Reads the monotonic clock.
+Instant Now();
 
 // A thread that runs one QueuePair over a TAP queue.
 //
@@ -41,8 +41,8 @@ class Worker {
     // pair changes, and when a queue that does not run is kicked.
     int attention = -1;
     Engine engine = Engine::kAuto;
-    Time busy_poll{};   // longest busy-poll before a sleep
-    Time timer_poll{};  // time before a deadline without sleeps
+    Duration busy_poll{};   // longest busy-poll before a sleep
+    Duration timer_poll{};  // time before a deadline without sleeps
     // The CPU to run on; without one, any that the process may use.
     std::optional<int> cpu = {};
   };
@@ -81,14 +81,14 @@ class Worker {
   Worker(vduse::Device& device, const Options& options)
       : pair_(device, {.pair = options.pair,
                        .mtu = options.mtu,
-                       .timer_poll = options.timer_poll > Time::zero()}),
+                       .timer_poll = options.timer_poll > Duration::zero()}),
         options_(options),
         busy_poll_(options.busy_poll) {}
 
   absl::Status Init();
   void Run();
   bool RunJobs();
-  Time SleepFor(const Wait& wait, Time start);
+  Duration SleepFor(const Wait& wait, Instant start);
   Ready WaitFor(const Wait& wait);
   void WatchTap(const Wait& wait);
   void UnwatchTap();
@@ -104,9 +104,9 @@ class Worker {
   int tap_fd_ = -1;
   uint32_t tap_events_ = 0;
   bool stopping_ = false;
-  Time looked_{};  // when events were last looked for
+  Instant looked_{};  // when events were last looked for
   SleepLead lead_;
-  std::optional<Time> slept_for_;  // the deadline of the last sleep
+  std::optional<Instant> slept_for_;  // the deadline of the last sleep
   bool reported_rx_ = false;
   bool reported_tx_ = false;
   bool reported_lost_ = false;

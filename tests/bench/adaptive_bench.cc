@@ -35,9 +35,9 @@ constexpr Case kCases[] = {{"off", 256},         {"latency:50", 256},
 
 struct Load {
   const char* name;
-  Time gap;
+  Duration gap;
   int rounds_each;  // so many lengths of a round, to see enough packets
-  Time on{}, off{};
+  Duration on{}, off{};
 };
 constexpr Load kLoads[] = {
     {.name = "100 a second", .gap = milliseconds(10), .rounds_each = 5},
@@ -69,8 +69,8 @@ bool HasTarget(const coalesce::Setting& setting) {
 }
 
 void Measure(const Load& load, net::Direction direction,
-             const coalesce::Setting& setting, uint32_t queue_size, Time length,
-             Figures& figures) {
+             const coalesce::Setting& setting, uint32_t queue_size,
+             Duration length, Figures& figures) {
   const Undisturbed undisturbed;
   const Notified outcome = WatchedQueue({.direction = direction,
                                          .coalescing = setting,
@@ -95,7 +95,7 @@ void Measure(const Load& load, net::Direction direction,
 int Main(int argc, char** argv) {
   const tools::Flags flags(argc, argv, 1, " --rounds --round-ms ");
   const uint64_t rounds = flags.Number("--rounds", 9);
-  const Time length = milliseconds(flags.Number("--round-ms", 200));
+  const Duration length = milliseconds(flags.Number("--round-ms", 200));
   EnterNamespace();
   PinTo(0);
   std::vector<coalesce::Setting> settings;

@@ -33,7 +33,7 @@ class BenchDevice final : public vduse::Device {
   // Keeps when notifications are sent, from now on, and the index in that used
   // ring then. Only while no device runs.
   struct Injection {
-    Time at;
+    Instant at;
     uint16_t used;
   };
   void KeepInjections(size_t capacity, uint64_t used_ring);

@@ -9,14 +9,14 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "coalesce/time.h"
 
 namespace bench {
 
-using Time = std::chrono::nanoseconds;
+using coalesce::Duration;
+using coalesce::Instant;
 
-inline Time Now() {
-  return std::chrono::steady_clock::now().time_since_epoch();
-}
+inline Instant Now() { return std::chrono::steady_clock::now(); }
 
 enum class Mode { kTx, kRx, kBoth };  // to the TAP, from it
 

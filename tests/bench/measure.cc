@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kFillPackets = 16384;
 constexpr size_t kFillLargePackets = 2048;
 // A queue from which nothing came for so long is empty.
-constexpr Time kEmptyAfter = std::chrono::milliseconds(1);
+constexpr Duration kEmptyAfter = std::chrono::milliseconds(1);
 // The kernel leaves ordinary threads 5 % of a CPU whatever others do: what they
 // are not given between the rounds they take within.
 constexpr int kPause = 10;
@@ -67,10 +67,10 @@ Contender::~Contender() {
   }
 }
 
-double Contender::Round(Time length) {
+double Contender::Round(Duration length) {
   const bool large = shape_.frame_bytes > 2048;
   double packets_per_ns = 0;
-  Time spent{};
+  Duration spent{};
   int passes = 0;
   while (spent < length) {
     if (shape_.rx()) {
@@ -78,7 +78,7 @@ double Contender::Round(Time length) {
     }
     std::vector<Passage> passages(lanes_.size());
     Pass(length, passages);
-    Time longest{};
+    Duration longest{};
     for (const Passage& p : passages) {
       const uint64_t packets = shape_.mode == Mode::kBoth
                                    ? (p.traffic.written + p.traffic.read) / 2
@@ -98,7 +98,7 @@ double Contender::Round(Time length) {
   return passes / packets_per_ns;
 }
 
-void Contender::Pass(Time length, std::span<Passage> passages) {
+void Contender::Pass(Duration length, std::span<Passage> passages) {
   stop_ = false;
   // All begin together, and not before the driver is there.
   std::atomic<bool> go = false;
@@ -118,8 +118,8 @@ void Contender::Pass(Time length, std::span<Passage> passages) {
     start();
     while (!threads_.front()->done()) {
       lanes_.front()->Drive();
-      const Time rested = Now() + driver_rest_;
-      while (driver_rest_ > Time::zero() && Now() < rested) {
+      const Instant rested = Now() + driver_rest_;
+      while (driver_rest_ > Duration::zero() && Now() < rested) {
       }
     }
   }
@@ -129,14 +129,14 @@ void Contender::Pass(Time length, std::span<Passage> passages) {
 
 // Until the time is over or, where packets are to be read, one of the queues
 // is empty. What other queues have then is read, too, but does not count.
-Contender::Passage Contender::Work(Lane& lane, Time length) {
+Contender::Passage Contender::Work(Lane& lane, Duration length) {
   Passage done;
   Passage now_at;
-  const Time start = Now();
-  for (Time now = start, last_read = start;;) {
+  const Instant start = Now();
+  for (Instant now = start, last_read = start;;) {
     const Traffic moved = lane.Burst();
     if (!driver_apart_) lane.Drive();
-    const Time before = std::exchange(now, Now());
+    const Instant before = std::exchange(now, Now());
     now_at.traffic.written += moved.written;
     now_at.traffic.read += moved.read;
     now_at.took = now - start;

@@ -39,7 +39,7 @@ struct Subject {
   std::function<std::unique_ptr<Lane>(base::UniqueFd, LaneOptions)> make;
   size_t threads = 1;
   bool driver_apart = true;
-  Time driver_rest{};  // of one apart, between two looks at its rings
+  Duration driver_rest{};  // of one apart, between two looks at its rings
 };
 
 // A subject at work on a TAP of its own.
@@ -55,7 +55,7 @@ class Contender {
 
   // Moves packets for that long and returns the time per packet of all threads
   // together, in ns. With both directions a packet is one each way.
-  double Round(Time length);
+  double Round(Duration length);
 
   // The share of the time in which there was nothing to do, at worst: near 0,
   // or the figures are not the subject's.
@@ -64,16 +64,16 @@ class Contender {
  private:
   struct Passage {
     Traffic traffic;
-    Time took{};
-    Time idle{};
+    Duration took{};
+    Duration idle{};
   };
 
-  void Pass(Time length, std::span<Passage> passages);
-  Passage Work(Lane& lane, Time length);
+  void Pass(Duration length, std::span<Passage> passages);
+  Passage Work(Lane& lane, Duration length);
 
   const Shape shape_;
   const bool driver_apart_;
-  const Time driver_rest_;
+  const Duration driver_rest_;
   BenchTap tap_;
   std::span<const std::unique_ptr<PinnedThread>> threads_;
   std::vector<std::unique_ptr<Lane>> lanes_;

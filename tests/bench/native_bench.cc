@@ -45,9 +45,9 @@ struct Options {
   uint32_t queue_size;
   uint32_t rx_buffer_bytes;
   uint64_t rounds;
-  Time round;
+  Duration round;
   bool driver_apart;
-  Time driver_rest;
+  Duration driver_rest;
   std::FILE* tsv;
 };
 
@@ -246,7 +246,7 @@ int Main(int argc, char** argv) {
       .rounds = std::max<uint64_t>(flags.Number("--rounds", 9), 1),
       .round = std::chrono::milliseconds(flags.Number("--round-ms", 60)),
       .driver_apart = driver == "apart",
-      .driver_rest = Time(flags.Number("--driver-rest", 0)),
+      .driver_rest = Duration(flags.Number("--driver-rest", 0)),
       .tsv = flags.Has("--tsv") ? std::fopen(flags.String("--tsv").c_str(), "w")
                                 : nullptr};
   if (flags.Has("--tsv") && options.tsv == nullptr) tools::DieErrno("--tsv");

@@ -32,7 +32,7 @@ constexpr uint32_t kQueueSize = 256;
 constexpr uint32_t kFrameBytes = 64;
 constexpr uint32_t kPacketBytes = net::kHeaderBytes + kFrameBytes;
 constexpr uint32_t kBatch = 64;
-constexpr Time kRound = std::chrono::milliseconds(20);
+constexpr Duration kRound = std::chrono::milliseconds(20);
 constexpr size_t kFillPackets = 16384;
 
 // Takes every packet, and always has another one.
@@ -67,11 +67,11 @@ class Profile {
     Series ns;
     for (uint64_t round = 0; round < rounds_; ++round) {
       const Undisturbed undisturbed;
-      Time spent{};
+      Duration spent{};
       uint64_t packets = 0;
       while (spent < kRound) {
         driver();
-        const Time start = Now();
+        const Instant start = Now();
         packets += device();
         spent += Now() - start;
       }
@@ -139,7 +139,7 @@ void Parts(const Profile& profile) {
     profile.Row(
         "the same, coalescing and the driver's wish asked for",
         [&] {
-          const Time now = Now();
+          const Instant now = Now();
           for (uint32_t i = 0; i < kBatch; ++i) {
             queue.Complete(*queue.ring().Pop(), 0, now);
           }
@@ -149,7 +149,7 @@ void Parts(const Profile& profile) {
   }
   coalesce::Coalescer coalescer(kQueueSize);
   profile.Row("coalescer: off", [&] {
-    const Time now = Now();
+    const Instant now = Now();
     uint64_t due = 0;
     for (uint32_t i = 0; i < kBatch; ++i) due += coalescer.OnCompleted(1, now);
     Escape(due);

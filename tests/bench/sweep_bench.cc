@@ -26,7 +26,7 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr Time kGap = microseconds(10);
+constexpr Duration kGap = microseconds(10);
 constexpr uint32_t kFrames = 64;
 constexpr uint32_t kQueueSize = 256;
 constexpr uint32_t kUsecs[] = {0, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256};
@@ -58,7 +58,7 @@ void Simulate(const Row& row, const simulate::Arrivals& arrivals,
 }
 
 // Returns when the packets came.
-simulate::Arrivals Measure(const Row& row, Time timer_poll, Time length,
+simulate::Arrivals Measure(const Row& row, Duration timer_poll, Duration length,
                            Row::Figures& figures) {
   const Undisturbed undisturbed;
   Notified outcome = WatchedQueue({.direction = net::Direction::kRx,
@@ -104,7 +104,7 @@ void WriteChart(const std::string& path, const std::string& y_text,
 int Main(int argc, char** argv) {
   const tools::Flags flags(argc, argv, 1, " --rounds --round-ms --charts ");
   const uint64_t rounds = flags.Number("--rounds", 9);
-  const Time length =
+  const Duration length =
       std::chrono::milliseconds(flags.Number("--round-ms", 200));
   EnterNamespace();
   PinTo(0);
@@ -115,7 +115,7 @@ int Main(int argc, char** argv) {
   }
   for (uint64_t round = 0; round < rounds; ++round) {
     for (Row& row : rows) {
-      Measure(row, Time(), length, row.slept);
+      Measure(row, Duration(), length, row.slept);
       Simulate(row, Measure(row, microseconds(100), length, row.polled),
                row.theory);
     }

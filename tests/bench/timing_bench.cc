@@ -26,7 +26,7 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr Time kGap = microseconds(10);  // between two packets, on average
+constexpr Duration kGap = microseconds(10);  // between two packets, on average
 constexpr uint32_t kBurst = 32;
 constexpr uint32_t kUsecs[] = {8, 16, 50, 100, 1000};
 // So many notifications brought about by the time make a percentile.
@@ -38,7 +38,7 @@ constexpr size_t kColumns = 4;  // of the table: both directions, both kinds
 class Lateness {
  public:
   // What took longer than `limit` is late.
-  void Add(std::vector<Time> round, Time limit) {
+  void Add(std::vector<Duration> round, Duration limit) {
     if (round.size() < kLeastSamples) return;
     const auto at =
         round.begin() + static_cast<std::ptrdiff_t>(round.size() * 99 / 100);
@@ -46,8 +46,9 @@ class Lateness {
     late99_.Add(static_cast<double>(at->count()) / 1000);
     ++rounds_;
     all_ += round.size();
-    over_ += static_cast<uint64_t>(std::count_if(
-        round.begin(), round.end(), [&](Time late) { return late > limit; }));
+    over_ += static_cast<uint64_t>(
+        std::count_if(round.begin(), round.end(),
+                      [&](Duration late) { return late > limit; }));
   }
 
   size_t rounds() const { return rounds_; }  // with enough of them
@@ -98,17 +99,17 @@ std::vector<Cell> Cells() {
 // How late a thread is that does nothing but wait for one deadline after
 // another as the worker does, asleep and looking at the clock for the last
 // `poll`: what the machine takes, whatever is done with it.
-std::vector<Time> MachineLateness(PinnedThread& thread, Time delay, Time length,
-                                  Time poll) {
+std::vector<Duration> MachineLateness(PinnedThread& thread, Duration delay,
+                                      Duration length, Duration poll) {
   const Undisturbed undisturbed;
-  std::vector<Time> lateness;
+  std::vector<Duration> lateness;
   lateness.reserve(static_cast<size_t>(length / delay) + 1);
   thread.Start([&] {
     const Undisturbed like_the_worker;
     prctl(PR_SET_TIMERSLACK, 1UL);
-    const Time end = Now() + length;
-    for (Time now = Now(); now < end;) {
-      const Time deadline = now + delay;
+    const Instant end = Now() + length;
+    for (Instant now = Now(); now < end;) {
+      const Instant deadline = now + delay;
       if (delay > poll) std::this_thread::sleep_for(delay - poll);
       do {
         now = Now();
@@ -122,7 +123,7 @@ std::vector<Time> MachineLateness(PinnedThread& thread, Time delay, Time length,
   return lateness;
 }
 
-void Measure(Cell& cell, Time length, Time timer_poll, Time limit) {
+void Measure(Cell& cell, Duration length, Duration timer_poll, Duration limit) {
   const Undisturbed undisturbed;
   Notified outcome = WatchedQueue({.direction = cell.direction,
                                    .coalescing = cell.params,
@@ -139,8 +140,8 @@ void Measure(Cell& cell, Time length, Time timer_poll, Time limit) {
 
 struct Run {
   uint64_t rounds;
-  Time timer_poll;
-  Time limit;  // what is later is late
+  Duration timer_poll;
+  Duration limit;  // what is later is late
 };
 
 void Report(const Run& run, const std::vector<Cell>& cells,
@@ -196,12 +197,13 @@ int Main(int argc, char** argv) {
   const tools::Flags flags(argc, argv, 1,
                            " --rounds --round-ms --timer-poll-usecs ");
   const uint64_t rounds = flags.Number("--rounds", 9);
-  const Time length = std::chrono::milliseconds(
+  const Duration length = std::chrono::milliseconds(
       std::max<uint64_t>(flags.Number("--round-ms", 200), 1));
-  const Time timer_poll = microseconds(flags.Number("--timer-poll-usecs", 0));
+  const Duration timer_poll =
+      microseconds(flags.Number("--timer-poll-usecs", 0));
   EnterNamespace();
   PinTo(0);
-  const Time limit = microseconds(timer_poll > Time::zero() ? 5 : 50);
+  const Duration limit = microseconds(timer_poll > Duration::zero() ? 5 : 50);
   std::vector<Cell> cells = Cells();
   std::map<uint32_t, Lateness> machine;  // by max_usecs
   PinnedThread watcher(1);

@@ -34,12 +34,12 @@ std::string NextTap() {
 }  // namespace
 
 uint64_t Notified::Bound(coalesce::Params params) const {
-  const Time delay = microseconds(params.max_usecs);
+  const Duration delay = microseconds(params.max_usecs);
   return packets / params.max_packets + static_cast<uint64_t>(elapsed / delay) +
          1;
 }
 
-WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
+WatchedQueue::WatchedQueue(const Setting& setting, Duration timer_poll)
     : setting_(setting),
       rx_(setting.direction == net::Direction::kRx),
       device_(2, 4 << 20),
@@ -68,7 +68,7 @@ WatchedQueue::WatchedQueue(const Setting& setting, Time timer_poll)
   if (!status.ok()) tools::Die("{}", std::string(status.message()));
 }
 
-Notified WatchedQueue::Run(Time length) {
+Notified WatchedQueue::Run(Duration length) {
   const auto capacity =
       static_cast<size_t>(length / setting_.gap) + setting_.at_once;
   completions_.clear();
@@ -76,14 +76,14 @@ Notified WatchedQueue::Run(Time length) {
   worker_->Call([&](net::QueuePair& /*pair*/) {
     device_.KeepInjections(capacity, queue_.info().device_addr);
   });
-  const Time begin = Now();
-  const Time end = begin + length;
-  const Time step = setting_.gap * setting_.at_once;
-  Time next = begin;
-  Time now = begin;
+  const Instant begin = Now();
+  const Instant end = begin + length;
+  const Duration step = setting_.gap * setting_.at_once;
+  Instant next = begin;
+  Instant now = begin;
   for (; now < end; now = Now()) {
     const bool pause =
-        setting_.off > Time::zero() &&
+        setting_.off > Duration::zero() &&
         (now - begin) % (setting_.on + setting_.off) >= setting_.on;
     if (now >= next && !pause) {
       Bring();
@@ -94,8 +94,9 @@ Notified WatchedQueue::Run(Time length) {
     Watch();
   }
   // What is pending is still to come.
-  const Time last = now + microseconds(setting_.coalescing.bound().max_usecs) +
-                    std::chrono::milliseconds(10);
+  const Instant last = now +
+                       microseconds(setting_.coalescing.bound().max_usecs) +
+                       std::chrono::milliseconds(10);
   while (Now() < last) Watch();
   std::vector<BenchDevice::Injection> injections;
   uint64_t switched = 0;
@@ -132,7 +133,8 @@ void WatchedQueue::Watch() {
 
 // Each notification is of what was completed since the one before.
 Notified WatchedQueue::Sum(
-    const std::vector<BenchDevice::Injection>& injections, Time elapsed) const {
+    const std::vector<BenchDevice::Injection>& injections,
+    Duration elapsed) const {
   const coalesce::Params bound = setting_.coalescing.bound();
   Notified outcome;
   outcome.elapsed = elapsed;
@@ -140,7 +142,8 @@ Notified WatchedQueue::Sum(
   uint64_t seen = 0;
   for (const Completion& completion : completions_) {
     for (; seen < completion.end; ++seen) {
-      outcome.arrivals.push_back(completion.at - completions_.front().at);
+      outcome.arrivals.push_back(
+          Instant(completion.at - completions_.front().at));
     }
   }
   size_t at = 0;  // of completions_: the first that is not told of yet
@@ -152,7 +155,8 @@ Notified WatchedQueue::Sum(
     for (; at < completions_.size() && outcome.packets < told; ++at) {
       const uint64_t end = std::min(completions_[at].end, told);
       // What was seen only afterwards did not wait.
-      const Time wait = std::max(injection.at - completions_[at].at, Time(0));
+      const Duration wait =
+          std::max(injection.at - completions_[at].at, Duration::zero());
       outcome.waited += wait * static_cast<int64_t>(end - outcome.packets);
       outcome.packets = end;
       if (completions_[at].end > told) break;  // the rest comes later

@@ -16,11 +16,12 @@ namespace bench {
 // What came of a queue's coalescing.
 struct Notified {
   uint64_t packets = 0;
-  Time elapsed{};
+  Duration elapsed{};
   uint64_t notifications = 0;
-  std::vector<Time> arrivals;  // when each was completed, from the first on
-  Time waited{};  // all packets together, until their notifications
-  std::vector<Time> lateness;  // of those that the time brought about
+  // When each was completed; the first at Instant{}.
+  std::vector<Instant> arrivals;
+  Duration waited{};  // all packets together, until their notifications
+  std::vector<Duration> lateness;  // of those that the time brought about
   uint64_t switched = 0;  // times that adaptive went over to waiting, or back
 
   // The most that there may be, early ones apart.
@@ -36,20 +37,20 @@ class WatchedQueue {
     net::Direction direction = net::Direction::kRx;
     coalesce::Setting coalescing;
     uint32_t at_once = 1;  // packets
-    Time gap{};            // between two of them, on average
-    Time on{}, off{};      // packets for so long, then none; 0: no pauses
+    Duration gap{};        // between two of them, on average
+    Duration on{}, off{};  // packets for so long, then none; 0: no pauses
     uint32_t queue_size = 256;
   };
 
-  WatchedQueue(const Setting& setting, Time timer_poll);
+  WatchedQueue(const Setting& setting, Duration timer_poll);
 
   // Brings packets for so long, and waits for what is pending then.
-  Notified Run(Time length);
+  Notified Run(Duration length);
 
  private:
   // When packets up to the `end`th were seen to be completed.
   struct Completion {
-    Time at;
+    Instant at;
     uint64_t end;
   };
 
@@ -57,7 +58,7 @@ class WatchedQueue {
   void Watch();
   // What the injections notified of, in all.
   Notified Sum(const std::vector<BenchDevice::Injection>& injections,
-               Time elapsed) const;
+               Duration elapsed) const;
 
   const Setting setting_;
   const bool rx_;

@@ -121,7 +121,7 @@ class TuneCommandTest : public testing::Test {
       counters_[i].notifications += params == Params() ? 2 * half : half;
       counters_[i].waited_ns += half * params.max_usecs * 1000;
       report.counters = counters_[i];
-      report.read_at = now.time_since_epoch();
+      report.read_at = now;
     }
     return reports;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
+#include "tests/support/instant.h"
 
 namespace coalesce {
 namespace {
@@ -19,20 +20,20 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-constexpr Time kStart = seconds(1000);
+constexpr Instant kStart = tests::At(seconds(1000));
 constexpr Goal kLatency100 = {.kind = Goal::Kind::kTargetLatency, .value = 100};
 constexpr Goal kRate10k = {.kind = Goal::Kind::kMaxRate, .value = 10'000};
 
 // A coalescer on a simulated clock, with a timer that is late by a fixed time.
 class Replay {
  public:
-  explicit Replay(Goal goal, Time lateness = Time::zero())
+  explicit Replay(Goal goal, Duration lateness = Duration::zero())
       : lateness_(lateness) {
     EXPECT_FALSE(coalescer_.Set({Params(), goal}, kStart));
   }
 
   // Advances the clock to `at` and does what is due until then.
-  void GoTo(Time at) {
+  void GoTo(Instant at) {
     while (coalescer_.deadline() && *coalescer_.deadline() + lateness_ <= at) {
       now_ = *coalescer_.deadline() + lateness_;
       if (coalescer_.OnTimer(now_)) Notify();
@@ -43,14 +44,14 @@ class Replay {
     if (coalescer_.OnCompleted(count, now_)) Notify();
   }
   // `count` packets, `gap` apart.
-  void Steady(uint32_t count, Time gap) {
+  void Steady(uint32_t count, Duration gap) {
     for (uint32_t i = 0; i < count; ++i) {
       GoTo(now_ + gap);
       Packet();
     }
   }
   // Each packet comes `gap` after the notification of the packet before it.
-  void PingPong(uint32_t count, Time gap) {
+  void PingPong(uint32_t count, Duration gap) {
     for (uint32_t i = 0; i < count; ++i) {
       GoTo(now_ + gap);
       Packet();
@@ -62,14 +63,14 @@ class Replay {
   void StopNotifying() { unwanted_ = true; }
   void StartNotifying() { unwanted_ = false; }
 
-  Time now() const { return now_; }
-  const std::vector<Time>& delays() const { return delays_; }
+  Instant now() const { return now_; }
+  const std::vector<Duration>& delays() const { return delays_; }
   const Adaptive& adaptive() const { return *coalescer_.adaptive(); }
   Coalescer& coalescer() { return coalescer_; }
 
-  Time MeanDelay() const {
-    Time sum{};
-    for (const Time delay : delays_) sum += delay;
+  Duration MeanDelay() const {
+    Duration sum{};
+    for (const Duration delay : delays_) sum += delay;
     return delays_.empty() ? sum : sum / static_cast<int64_t>(delays_.size());
   }
 
@@ -81,10 +82,10 @@ class Replay {
   }
 
   Coalescer coalescer_{256};
-  Time lateness_;
-  Time now_ = kStart;
+  Duration lateness_;
+  Instant now_ = kStart;
   bool unwanted_ = false;
-  std::vector<Time> delays_;  // of each notification, from its first packet
+  std::vector<Duration> delays_;  // of each notification, from its first packet
 };
 
 TEST(AdaptiveTest, ALonePacketIsLetThrough) {
@@ -92,7 +93,9 @@ TEST(AdaptiveTest, ALonePacketIsLetThrough) {
     Replay replay(goal);
     replay.Steady(100, milliseconds(10));
     ASSERT_EQ(replay.delays().size(), 100U);
-    for (const Time delay : replay.delays()) EXPECT_EQ(delay, Time::zero());
+    for (const Duration delay : replay.delays()) {
+      EXPECT_EQ(delay, Duration::zero());
+    }
     EXPECT_EQ(replay.adaptive().decisions().alone, 100U);
   }
 }
@@ -102,7 +105,7 @@ TEST(AdaptiveTest, TheFirstOfABurstIsLetThroughAndTheOthersWait) {
   replay.Steady(11, microseconds(5));
   replay.GoTo(replay.now() + milliseconds(1));
   ASSERT_EQ(replay.delays().size(), 2U);
-  EXPECT_EQ(replay.delays()[0], Time::zero());
+  EXPECT_EQ(replay.delays()[0], Duration::zero());
   EXPECT_EQ(replay.delays()[1], microseconds(100));
   EXPECT_EQ(replay.adaptive().decisions().gathered, 1U);
 }
@@ -114,8 +117,8 @@ TEST(AdaptiveTest, UnderLoadTheTargetLatencyIsMet) {
     replay.Forget();
     replay.Steady(200'000, nanoseconds(4'000));
     // A full ring ends the wait earlier.
-    const Time wanted =
-        std::min<Time>(microseconds(target), 255 * nanoseconds(4'000));
+    const Duration wanted =
+        std::min<Duration>(microseconds(target), 255 * nanoseconds(4'000));
     EXPECT_GE(replay.MeanDelay() * 10, wanted * 9) << target;
     EXPECT_LE(replay.MeanDelay() * 10, wanted * 11) << target;
   }
@@ -123,7 +126,8 @@ TEST(AdaptiveTest, UnderLoadTheTargetLatencyIsMet) {
 
 TEST(AdaptiveTest, UnderLoadTheRateIsMet) {
   for (const uint32_t rate : {1000U, 10'000U, 50'000U}) {
-    for (const Time lateness : {Time::zero(), Time(microseconds(5))}) {
+    for (const Duration lateness :
+         {Duration::zero(), Duration(microseconds(5))}) {
       Replay replay({.kind = Goal::Kind::kMaxRate, .value = rate}, lateness);
       // At 100 kHz the ring does not fill up first.
       replay.Steady(100'000, microseconds(10));
@@ -160,7 +164,7 @@ TEST(AdaptiveTest, TheRateHoldsForAnyArrivals) {
     const auto intervals = (replay.now() - kStart) / kRate10k.interval();
     // Holds unless a full ring ends a wait early.
     EXPECT_LE(static_cast<int64_t>(replay.delays().size()), intervals + 1);
-    for (const Time delay : replay.delays()) {
+    for (const Duration delay : replay.delays()) {
       EXPECT_LE(delay, kRate10k.interval());
     }
   }
@@ -171,7 +175,9 @@ TEST(AdaptiveTest, WhoeverWaitsForEachAnswerIsLetThroughBeforeLong) {
   replay.PingPong(20, microseconds(30));
   replay.Forget();
   replay.PingPong(1000, microseconds(30));
-  for (const Time delay : replay.delays()) EXPECT_EQ(delay, Time::zero());
+  for (const Duration delay : replay.delays()) {
+    EXPECT_EQ(delay, Duration::zero());
+  }
   EXPECT_FALSE(replay.adaptive().waiting());
   EXPECT_EQ(replay.adaptive().decisions().switched, 1U);
 }
@@ -189,7 +195,7 @@ TEST(AdaptiveTest, LoadIsNoticedAgainByATrial) {
   Replay replay(kLatency100);
   replay.PingPong(1000, microseconds(5));
   ASSERT_FALSE(replay.adaptive().waiting());
-  const Time start = replay.now();
+  const Instant start = replay.now();
   while (!replay.adaptive().waiting() && replay.now() < start + seconds(1)) {
     replay.Steady(1, microseconds(2));
   }
@@ -212,16 +218,16 @@ TEST(AdaptiveTest, WhatTheDriverDidNotWantDoesNotCount) {
     replay.StartNotifying();
     replay.Steady(1, microseconds(10));
     ASSERT_EQ(replay.delays().size(), 1U) << "the first that it hears of";
-    EXPECT_EQ(replay.delays()[0], Time::zero());
+    EXPECT_EQ(replay.delays()[0], Duration::zero());
     EXPECT_EQ(replay.adaptive().decisions().alone, 1U);
   }
 }
 
 TEST(AdaptiveTest, BurstsDoNotMakeItOscillate) {
   // In a burst of 110 us, the last packet waits alone.
-  for (const Time burst : {microseconds(50), microseconds(110),
-                           microseconds(500), microseconds(5000)}) {
-    for (const Time pause :
+  for (const Duration burst : {microseconds(50), microseconds(110),
+                               microseconds(500), microseconds(5000)}) {
+    for (const Duration pause :
          {microseconds(150), microseconds(1000), microseconds(20'000)}) {
       Replay replay(kLatency100);
       for (int i = 0; i < 500; ++i) {

@@ -8,6 +8,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/instant.h"
+
 namespace coalesce {
 namespace {
 
@@ -18,7 +20,7 @@ using std::chrono::seconds;
 constexpr uint32_t kRing = 256;
 constexpr uint32_t kNever = UINT32_MAX;
 // Any time but 0 will do.
-constexpr Time kStart = seconds(1000);
+constexpr Instant kStart = tests::At(seconds(1000));
 
 // A coalescer that has just got its parameters.
 Coalescer With(uint32_t max_packets, uint32_t max_usecs,
@@ -66,8 +68,8 @@ TEST(CoalescerTest, ABatchBeyondTheLimitNotifiesOnce) {
 
 TEST(CoalescerTest, TheDeadlineCountsFromTheFirstPacketAndStaysThere) {
   Coalescer coalescer = With(kRing, 100);
-  const Time first = kStart + microseconds(7);
-  const Time due = first + microseconds(100);
+  const Instant first = kStart + microseconds(7);
+  const Instant due = first + microseconds(100);
   EXPECT_FALSE(coalescer.OnCompleted(1, first));
   for (int i = 1; i < 100; ++i) {
     EXPECT_FALSE(coalescer.OnCompleted(1, first + microseconds(i)));
@@ -90,7 +92,7 @@ TEST(CoalescerTest, ANewBatchHasItsOwnDeadline) {
   EXPECT_FALSE(coalescer.OnCompleted(1, kStart));
   EXPECT_TRUE(coalescer.OnCompleted(1, kStart));
   EXPECT_FALSE(coalescer.deadline());
-  const Time later = kStart + microseconds(99);
+  const Instant later = kStart + microseconds(99);
   EXPECT_FALSE(coalescer.OnCompleted(1, later));
   EXPECT_EQ(coalescer.deadline(), later + microseconds(100));
   EXPECT_FALSE(coalescer.OnTimer(kStart + microseconds(100)));
@@ -99,7 +101,7 @@ TEST(CoalescerTest, ANewBatchHasItsOwnDeadline) {
 TEST(CoalescerTest, EachPacketsWaitIsKnown) {
   Coalescer coalescer = With(kNever, 100);
   for (int round = 0; round < 2; ++round) {
-    const Time start = kStart + round * seconds(1);
+    const Instant start = kStart + round * seconds(1);
     EXPECT_FALSE(coalescer.OnCompleted(2, start));
     EXPECT_FALSE(coalescer.OnCompleted(1, start + microseconds(30)));
     EXPECT_FALSE(coalescer.OnCompleted(3, start + microseconds(40)));
@@ -200,7 +202,7 @@ TEST(CoalescerTest, Row106_AHundredThousandChangesMoveNoDeadline) {
   EXPECT_FALSE(coalescer.OnCompleted(1, kStart));
   for (uint32_t i = 0; i < 100'000; ++i) {
     const uint32_t usecs = 500 + i % 500;
-    const Time now = kStart + nanoseconds(i);
+    const Instant now = kStart + nanoseconds(i);
     ASSERT_FALSE(coalescer.Set(Params{2 + i % 100, usecs}, now));
     ASSERT_EQ(coalescer.deadline(), kStart + microseconds(usecs));
     ASSERT_EQ(coalescer.pending(), 1U);
@@ -221,11 +223,11 @@ TEST(CoalescerTest, Row133_AClockThatStoodStillOnlyDelays) {
 struct Oracle {
   Params params;
   uint32_t ring;
-  std::vector<Time> waiting{};
+  std::vector<Instant> waiting{};
 
-  bool Settle(Time now) {
+  bool Settle(Instant now) {
     if (waiting.empty()) return false;
-    const Time waited = now - waiting.front();
+    const Duration waited = now - waiting.front();
     const bool due = params.max_packets == 0 || params.max_usecs == 0 ||
                      waiting.size() >= params.max_packets ||
                      waiting.size() >= ring || waited >= seconds(1) ||
@@ -245,7 +247,7 @@ TEST_P(CoalescerModelTest, RandomSchedulesNotifyWhenTheListSaysSo) {
   const uint32_t ring = 1U << below(6);
   Coalescer coalescer(ring);
   Oracle oracle{.params = {}, .ring = ring};
-  Time now = kStart;
+  Instant now = kStart;
   for (int step = 0; step < 20'000; ++step) {
     now += nanoseconds(below(10) == 0 ? below(2'000'000'000) : below(50'000));
     switch (below(8)) {

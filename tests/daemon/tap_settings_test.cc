@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/instant.h"
+
 namespace program {
 namespace {
 
@@ -26,7 +28,7 @@ class TapSettingsTest : public testing::Test {
   }
 
   TapSettings settings_;
-  net::Time now_ = seconds(100);
+  net::Instant now_ = tests::At(seconds(100));
 };
 
 TEST_F(TapSettingsTest, WhatIsInForceIsNotAskedFor) {
@@ -64,7 +66,7 @@ TEST_F(TapSettingsTest, ThePauseBetweenTriesIsBounded) {
   for (int i = 0; i < 50; ++i) {
     ASSERT_EQ(Next(kOne), kOne) << i;
     Answer(kRefused);
-    const net::Time pause = *settings_.retry_at() - now_;
+    const net::Duration pause = *settings_.retry_at() - now_;
     EXPECT_GE(pause, TapSettings::kFirstPause);
     EXPECT_LE(pause, TapSettings::kLongestPause);
     now_ += pause;

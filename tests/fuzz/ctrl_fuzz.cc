@@ -26,6 +26,7 @@
 #include "tests/fuzz/holds.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/fake_device.h"
+#include "tests/support/instant.h"
 #include "vduse/iova_map.h"
 #include "vduse/ring_layout.h"
 
@@ -146,7 +147,7 @@ class CtrlFuzz {
   bool stats_ = false;      // there are commands that only ask
   bool gave_up_ = false;
   uint16_t next_ = 0;  // the next entry to be used
-  Time now_{1};
+  Instant now_ = tests::At(Duration(1));
 };
 
 uint64_t CtrlFuzz::Address() {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/instant.h"
+
 namespace rpc {
 namespace {
 
@@ -162,7 +164,7 @@ TEST_F(DeviceServiceTest, AQueueIsReportedWithItsSourceAndWhatCameOfIt) {
   report.effective = Params{.max_packets = 256, .max_usecs = 10};
   report.counters.packets = 30;
   report.counters.waited_ns = 90;
-  report.read_at = coalesce::Time(1234);
+  report.read_at = tests::At(coalesce::Duration(1234));
   report.counters.notifications = 3;
   report.counters.causes[static_cast<size_t>(net::FlushCause::kTime)] = 3;
   for (const uint64_t packets : {8U, 10U, 12U}) {

@@ -9,6 +9,7 @@
 
 #include "simulate/replay.h"
 #include "simulate/timeline.h"
+#include "tests/support/instant.h"
 
 namespace simulate {
 namespace {
@@ -20,13 +21,14 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using tests::At;
 
 absl::StatusOr<Capture> Read(const std::string& name,
                              const CaptureFilter& filter = {}) {
   return ReadCapture(std::string(VDUSE_NET_CAPTURES) + "/" + name, filter);
 }
 
-const Arrivals kThree = {Time(0), microseconds(2), microseconds(5)};
+const Arrivals kThree = {Instant{}, At(microseconds(2)), At(microseconds(5))};
 
 TEST(CaptureTest, EveryFormatIsRead) {
   for (const char* name :
@@ -43,7 +45,7 @@ TEST(CaptureTest, EveryFormatIsRead) {
 
 TEST(CaptureTest, WhatIsCutShortIsLeftOutAndSaid) {
   const Capture capture = Read("cut_short.pcap").value();
-  EXPECT_EQ(capture.arrivals, (Arrivals{Time(0), microseconds(2)}));
+  EXPECT_EQ(capture.arrivals, (Arrivals{Instant{}, At(microseconds(2))}));
   EXPECT_THAT(capture.warnings,
               ElementsAre(HasSubstr("cut short after packet 2: truncated")));
 }
@@ -53,13 +55,14 @@ TEST(CaptureTest, AFilterSaysWhichPacketsCount) {
   const struct {
     CaptureFilter filter;
     Arrivals wanted;
-  } cases[] = {{{.expression = "udp port 53"}, {Time(0), microseconds(1)}},
-               {{.expression = "tcp"}, {Time(0), microseconds(1)}},
-               {{.from = host}, {Time(0), microseconds(2)}},
-               {{.to = host}, {Time(0), microseconds(2)}},
-               {{.expression = "udp or tcp port 80", .to = host},
-                {Time(0), microseconds(2)}},
-               {{.expression = "udp", .from = host}, {Time(0)}}};
+  } cases[] = {
+      {{.expression = "udp port 53"}, {Instant{}, At(microseconds(1))}},
+      {{.expression = "tcp"}, {Instant{}, At(microseconds(1))}},
+      {{.from = host}, {Instant{}, At(microseconds(2))}},
+      {{.to = host}, {Instant{}, At(microseconds(2))}},
+      {{.expression = "udp or tcp port 80", .to = host},
+       {Instant{}, At(microseconds(2))}},
+      {{.expression = "udp", .from = host}, {Instant{}}}};
   for (const auto& one : cases) {
     const absl::StatusOr<Capture> capture = Read("two_ways.pcap", one.filter);
     ASSERT_TRUE(capture.ok()) << capture.status();
@@ -98,9 +101,9 @@ TEST(CaptureTest, WhatIsWrongIsSaid) {
 TEST(CaptureTest, AClockThatStepsBackIsANewStart) {
   const Capture capture = Read("clock_steps_back.pcap").value();
   ASSERT_EQ(capture.arrivals.size(), 200U);
-  EXPECT_EQ(capture.arrivals[99], microseconds(990));
-  EXPECT_EQ(capture.arrivals[100], microseconds(990));
-  EXPECT_EQ(capture.arrivals[199], microseconds(1980));
+  EXPECT_EQ(capture.arrivals[99], At(microseconds(990)));
+  EXPECT_EQ(capture.arrivals[100], At(microseconds(990)));
+  EXPECT_EQ(capture.arrivals[199], At(microseconds(1980)));
   EXPECT_THAT(capture.warnings,
               ElementsAre(HasSubstr("steps back 1 time(s), by up to 3599.")));
   Outcome outcome;
@@ -113,7 +116,8 @@ TEST(CaptureTest, OneTimeThatDoesNotFitMovesNoOtherPacket) {
     const Capture capture = Read(name).value();
     ASSERT_EQ(capture.arrivals.size(), 200U);
     for (size_t i = 0; i < 200; ++i) {
-      EXPECT_EQ(capture.arrivals[i], microseconds(10 * (i == 100 ? 99 : i)));
+      EXPECT_EQ(capture.arrivals[i],
+                At(microseconds(10 * (i == 100 ? 99 : i))));
     }
     EXPECT_THAT(capture.warnings,
                 ElementsAre(HasSubstr("1 packet(s) have a time that does not "
@@ -124,16 +128,16 @@ TEST(CaptureTest, OneTimeThatDoesNotFitMovesNoOtherPacket) {
 TEST(CaptureTest, PacketsOutOfOrderStayWhereTheyAre) {
   const Capture capture = Read("out_of_order.pcap").value();
   ASSERT_EQ(capture.arrivals.size(), 200U);
-  EXPECT_EQ(capture.arrivals[199], microseconds(1980));
+  EXPECT_EQ(capture.arrivals[199], At(microseconds(1980)));
   EXPECT_THAT(capture.warnings,
               ElementsAre(HasSubstr("100 packet(s) are up to 1 ms older")));
 }
 
 TEST(TimelineTest, APauseThatIsMostOfTheCaptureIsSaid) {
-  std::vector<Time> stamps;
+  std::vector<Instant> stamps;
   stamps.reserve(20);
   for (int i = 0; i < 20; ++i) {
-    stamps.push_back(microseconds(i) + (i < 10 ? Time(0) : hours(1)));
+    stamps.push_back(At(microseconds(i) + hours(i < 10 ? 0 : 1)));
   }
   const Timeline timeline = MakeTimeline(stamps);
   EXPECT_EQ(timeline.arrivals, stamps) << "it may have been one";
@@ -142,28 +146,29 @@ TEST(TimelineTest, APauseThatIsMostOfTheCaptureIsSaid) {
 
 TEST(TimelineTest, AWrongTimeAtEitherEndMovesNoOtherPacket) {
   const Timeline first = MakeTimeline(
-      {hours(1), milliseconds(0), milliseconds(2), milliseconds(4)});
+      {At(hours(1)), Instant{}, At(milliseconds(2)), At(milliseconds(4))});
   EXPECT_EQ(first.steps, 1U);
-  EXPECT_EQ(first.arrivals,
-            (Arrivals{Time(0), Time(0), milliseconds(2), milliseconds(4)}));
-  const Timeline last = MakeTimeline({Time(0), milliseconds(2), -hours(1)});
+  EXPECT_EQ(first.arrivals, (Arrivals{Instant{}, Instant{}, At(milliseconds(2)),
+                                      At(milliseconds(4))}));
+  const Timeline last =
+      MakeTimeline({Instant{}, At(milliseconds(2)), At(-hours(1))});
   EXPECT_EQ(last.steps, 1U);
   EXPECT_EQ(last.arrivals,
-            (Arrivals{Time(0), milliseconds(2), milliseconds(2)}));
+            (Arrivals{Instant{}, At(milliseconds(2)), At(milliseconds(2))}));
 }
 
 TEST(TimelineTest, TheFarthestTimesStayInOrder) {
-  std::vector<Time> stamps;
+  std::vector<Instant> stamps;
   stamps.reserve(12);
   for (int i = 0; i < 12; ++i) {
-    stamps.push_back(i % 4 < 2 ? -kMaxStamp + seconds(i)
-                               : kMaxStamp - seconds(20 - i));
+    stamps.push_back(i % 4 < 2 ? At(-kMaxStamp + seconds(i))
+                               : At(kMaxStamp - seconds(20 - i)));
   }
   const Timeline timeline = MakeTimeline(stamps);
-  Time before{};
-  for (const Time at : timeline.arrivals) {
+  Instant before{};
+  for (const Instant at : timeline.arrivals) {
     EXPECT_GE(at, before);
-    EXPECT_LE(at, kMaxStamp);
+    EXPECT_LE(at, At(kMaxStamp));
     before = at;
   }
   EXPECT_GT(timeline.steps, 0U);

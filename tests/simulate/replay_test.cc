@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "simulate/setting.h"
+#include "tests/support/instant.h"
 
 namespace simulate {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 using coalesce::Setting;
 using std::chrono::microseconds;
 using std::chrono::nanoseconds;
+using tests::At;
 
 class ReplayTest : public testing::Test {
  protected:
@@ -59,7 +61,7 @@ TEST_F(ReplayTest, WhereTheTimerIsLateTheNextPacketBringsItAbout) {
   const Outcome& outcome = Run("steady:100000", 11'000, "95/64");
   EXPECT_EQ(outcome.notifications, 1000U) << "of 11 each";
   EXPECT_EQ(outcome.delay_ns.max(), 100'000U);
-  EXPECT_EQ(Run(Arrivals{Time(0)}, "95/64").delay_ns.max(), 195'000U);
+  EXPECT_EQ(Run(Arrivals{Instant{}}, "95/64").delay_ns.max(), 195'000U);
 }
 
 TEST_F(ReplayTest, ARingThatIsFullDoesNotWait) {
@@ -74,8 +76,8 @@ TEST_F(ReplayTest, WhatComesAtOnceIsCompletedAtOnce) {
 
 TEST_F(ReplayTest, ADriverThatPollsWantsNothingMeanwhile) {
   surroundings_.poll_per_packet = microseconds(15);
-  const Arrivals arrivals = {Time(0), microseconds(10), microseconds(20),
-                             microseconds(100)};
+  const Arrivals arrivals = {Instant{}, At(microseconds(10)),
+                             At(microseconds(20)), At(microseconds(100))};
   const Outcome& outcome = Run(arrivals, "off");
   EXPECT_EQ(outcome.notifications, 2U) << "of the first and the last";
   EXPECT_EQ(outcome.suppressed, 2U);
@@ -88,8 +90,8 @@ TEST_F(ReplayTest, ADriverThatPollsTakesWhatComesMeanwhile) {
   surroundings_.poll_per_packet = microseconds(5);
   Arrivals arrivals;
   for (int i = 0; i < 1000; ++i) {
-    arrivals.push_back(microseconds(100 * i));
-    arrivals.push_back(microseconds(100 * i + 22));
+    arrivals.push_back(At(microseconds(100 * i)));
+    arrivals.push_back(At(microseconds(100 * i + 22)));
   }
   const Outcome& outcome = Run(arrivals, "20/64");
   EXPECT_EQ(outcome.notifications, 1000U);
@@ -101,10 +103,11 @@ TEST_F(ReplayTest, ADriverThatPollsTakesWhatComesMeanwhile) {
 TEST_F(ReplayTest, ADriverThatHasPolledAllIsNotifiedAgain) {
   surroundings_.poll_per_packet = microseconds(5);
   // The last look is at 5 us, and finds what comes just then.
-  EXPECT_EQ(Run({Time(0), microseconds(5)}, "off").notifications, 1U);
-  EXPECT_EQ(Run({Time(0), nanoseconds(5001)}, "off").notifications, 2U);
+  EXPECT_EQ(Run({Instant{}, At(microseconds(5))}, "off").notifications, 1U);
+  EXPECT_EQ(Run({Instant{}, At(nanoseconds(5001))}, "off").notifications, 2U);
   // One was polled and one was not: the notification is for the second.
-  const Arrivals arrivals = {Time(0), microseconds(3), microseconds(12)};
+  const Arrivals arrivals = {Instant{}, At(microseconds(3)),
+                             At(microseconds(12))};
   EXPECT_EQ(Run(arrivals, "50/1").notifications, 2U);
   EXPECT_EQ(outcome_->delay_ns.max(), 2000U);
 }
@@ -117,7 +120,7 @@ TEST_F(ReplayTest, ABusyDriverIsNotifiedOnce) {
 }
 
 TEST_F(ReplayTest, TheLastPacketsAreNotForgotten) {
-  const Outcome& outcome = Run(Arrivals{Time(0)}, "500/64");
+  const Outcome& outcome = Run(Arrivals{Instant{}}, "500/64");
   EXPECT_EQ(outcome.notifications, 1U);
   EXPECT_EQ(outcome.elapsed, microseconds(500));
   EXPECT_EQ(outcome.delay_ns.max(), 500'000U);

@@ -19,6 +19,7 @@
 #include "net/wire/features.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/instant.h"
 
 namespace net {
 
@@ -196,7 +197,7 @@ class CtrlQueueTest : public testing::TestWithParam<Kind> {
   vduse::IovaMap map{device};
   Target target;
   std::optional<CtrlQueue> queue;
-  Time now = std::chrono::seconds(1000);
+  Instant now = tests::At(std::chrono::seconds(1000));
 };
 
 inline const auto kEveryKind =

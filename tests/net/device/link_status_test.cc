@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "net/wire/config_space.h"
 #include "tests/support/fake_device.h"
+#include "tests/support/instant.h"
 
 namespace net {
 namespace {
@@ -38,7 +39,7 @@ class LinkStatusTest : public testing::Test {
   }
 
   // Serves every deadline up to `end`.
-  Verdict RunUntil(Time end) {
+  Verdict RunUntil(Instant end) {
     while (link.deadline() && *link.deadline() <= end) {
       now = std::max(now, *link.deadline());
       if (link.OnTimer(now) == Verdict::kNotInForce) {
@@ -51,7 +52,7 @@ class LinkStatusTest : public testing::Test {
 
   tests::FakeDevice device;
   LinkStatus link{device};
-  Time now = seconds(1000);
+  Instant now = tests::At(seconds(1000));
 };
 
 TEST_F(LinkStatusTest, TheLinkIsDownUntilTheTapsLinkIsUp) {
@@ -123,7 +124,7 @@ TEST_F(LinkStatusTest, ARefusedInterruptIsRetriedAtGrowingDistances) {
 
 TEST_F(LinkStatusTest, ADriverOkThatIsNotInForceIsNoticedAfterTenSeconds) {
   link.StartDriver(Announcement::kNotWanted, now);
-  const Time began = now;
+  const Instant began = now;
   EXPECT_EQ(RunUntil(began + seconds(20)), Verdict::kNotInForce);
   EXPECT_GE(now, began + LinkStatus::kInForceLimit);
   EXPECT_LE(now, began + LinkStatus::kInForceLimit + LinkStatus::kLastRetry);
@@ -155,10 +156,10 @@ TEST_F(LinkStatusTest, AnAnnouncementIsAskedForOnceTheLinkHasBeenUpForAWhile) {
   RunUntil(now + seconds(1));
   EXPECT_EQ(Shown(), 0) << "not while the link is down";
   link.SetTapLink(true, now);
-  RunUntil(now + LinkStatus::kAnnounceDelay - Time{1});
+  RunUntil(now + LinkStatus::kAnnounceDelay - Duration{1});
   EXPECT_EQ(Shown(), kStatusLinkUp);
   const uint64_t before = device.config_injects();
-  RunUntil(now + Time{1});
+  RunUntil(now + Duration{1});
   EXPECT_EQ(Shown(), kStatusLinkUp | kStatusAnnounce);
   EXPECT_EQ(device.config_injects(), before + 1);
   EXPECT_TRUE(link.EndAnnouncement());

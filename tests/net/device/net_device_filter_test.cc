@@ -255,7 +255,7 @@ class NetDeviceAnnounceTest : public NetDeviceFilterTest {
     }
     return (LinkStatus() & kStatusAnnounce) == 0;
   }
-  static constexpr Time kLong = std::chrono::seconds(1);
+  static constexpr Duration kLong = std::chrono::seconds(1);
 };
 
 TEST_F(NetDeviceAnnounceTest, ADriverThatWasMovedIsAskedToAnnounceItself) {

@@ -56,7 +56,7 @@ class NetDeviceStopTest : public NetDeviceTest {
       }
       EXPECT_TRUE(Activate());
       large.Kick();
-      const Time limit = Now() + std::chrono::seconds(10);
+      const Instant limit = Now() + std::chrono::seconds(10);
       while (large.used_idx() == kBase && Now() < limit) {
         std::this_thread::yield();
       }

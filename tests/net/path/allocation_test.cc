@@ -14,6 +14,7 @@
 #include "net/wire/features.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/instant.h"
 
 namespace {
 bool g_counting = false;
@@ -78,7 +79,7 @@ class AllocationTest : public testing::TestWithParam<size_t> {};
 
 TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
   constexpr uint32_t kSize = 64;
-  static constexpr Time kNow = std::chrono::seconds(1);
+  static constexpr Instant kNow = tests::At(std::chrono::seconds(1));
   tests::FakeDevice device{2};
   tests::DriverMemory memory{device};
   tests::DriverQueue rx(device, memory, {.index = 0, .size = kSize});

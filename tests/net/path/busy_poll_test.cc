@@ -3,25 +3,28 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/instant.h"
+
 namespace net {
 namespace {
 
 using std::chrono::microseconds;
 using std::chrono::seconds;
+using tests::At;
 
-constexpr Time kLimit = microseconds(80);
+constexpr Duration kLimit = microseconds(80);
 
 TEST(BusyPollTest, IsOffByDefault) {
-  BusyPoll poll{Time::zero()};
-  poll.OnWork(seconds(1));
+  BusyPoll poll{Duration::zero()};
+  poll.OnWork(At(seconds(1)));
   poll.OnWake(microseconds(1));
-  poll.OnWake(Time::zero());
-  EXPECT_FALSE(poll.Wanted(seconds(1)));
+  poll.OnWake(Duration::zero());
+  EXPECT_FALSE(poll.Wanted(At(seconds(1))));
 }
 
 TEST(BusyPollTest, GrowsWhileSleepsAreShort) {
   BusyPoll poll(kLimit);
-  EXPECT_EQ(poll.budget(), Time::zero());
+  EXPECT_EQ(poll.budget(), Duration::zero());
   for (const int expected : {10, 20, 40, 80, 80}) {
     poll.OnWake(microseconds(79));
     EXPECT_EQ(poll.budget(), microseconds(expected));
@@ -32,17 +35,17 @@ TEST(BusyPollTest, ASleepThatPollingWouldNotHaveSparedEndsIt) {
   BusyPoll poll(kLimit);
   for (int i = 0; i < 4; ++i) poll.OnWake(microseconds(1));
   poll.OnWake(kLimit);
-  EXPECT_EQ(poll.budget(), Time::zero());
+  EXPECT_EQ(poll.budget(), Duration::zero());
 }
 
 TEST(BusyPollTest, LastsForTheBudgetAfterTheLastWork) {
   BusyPoll poll(kLimit);
   poll.OnWake(microseconds(1));
-  poll.OnWork(seconds(5));
-  EXPECT_TRUE(poll.Wanted(seconds(5) + microseconds(9)));
-  EXPECT_FALSE(poll.Wanted(seconds(5) + microseconds(10)));
-  poll.OnWork(seconds(5) + microseconds(9));
-  EXPECT_TRUE(poll.Wanted(seconds(5) + microseconds(18)));
+  poll.OnWork(At(seconds(5)));
+  EXPECT_TRUE(poll.Wanted(At(seconds(5)) + microseconds(9)));
+  EXPECT_FALSE(poll.Wanted(At(seconds(5)) + microseconds(10)));
+  poll.OnWork(At(seconds(5)) + microseconds(9));
+  EXPECT_TRUE(poll.Wanted(At(seconds(5)) + microseconds(18)));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "tests/net/path/linux_rx_model.h"
 #include "tests/net/path/queue_pair_fixture.h"
+#include "tests/support/instant.h"
 
 namespace net {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 using std::chrono::seconds;
 using tests::LinuxRxModel;
 
-constexpr Time kLackLimit = RxPath::kLackLimit;
+constexpr Duration kLackLimit = RxPath::kLackLimit;
 
 // Ring size, EVENT_IDX, MTU.
 class LinuxRxTest
@@ -42,7 +43,7 @@ class LinuxRxTest
   }
 
   // Until nothing happens without time; says when something is due then.
-  std::optional<Time> Rest(bool readable) {
+  std::optional<Instant> Rest(bool readable) {
     Ready ready = {.port_readable = readable};
     for (int i = 0; i < 10'000; ++i) {
       const Wait wait = pair.Step(std::exchange(ready, {}), clock);
@@ -60,7 +61,7 @@ class LinuxRxTest
 
   // Lets time pass as long as something is due at some time.
   void Settle() {
-    std::optional<Time> due = Rest(true);
+    std::optional<Instant> due = Rest(true);
     for (int i = 0; due && i < 1000; ++i) {
       now = std::max(now, *due);
       due = Rest(false);
@@ -87,8 +88,8 @@ class LinuxRxTest
       {.index = 0, .size = size, .base = 65530, .event_idx = event_idx}};
   tests::PortScript port;
   QueuePair pair{device, {.mtu = std::get<2>(GetParam())}};
-  Time now = seconds(1000);
-  const std::function<Time()> clock = [this] { return now; };
+  Instant now = tests::At(seconds(1000));
+  const std::function<Instant()> clock = [this] { return now; };
   uint64_t injects = 0;
   uint64_t came = 0;
 };
@@ -135,7 +136,7 @@ TEST_P(LinuxRxTest, APacketThatLacksBuffersIsLostAfterAWhileAndNoOther) {
   for (int i = 0; i < 24; ++i) Come(60);
   Settle();
   ASSERT_EQ(driver.queue().outstanding(), 40U);
-  const Time start = now;
+  const Instant start = now;
   Come(65535);
   Come(60);
   Settle();

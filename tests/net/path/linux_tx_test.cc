@@ -22,6 +22,7 @@
 #include "net/path/queue_pair.h"
 #include "net/wire/features.h"
 #include "tests/net/path/linux_tx_model.h"
+#include "tests/support/instant.h"
 
 namespace net {
 namespace {
@@ -148,8 +149,8 @@ class LinuxTxTest : public testing::Test {
 
   void Sweep(bool event_idx, bool napi);
 
-  Time now_ = std::chrono::seconds(1000);
-  const std::function<Time()> clock_ = [this] { return now_; };
+  Instant now_ = tests::At(std::chrono::seconds(1000));
+  const std::function<Instant()> clock_ = [this] { return now_; };
   uint64_t injects_ = 0;
   uint64_t stops_ = 0;
 };

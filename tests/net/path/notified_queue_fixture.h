@@ -39,7 +39,7 @@ struct NotifiedQueueBed {
 
   // The device completes packets, each in so many chains of so many
   // descriptors, and accounts for all of them at once.
-  void Complete(uint32_t packets, Time now, uint32_t chains = 1,
+  void Complete(uint32_t packets, Instant now, uint32_t chains = 1,
                 uint32_t descriptors = 1) {
     for (uint32_t i = 0; i < packets * chains; ++i) {
       Pop(descriptors,
@@ -53,7 +53,7 @@ struct NotifiedQueueBed {
   }
 
   // The device returns one chain unused.
-  void Reject(Time now, uint32_t descriptors = 1) {
+  void Reject(Instant now, uint32_t descriptors = 1) {
     Pop(descriptors,
         [&](vduse::Chain chain) { queue->Complete(std::move(chain), 0, now); });
     EXPECT_EQ(driver.DrainUsed(), 1U);

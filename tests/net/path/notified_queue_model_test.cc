@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/net/path/notified_queue_fixture.h"
+#include "tests/support/instant.h"
 
 namespace net {
 namespace {
@@ -31,9 +32,9 @@ bool Coalesces(Params params) {
   return params.max_packets != 0 && params.max_usecs != 0;
 }
 // How long a packet may wait.
-Time Delay(Params params) {
-  if (!Coalesces(params)) return Time::zero();
-  return std::min<Time>(microseconds(params.max_usecs), seconds(1));
+Duration Delay(Params params) {
+  if (!Coalesces(params)) return Duration::zero();
+  return std::min<Duration>(microseconds(params.max_usecs), seconds(1));
 }
 
 // The rules: a list of who waits since when, and the driver's wish. All else is
@@ -47,12 +48,12 @@ class Oracle {
   void Wish(std::optional<uint64_t> later) {
     wish_ = later ? std::optional(entries_ + *later) : std::nullopt;
   }
-  void Set(Params params, Time now) {
+  void Set(Params params, Instant now) {
     params_ = params;
     if (Due(now)) Flush(FlushCause::kParams);
   }
   void Completed(uint32_t packets, uint32_t chains, uint32_t descriptors,
-                 Time now) {
+                 Instant now) {
     entries_ += uint64_t{packets} * chains;
     if (packets == 0) return;
     const bool late = !waiting_.empty() && now >= *deadline();
@@ -61,7 +62,7 @@ class Oracle {
     if (Due(now)) Flush(late ? FlushCause::kTime : FlushCause::kPackets);
     if (unnotified_ >= early_) FlushEarly(FlushCause::kDescriptors);
   }
-  void Look(Time now) {
+  void Look(Instant now) {
     if (Due(now)) Flush(FlushCause::kTime);
   }
   void FlushEarly(FlushCause cause) {
@@ -70,7 +71,7 @@ class Oracle {
     Flush(cause);
   }
 
-  std::optional<Time> deadline() const {
+  std::optional<Instant> deadline() const {
     if (waiting_.empty()) return std::nullopt;
     return waiting_.front() + Delay(params_);
   }
@@ -80,7 +81,7 @@ class Oracle {
   uint64_t notifications() const { return notifications_; }
 
  private:
-  bool Due(Time now) const {
+  bool Due(Instant now) const {
     if (waiting_.empty()) return false;
     return !Coalesces(params_) || waiting_.size() >= params_.max_packets ||
            waiting_.size() >= ring_ || now >= *deadline();
@@ -105,7 +106,7 @@ class Oracle {
   const uint32_t early_;
   const bool event_idx_;
   Params params_;
-  std::vector<Time> waiting_;
+  std::vector<Instant> waiting_;
   uint64_t unnotified_ = 0;  // descriptors since the last notification
   std::optional<uint64_t> wish_;
   uint64_t entries_ = 0;    // used so far
@@ -220,7 +221,7 @@ class NotifiedQueueModelTest
 
   // Time passes; a punctual timer is called whenever it asked to be.
   void Pass() {
-    const Time then =
+    const Instant then =
         now_ + nanoseconds(OneOf({0, Below(1000), Below(50'000), Below(50'000),
                                   Below(2'000'000), Below(2'000'000'000)}));
     while (punctual_ && queue().deadline() && *queue().deadline() <= then) {
@@ -290,13 +291,13 @@ class NotifiedQueueModelTest
   NotifiedQueueBed bed_{4U << Below(5), std::get<0>(GetParam())};
   std::optional<Oracle> oracle_;
   bool punctual_ = false;
-  Time now_ = seconds(1000);
+  Instant now_ = tests::At(seconds(1000));
   Params params_;
-  std::optional<Time> first_waits_;
+  std::optional<Instant> first_waits_;
   uint64_t flushes_seen_ = 0;
   uint64_t injects_before_ = 0;
   struct {
-    Time start{};
+    Instant start{};
     uint64_t injects = 0;
     uint64_t early = 0;
     uint64_t packets = 0;

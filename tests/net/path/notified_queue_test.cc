@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "tests/net/path/notified_queue_fixture.h"
+#include "tests/support/instant.h"
 
 namespace net {
 namespace {
@@ -35,7 +36,7 @@ class NotifiedQueueTest : public testing::TestWithParam<bool> {
   NotifiedQueue& queue() { return *bed.queue; }
 
   NotifiedQueueBed bed{kSize, GetParam()};
-  Time now = seconds(1000);
+  Instant now = tests::At(seconds(1000));
   uint64_t before = 0;
 };
 

@@ -44,7 +44,7 @@ class BudgetTest : public QueuePairTest {
   }
 
   // A clock that goes on by `step` whenever it has told the time.
-  std::function<Time()> Passing(Time step) {
+  std::function<Instant()> Passing(Duration step) {
     return [this, step] {
       ++asked;
       return std::exchange(now, now + step);
@@ -130,13 +130,13 @@ class PunctualTest : public BudgetTest {
   }
 
   // All that is there, with that delay.
-  void Receive(uint32_t max_usecs, Time step) {
+  void Receive(uint32_t max_usecs, Duration step) {
     StartPunctual(Direction::kRx, rx, max_usecs);
     ReceiveSmall();
     punctual.Step({.port_readable = true}, Passing(step));
     ASSERT_EQ(rx.DrainUsed(), kSmall);
   }
-  void Send(uint32_t max_usecs, Time step) {
+  void Send(uint32_t max_usecs, Duration step) {
     StartPunctual(Direction::kTx, tx, max_usecs);
     for (uint32_t i = 0; i < kSmall; ++i) OfferTx(Packet(Frame(60)));
     punctual.Step({.tx_kick = true}, Passing(step));
@@ -154,22 +154,22 @@ class PunctualTest : public BudgetTest {
 INSTANTIATE_TEST_SUITE_P(Rings, PunctualTest, kEveryPair, PairName);
 
 TEST_P(PunctualTest, ReadsFewPacketsAtOnceShortlyBeforeADeadline) {
-  Receive(kTimeForFew, Time::zero());
+  Receive(kTimeForFew, Duration::zero());
   EXPECT_EQ(LargestRead(), std::min(port.at_once, kFew));
 }
 
 TEST_P(PunctualTest, ReadsAsManyAsEverWhereTheDeadlineIsFar) {
-  Receive(4000, Time::zero());
+  Receive(4000, Duration::zero());
   EXPECT_GE(LargestRead(), std::min(port.at_once, 2 * kFew));
 }
 
 TEST_P(PunctualTest, SendsFewPacketsAtOnceShortlyBeforeADeadline) {
-  Send(kTimeForFew, Time::zero());
+  Send(kTimeForFew, Duration::zero());
   EXPECT_EQ(LargestWrite(), std::min(port.at_once, kFew));
 }
 
 TEST_P(PunctualTest, SendsAsManyAsEverWhereTheDeadlineIsFar) {
-  Send(4000, Time::zero());
+  Send(4000, Duration::zero());
   EXPECT_EQ(LargestWrite(), std::min<size_t>(port.at_once, kSmall));
 }
 

@@ -18,6 +18,7 @@
 #include "net/wire/features.h"
 #include "tests/support/fake_device.h"
 #include "tests/support/fake_driver.h"
+#include "tests/support/instant.h"
 #include "tests/support/script_port.h"
 
 namespace net {
@@ -186,8 +187,8 @@ class QueuePairTest : public testing::TestWithParam<PairKind> {
   tests::PortScript port;
   uint64_t features = 0;
   QueuePair pair{device, {.mtu = kMtu}};
-  Time now = std::chrono::seconds(1000);
-  const std::function<Time()> clock = [this] { return now; };
+  Instant now = tests::At(std::chrono::seconds(1000));
+  const std::function<Instant()> clock = [this] { return now; };
 };
 
 inline const auto kEveryPair = testing::Values(

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "tests/net/path/queue_pair_fixture.h"
+#include "tests/support/instant.h"
 
 namespace net {
 namespace {
@@ -116,7 +117,7 @@ TEST_P(IovaTest, RingsThatGoAreLookedForAtGrowingIntervals) {
   pair.InvalidateIova(0, kAll);
   OfferTx(Packet(Frame(60)));
   Wait wait = Step();
-  Time pause{};
+  Duration pause{};
   for (int i = 0; i < 10; ++i) {
     ASSERT_TRUE(wait.deadline);
     EXPECT_GT(*wait.deadline, now);
@@ -148,7 +149,7 @@ TEST_P(IovaTest, Row122_ALookUpThatFailsInPassingDelaysOnly) {
 TEST_P(IovaTest, RingsThatGoWhileThePortIsFullWaitForNoPort) {
   port.write_error = EAGAIN;
   OfferTx(Packet(Frame(60)));
-  const Time due = *Step().deadline;
+  const Instant due = *Step().deadline;
   device.RemoveRegion(tests::DriverMemory::kStart);
   pair.InvalidateIova(0, kAll);
   now = due;
@@ -187,7 +188,7 @@ TEST_P(TwoRegionsTest, AQueueRunsOnWhileTheOthersRingsAreGone) {
   QueuePair pair{device, {.mtu = 1500}};
   pair.SetPort(std::make_unique<tests::ScriptPort>(port));
   const uint64_t features = Bit(kFeatureVersion1);
-  Time now = seconds(1);
+  Instant now = tests::At(seconds(1));
   const auto clock = [&now] { return now; };
   constexpr auto kFresh = Virtqueue::Start::kFresh;
   ASSERT_TRUE(pair.rx().Start(rx.info(), features, kFresh, {}, now).ok());

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 class LackTest : public QueuePairTest {
  protected:
-  static constexpr Time kLimit = RxPath::kLackLimit;
+  static constexpr Duration kLimit = RxPath::kLackLimit;
 
   LackTest() { Start(); }
 
@@ -30,7 +30,7 @@ INSTANTIATE_TEST_SUITE_P(Rings, LackTest, kEveryPair, PairName);
 TEST_P(LackTest, Row59_ItIsLostAfterAWhileAndTheNextOneComesIn) {
   LackOne();
   port.Receive(Packet(Frame(60)));
-  const Time due = now + kLimit;
+  const Instant due = now + kLimit;
   EXPECT_EQ(Step().deadline, due);
   now = due - nanoseconds(1);
   EXPECT_EQ(Step({.port_readable = true}).deadline, due);
@@ -45,7 +45,7 @@ TEST_P(LackTest, Row59_ItIsLostAfterAWhileAndTheNextOneComesIn) {
 
 TEST_P(LackTest, Row59_BuffersThatComeInTimeTakeIt) {
   LackOne();
-  const Time due = now + kLimit;
+  const Instant due = now + kLimit;
   Step();
   now += kLimit / 2;
   OfferRx(26);

@@ -100,7 +100,7 @@ TEST_P(PairNotifyTest, CoalescedPacketsAreVisibleAtOnceAndNotifyAtTheLimit) {
 TEST_P(PairNotifyTest, CoalescedPacketsNotifyAtTheDeadlineOfTheFirst) {
   Start({.max_packets = 1000, .max_usecs = 100});
   WarmUp();
-  const Time due = now + microseconds(100);
+  const Instant due = now + microseconds(100);
   for (int i = 0; i < 3; ++i) {
     OfferTx(Packet(Frame(60)));
     EXPECT_EQ(Step().deadline, due);

@@ -234,7 +234,7 @@ TEST_P(TxTest, Row80_APortThatStaysFullCostsThePacketItsPlace) {
   port.write_error = EAGAIN;
   OfferTx(Packet(Frame(60, 1)));
   OfferTx(Packet(Frame(60, 2)));
-  const Time due = *Step().deadline;
+  const Instant due = *Step().deadline;
   now = due - std::chrono::nanoseconds(1);
   Step({.port_writable = true});
   EXPECT_EQ(pair.counters().tx.port_drops, 0U);
@@ -305,7 +305,7 @@ TEST_P(TxTest, Row21_ARingThatMakesNoSenseStopsAloneAndForGood) {
 TEST_P(TxTest, ARingThatBreaksWhileThePortIsFullWaitsForNothing) {
   port.write_error = EAGAIN;
   OfferTx(Packet(Frame(60)));
-  const Time due = *Step().deadline;
+  const Instant due = *Step().deadline;
   const uint16_t first = GetParam().base & (kSize - 1);
   tx.StoreAvail(vduse::kAvailRing + first, kSize);
   now = due;

@@ -14,7 +14,7 @@ double Usecs(const SleepLead& lead) {
 }
 
 TEST(SleepLeadTest, NothingIsKnownAtFirst) {
-  EXPECT_EQ(SleepLead().lead(), Time::zero());
+  EXPECT_EQ(SleepLead().lead(), Duration::zero());
 }
 
 TEST(SleepLeadTest, SleepsThatAreEquallyLateAreAskedToEndSoMuchEarlier) {
@@ -34,7 +34,7 @@ TEST(SleepLeadTest, FourOfFiveSleepsEndLaterThanThat) {
 TEST(SleepLeadTest, AFewVeryLateSleepsChangeLittle) {
   SleepLead lead;
   for (int i = 0; i < 10'000; ++i) {
-    lead.OnSlept(i % 10 == 0 ? milliseconds(5) : Time(microseconds(20)));
+    lead.OnSlept(i % 10 == 0 ? milliseconds(5) : Duration(microseconds(20)));
   }
   EXPECT_NEAR(Usecs(lead), 20, 1);
 }
