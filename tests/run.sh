@@ -72,13 +72,6 @@ sources() {
 format() {
   sources | xargs clang-format-14 --dry-run --Werror
 }
-# What is no test, without compiling it.
-tidy() {
-  cmake --preset tidy >build/tidy.log || { cat build/tidy.log; return 1; }
-  sed -n 's/^ *"file": "\(.*\)".*/\1/p' build/tidy/compile_commands.json |
-    xargs -P "$(nproc)" -n 1 clang-tidy-14 --quiet -p build/tidy 2>&1 |
-    { grep -v ' warnings\? generated\.$' || true; }
-}
 fuzz() {
   local name=$1 corpus
   corpus=$(mktemp -d)
@@ -126,7 +119,7 @@ else
   step unit-tsan tests tsan threads
   step build-fuzz build fuzz ring_fuzz ctrl_fuzz
   step fuzz fuzz_all
-  step clang-tidy tidy
+  step clang-tidy tests/tidy.sh
 fi
 
 echo "=== all of it took $SECONDS s"
