@@ -57,6 +57,17 @@ TEST_P(NotifiedQueueTest, AConditionMetWhileSuppressedIsOverAndCountsAnew) {
   EXPECT_EQ(notified(), 1U);
 }
 
+TEST_P(NotifiedQueueTest, WhatIsPendingWhenTheRingLatchesIsSentInItsTime) {
+  Set(100, 1000);
+  bed.Want();
+  bed.Complete(2, now);
+  queue().ring().Break("a test");
+  queue().OnTimer(now + microseconds(999));
+  EXPECT_EQ(notified(), 0U);
+  queue().OnTimer(now + microseconds(1000));
+  EXPECT_EQ(notified(), 1U);
+}
+
 // It may stop at any time, and then waits for a notification.
 TEST_P(NotifiedQueueTest, ADriverShortOfDescriptorsIsAskedAtEachPublish) {
   Set(100, 1000);
