@@ -11,6 +11,7 @@
 #include <span>
 #include <type_traits>
 
+#include "absl/base/attributes.h"
 #include "vduse/chain.h"
 
 namespace vduse {
@@ -26,19 +27,15 @@ class SegmentCursor {
   // bytes. Returns how many bytes there were.
   template <typename Use>
   size_t Advance(size_t bytes, Use use) {
-    size_t left = bytes;
-    while (left > 0 && !segments_.empty()) {
-      const iovec& segment = segments_.front();
-      const size_t n = std::min(left, segment.iov_len - offset_);
-      if (n > 0) use(static_cast<uint8_t*>(segment.iov_base) + offset_, n);
-      left -= n;
-      offset_ += n;
-      if (offset_ == segment.iov_len) {
-        segments_ = segments_.subspan(1);
-        offset_ = 0;
-      }
+    // Usually all of them are in the first segment. This case is inlined, and
+    // copies a number of bytes that the compiler may know.
+    if (!segments_.empty() && bytes > 0 &&
+        bytes <= segments_.front().iov_len - offset_) {
+      use(static_cast<uint8_t*>(segments_.front().iov_base) + offset_, bytes);
+      offset_ += bytes;
+      return bytes;
     }
-    return bytes - left;
+    return AdvanceOver(bytes, use);
   }
 
   size_t Skip(size_t bytes) {
@@ -65,6 +62,24 @@ class SegmentCursor {
   }
 
  private:
+  // Several segments, or the end.
+  template <typename Use>
+  ABSL_ATTRIBUTE_NOINLINE size_t AdvanceOver(size_t bytes, Use& use) {
+    size_t left = bytes;
+    while (left > 0 && !segments_.empty()) {
+      const iovec& segment = segments_.front();
+      const size_t n = std::min(left, segment.iov_len - offset_);
+      if (n > 0) use(static_cast<uint8_t*>(segment.iov_base) + offset_, n);
+      left -= n;
+      offset_ += n;
+      if (offset_ == segment.iov_len) {
+        segments_ = segments_.subspan(1);
+        offset_ = 0;
+      }
+    }
+    return bytes - left;
+  }
+
   std::span<const iovec> segments_;
   size_t offset_ = 0;  // within the first of segments_
 };
