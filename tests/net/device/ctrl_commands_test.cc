@@ -108,14 +108,9 @@ TEST_P(CtrlCommandsTest, Row109_TablesAreTakenWhereverTheyAreCut) {
       Concat(kMacTableSet, Concat(Table(2, 2, 2), Table(1, 1, 0x33)));
   const Calls expected = {
       "unicast 020000000000 020000000001, multicast 330000000000"};
-  const std::span bytes(command);
   for (size_t cut = 0; cut <= command.size(); ++cut) {
     target.calls.clear();
-    Chain()
-        .Readable(bytes.first(cut))
-        .Readable(bytes.subspan(cut))
-        .Writable(1)
-        .Offer();
+    OfferCut(command, cut);
     EXPECT_EQ(Serve().bytes, Bytes{kOk}) << cut;
     EXPECT_EQ(target.calls, expected) << cut;
   }

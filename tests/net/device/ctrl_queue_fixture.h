@@ -11,6 +11,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -154,6 +155,15 @@ class CtrlQueueTest : public testing::TestWithParam<Kind> {
     tests::ChainBuilder chain = driver.Chain();
     if (GetParam().indirect) chain.Indirect();
     return chain;
+  }
+
+  // Offers a command in two segments, the first of `cut` bytes.
+  void OfferCut(std::span<const uint8_t> command, size_t cut) {
+    Chain()
+        .Readable(command.first(cut))
+        .Readable(command.subspan(cut))
+        .Writable(1)
+        .Offer();
   }
 
   // A writable part of `bytes` that shows what was not written.

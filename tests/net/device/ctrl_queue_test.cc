@@ -77,11 +77,7 @@ TEST_P(CtrlQueueTest, Row96_ACommandMayBeCutAnywhere) {
     const std::span bytes(command);
     for (size_t cut = 0; cut <= bytes.size(); ++cut) {
       target.calls.clear();
-      Chain()
-          .Readable(bytes.first(cut))
-          .Readable(bytes.subspan(cut))
-          .Writable(1)
-          .Offer();
+      OfferCut(command, cut);
       EXPECT_EQ(Serve().bytes, Bytes{kOk}) << cut;
       EXPECT_EQ(target.calls.size(), 1U);
     }

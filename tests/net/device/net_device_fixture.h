@@ -91,14 +91,15 @@ class NetDeviceTest : public testing::Test {
     net = std::move(*created);
   }
 
-  void NewTap() {
+  // `drops` is the file in which the interface counts what it has dropped.
+  void NewTap(base::UniqueFd drops = {}) {
     std::array<int, 2> ends;
     ASSERT_EQ(
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()), 0);
     wire = base::UniqueFd(ends[1]);
     std::vector<Tap> tap;
     tap.emplace_back(base::UniqueFd(ends[0]));
-    ASSERT_TRUE(net->SetTap(std::move(tap)).ok());
+    ASSERT_TRUE(net->SetTap(std::move(tap), std::move(drops)).ok());
     net->SetLink(true);
   }
 

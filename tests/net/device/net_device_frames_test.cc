@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/unique_fd.h"
 #include "net/device/net_device.h"
 #include "tests/net/device/net_device_fixture.h"
 #include "tests/support/temp_dir.h"
@@ -130,15 +131,7 @@ class NetDeviceDropsTest : public NetDeviceFramesTest {
   // A TAP whose interface says that it has dropped so many.
   void NewTapWithDrops(const std::string& dropped) {
     Say(dropped);
-    std::array<int, 2> ends;
-    ASSERT_EQ(
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()), 0);
-    wire = base::UniqueFd(ends[1]);
-    std::vector<Tap> tap;
-    tap.emplace_back(base::UniqueFd(ends[0]));
-    base::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    ASSERT_TRUE(net->SetTap(std::move(tap), std::move(file)).ok());
-    net->SetLink(true);
+    NewTap(base::UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC)));
   }
   void Say(const std::string& text) { std::ofstream(path) << text; }
   uint64_t Overruns() {
