@@ -181,9 +181,9 @@ TEST_F(LogOutputTest, LongLineIsCut) {
 TEST_F(LogOutputTest, ThreadsDoNotWaitForAFullPipe) {
   const Ends ends = MakePipe();
   LogOutput output(ends.writer.get());
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&output] {
+  std::vector<std::thread> threads(4);
+  for (std::thread& thread : threads) {
+    thread = std::thread([&output] {
       for (int n = 0; n < 1000; ++n) output.WriteLine("from a thread");
     });
   }

@@ -21,7 +21,8 @@ std::unique_ptr<net::Tap> MakePort(base::UniqueFd tap,
 
 }  // namespace
 
-std::unique_ptr<Lane> MakeDeviceLane(base::UniqueFd tap, LaneOptions options) {
+std::unique_ptr<Lane> MakeDeviceLane(base::UniqueFd tap,
+                                     const LaneOptions& options) {
   return std::make_unique<PairLane>(MakePort(std::move(tap), options.engine),
                                     options);
 }

@@ -59,11 +59,14 @@ struct LaneOptions {
 // All of them on the thread that is to call Burst().
 
 // net::QueuePair over the TAP, and the driver of its virtqueues.
-std::unique_ptr<Lane> MakeDeviceLane(base::UniqueFd tap, LaneOptions options);
+std::unique_ptr<Lane> MakeDeviceLane(base::UniqueFd tap,
+                                     const LaneOptions& options);
 // writev and readv, a packet per call, its header in an iovec of its own.
-std::unique_ptr<Lane> MakeSyscallLane(base::UniqueFd tap, LaneOptions options);
+std::unique_ptr<Lane> MakeSyscallLane(base::UniqueFd tap,
+                                      const LaneOptions& options);
 // io_uring in batches of 32, each packet one buffer.
-std::unique_ptr<Lane> MakeUringLane(base::UniqueFd tap, LaneOptions options);
+std::unique_ptr<Lane> MakeUringLane(base::UniqueFd tap,
+                                    const LaneOptions& options);
 
 }  // namespace bench
 

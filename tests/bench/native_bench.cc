@@ -175,7 +175,7 @@ void Bench::CompareToRaw() {
                  Cell(ns[0]), Cell(ns[1]), Cell(ns[2]), RatioCell(of_syscalls),
                  RatioCell(ns[2].DividedBy(ns[0])));
       std::fflush(stdout);
-      const std::string group = mode + " " + size;
+      const std::string group = fmt::format("{} {}", mode, size);
       Record(kPanel, group, "device", of_syscalls);
       Record(kPanel, group, "raw io_uring", ns[1].DividedBy(ns[2]));
     }
@@ -212,7 +212,7 @@ void Bench::CompareOneToTwo() {
       fmt::print("| {} | {} | {} | {} | {} | {} |\n", mode, size, Cell(ns[0]),
                  Cell(ns[2]), RatioCell(device), RatioCell(raw));
       std::fflush(stdout);
-      const std::string group = mode + " " + size;
+      const std::string group = fmt::format("{} {}", mode, size);
       Record(kPanel, group, "device", device);
       Record(kPanel, group, "raw writev/readv", raw);
     }

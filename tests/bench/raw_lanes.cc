@@ -170,11 +170,13 @@ class UringLane final : public RawLane {
 
 }  // namespace
 
-std::unique_ptr<Lane> MakeSyscallLane(base::UniqueFd tap, LaneOptions options) {
+std::unique_ptr<Lane> MakeSyscallLane(base::UniqueFd tap,
+                                      const LaneOptions& options) {
   return std::make_unique<SyscallLane>(std::move(tap), options);
 }
 
-std::unique_ptr<Lane> MakeUringLane(base::UniqueFd tap, LaneOptions options) {
+std::unique_ptr<Lane> MakeUringLane(base::UniqueFd tap,
+                                    const LaneOptions& options) {
   return std::make_unique<UringLane>(std::move(tap), options);
 }
 

@@ -43,6 +43,7 @@ bool Writes(pid_t pid, std::string_view text) {
   if (regs.orig_rax != SYS_write && regs.orig_rax != SYS_sendto) return false;
   std::string written(std::min<uint64_t>(regs.rdx, 4096), '\0');
   iovec local = {.iov_base = written.data(), .iov_len = written.size()};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a register of another process
   iovec remote = {.iov_base = reinterpret_cast<void*>(regs.rsi),
                   .iov_len = written.size()};
   const ssize_t n = process_vm_readv(pid, &local, 1, &remote, 1, 0);

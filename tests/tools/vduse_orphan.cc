@@ -17,7 +17,7 @@ namespace {
 absl::Status Create(const std::string& name, uint32_t type, uint32_t queues) {
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   if (!control.ok()) return control.status();
-  const absl::Status created =
+  absl::Status created =
       control->Create({.name = name,
                        .device_id = type,
                        .features = (uint64_t{1} << VIRTIO_F_VERSION_1) |

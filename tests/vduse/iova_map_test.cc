@@ -6,11 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <numeric>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,7 +50,7 @@ size_t OpenFds() {
 
 TEST_F(IovaMapTest, TheDriversBytesAreSeenAndChanged) {
   uint8_t* memory = device_.AddRegion(kBase, kPage);
-  std::memcpy(memory + 100, "hello", 5);
+  std::ranges::copy(std::string_view("hello"), memory + 100);
 
   const IovaMap::Piece piece = map_.Find(kBase + 100, 5, Access::kWrite);
 

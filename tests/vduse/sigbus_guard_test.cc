@@ -142,9 +142,9 @@ TEST_F(SigbusGuardDeathTest, AnUnregisteredMappingIsNotGuarded) {
 
 TEST_F(SigbusGuardTest, AnyNumberOfMappingsIsGuarded) {
   static uint8_t somewhere[16];
-  std::vector<SigbusGuard::Slot*> slots;
-  for (int i = 0; i < 40000; ++i) {
-    slots.push_back(&SigbusGuard::Register(somewhere, 16, 16));
+  std::vector<SigbusGuard::Slot*> slots(40000);
+  for (SigbusGuard::Slot*& slot : slots) {
+    slot = &SigbusGuard::Register(somewhere, 16, 16);
   }
   AddTruncated(kBase);
   *At(map_, kBase + kPage) = 'w';

@@ -97,7 +97,7 @@ TEST(RxFilterTest, EachModeDoesWhatItSays) {
   const auto with = [&](std::initializer_list<RxMode> modes) {
     RxFilter changed = filter;
     for (const RxMode mode : modes) changed.Set(mode, true);
-    const std::string through = Through(changed);
+    std::string through = Through(changed);
     for (const RxMode mode : modes) changed.Set(mode, false);
     EXPECT_EQ(changed, filter) << "and off again";
     return through;
