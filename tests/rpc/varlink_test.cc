@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +18,7 @@
 
 #include "rpc/varlink_client.h"
 #include "rpc/varlink_server.h"
+#include "tests/rpc/connect_to.h"
 #include "tests/rpc/serving_thread.h"
 #include "tests/support/temp_dir.h"
 
@@ -29,20 +28,6 @@ namespace {
 using nlohmann::json;
 
 constexpr char kDescription[] = "interface org.example.Echo\n";
-
-// A connection that says what it likes.
-base::UniqueFd ConnectTo(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  base::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval timeout = {.tv_sec = 5, .tv_usec = 0};
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
-                    sizeof(address)),
-            0);
-  return fd;
-}
 
 class VarlinkTest : public testing::Test {
  protected:
@@ -270,50 +255,6 @@ TEST_F(VarlinkTest, WithoutAServerThatIsSaid) {
             absl::StatusCode::kNotFound);
   absl::StatusOr<VarlinkServer> again = VarlinkServer::Listen(path_, {});
   EXPECT_TRUE(again.ok()) << again.status();
-}
-
-// No descriptor is left for who connects: to be told of it at once, again and
-// again, would be to spin.
-TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
-  const tests::TempDir temp;
-  const std::string path = temp.path() + "/echo.sock";
-  VarlinkInterface interface;
-  interface.name = "org.example.Echo";
-  interface.description = kDescription;
-  absl::StatusOr<VarlinkServer> server =
-      VarlinkServer::Listen(path, std::move(interface));
-  ASSERT_TRUE(server.ok()) << server.status();
-  const base::UniqueFd client = ConnectTo(path);
-  const auto readable = [](int fd, int timeout_ms) {
-    pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
-    return poll(&ready, 1, timeout_ms) == 1;
-  };
-  ASSERT_TRUE(readable(server->fd(), 10'000));
-
-  rlimit before = {};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  rlimit none = before;
-  none.rlim_cur = 3;  // those that are open stay so
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  int wakeups = 0;
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
-  while (std::chrono::steady_clock::now() < end) {
-    if (!readable(server->fd(), 10)) continue;
-    server->Serve();
-    ++wakeups;
-  }
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_LE(wakeups, 20);
-
-  constexpr std::string_view kCall =
-      R"({"method":"org.varlink.service.GetInfo"})";
-  ASSERT_EQ(send(client.get(), kCall.data(), kCall.size() + 1, MSG_NOSIGNAL),
-            static_cast<ssize_t>(kCall.size() + 1));
-  for (int i = 0; i < 1000 && !readable(client.get(), 0); ++i) {
-    if (readable(server->fd(), 100)) server->Serve();
-  }
-  EXPECT_TRUE(readable(client.get(), 0)) << "answered";
 }
 
 TEST(VarlinkPathTest, ANameThatIsTooLongIsAnError) {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server's descriptors: when there are none left.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "rpc/varlink_server.h"
+#include "tests/rpc/connect_to.h"
+#include "tests/support/temp_dir.h"
+
+namespace rpc {
+namespace {
+
+bool Readable(int fd, int timeout_ms) {
+  pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
+  return poll(&ready, 1, timeout_ms) == 1;
+}
+
+// No descriptor is left for who connects: to be told of it at once, again and
+// again, would be to spin.
+TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
+  const tests::TempDir temp;
+  const std::string path = temp.path() + "/echo.sock";
+  absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(path, {});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const base::UniqueFd client = ConnectTo(path);
+  ASSERT_TRUE(Readable(server->fd(), 10'000));
+
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 3;  // those that are open stay so
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  int wakeups = 0;
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  while (std::chrono::steady_clock::now() < end) {
+    if (!Readable(server->fd(), 10)) continue;
+    server->Serve();
+    ++wakeups;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_LE(wakeups, 20);
+
+  constexpr std::string_view kCall =
+      R"({"method":"org.varlink.service.GetInfo"})";
+  ASSERT_EQ(send(client.get(), kCall.data(), kCall.size() + 1, MSG_NOSIGNAL),
+            static_cast<ssize_t>(kCall.size() + 1));
+  for (int i = 0; i < 1000 && !Readable(client.get(), 0); ++i) {
+    if (Readable(server->fd(), 100)) server->Serve();
+  }
+  EXPECT_TRUE(Readable(client.get(), 0)) << "answered";
+}
+
+}  // namespace
+}  // namespace rpc
