@@ -43,7 +43,8 @@ class VarlinkTest : public testing::Test {
       return VarlinkReply{.error = "org.example.Echo.Failed",
                           .parameters = {{"reason", "no, bad"}}};
     };
-    interface.methods["Large"] = [](const json&) {
+    interface.methods["Large"] = [this](const json&) {
+      ++large_;
       return VarlinkReply{.error = "",
                           .parameters = {{"text", std::string(1 << 20, 'x')}}};
     };
@@ -75,6 +76,7 @@ class VarlinkTest : public testing::Test {
   const tests::TempDir temp_;
   const std::string path_ = temp_.path() + "/echo.sock";
   std::atomic<int> said_ = 0;
+  std::atomic<int> large_ = 0;
   std::optional<ServingThread> serving_;
 };
 
@@ -187,6 +189,7 @@ TEST_F(VarlinkTest, WhoDoesNotReadDoesNotHoldUpOthers) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_TRUE(Call("org.example.Echo.Say").ok());
   }
+  EXPECT_EQ(large_, 1) << "the others wait";
   // It has lost nothing.
   for (int i = 0; i < 4; ++i) {
     const std::optional<std::string> answer = Hear(fd);

@@ -103,6 +103,15 @@ TEST_P(CtrlCommandsTest, Row103_EachCommandNeedsItsFeature) {
   }
 }
 
+TEST_P(CtrlCommandsTest, Row108_HashingIsNotOffered) {
+  constexpr uint8_t kTypes = 0x3f;
+  const Bytes rss = {4, 1, kTypes, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0};
+  const Bytes hash = {4, 2, kTypes, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(Run(rss), Bytes{kErr});
+  EXPECT_EQ(Run(hash), Bytes{kErr});
+  EXPECT_EQ(target.calls, Calls());
+}
+
 TEST_P(CtrlCommandsTest, Row109_TablesAreTakenWhereverTheyAreCut) {
   const Bytes command =
       Concat(kMacTableSet, Concat(Table(2, 2, 2), Table(1, 1, 0x33)));
@@ -219,6 +228,23 @@ TEST_P(CtrlCommandsTest, StatisticsOfSeveralQueuesComeInOneReply) {
   expected = Concat(expected, LittleEndian(uint64_t{2}));  // commands
   expected = Concat(expected, LittleEndian(uint64_t{1}));  // that were OK
   EXPECT_EQ(RunForResult(command, 136), expected);
+}
+
+TEST_P(CtrlCommandsTest, Row99_ARequestThatChangesWhileItIsAnsweredIsReadOnce) {
+  const Bytes command = Concat(kStatsGet, StatsOf(0, kRxBasic));
+  const Bytes expected = RunForResult(command, 56);
+  const Bytes other = Concat(kStatsGet, StatsOf(1, kTxBasic));
+  const uint64_t at = memory.Allocate(command.size());
+  std::copy(command.begin(), command.end(), memory.At(at));
+  target.on_stats = [&] {
+    std::copy(other.begin(), other.end(), memory.At(at));
+  };
+  Chain()
+      .ReadableAt(at, static_cast<uint32_t>(command.size()))
+      .WritableAt(Room(1), 1)
+      .WritableAt(Room(56), 56)
+      .Offer();
+  EXPECT_EQ(Serve().bytes, expected);
 }
 
 TEST_P(CtrlCommandsTest, AReplyIsCutToTheRoomThereIs) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -111,6 +112,7 @@ class Target : public CommandTarget {
   }
   std::optional<QueueStats> Stats(uint32_t queue) const override {
     if (queue > 1) return std::nullopt;
+    if (on_stats) on_stats();
     return QueueStats{.kicks = queue + 1,
                       .packets = 2,
                       .bytes = 3,
@@ -120,6 +122,7 @@ class Target : public CommandTarget {
   }
 
   bool announcing = false;
+  std::function<void()> on_stats;
   std::vector<std::string> calls;
   std::map<uint32_t, Params> queues;
 };

@@ -153,14 +153,17 @@ TEST_F(NetDeviceFilterTest, AVmmThatSaysAnotherAddressCostsTheDriverNothing) {
   EXPECT_EQ(Through(), "b") << "the driver's own word, as no VMM is between";
 }
 
-TEST_F(NetDeviceFilterTest, AVlanIsAddedAndTakenAway) {
+TEST_F(NetDeviceFilterTest, Row111_AVlanBelow4096IsAddedAndTakenAway) {
   ASSERT_TRUE(Activate());
   EXPECT_FALSE(net->state().rx_filter.HasVlan(100));
   ASSERT_EQ(Command({2, 0, 100, 0}), Bytes{0});
   EXPECT_TRUE(saved->rx_filter.HasVlan(100));
   ASSERT_EQ(Command({2, 1, 100, 0}), Bytes{0});
   EXPECT_FALSE(saved->rx_filter.HasVlan(100));
-  EXPECT_EQ(Command({2, 0, 0, 0x10}), Bytes{1});
+  for (const uint8_t command : Bytes{0, 1}) {
+    EXPECT_EQ(Command({2, command, 0, 0x10}), Bytes{1});
+    EXPECT_EQ(Command({2, command, 0xff, 0xff}), Bytes{1});
+  }
 }
 
 TEST_F(NetDeviceFilterTest, AResetBringsTheFirstFilterAndAddressBack) {

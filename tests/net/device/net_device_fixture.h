@@ -120,6 +120,12 @@ class NetDeviceTest : public testing::Test {
     return device.ReplyTo(id)->result;
   }
 
+  // The worker has done all that it was woken for, if it does anything.
+  void LetWorkerStep() {
+    // Each request is served between two of its steps.
+    for (int i = 0; i < 2; ++i) (void)Answer(device.SendQueueState(kTx));
+  }
+
   bool Activate(uint64_t features = kOfferedFeatures & ~Bit(kFeatureEventIdx)) {
     device.SetFeatures(features);
     return Status(kAcknowledge) && Status(kDriver) && Status(kFeaturesOk) &&

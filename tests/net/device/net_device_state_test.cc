@@ -2,8 +2,11 @@
 //
 // What a device remembers and shows: coalescing, its link, and what a
 // successor of a process that died finds.
+#include <unistd.h>
+
 #include "net/device/net_device.h"
 #include "tests/net/device/net_device_fixture.h"
+#include "vduse/sigbus_guard.h"
 
 namespace net {
 namespace {
@@ -187,6 +190,19 @@ TEST_F(NetDeviceStateTest, Row21_ABrokenControlQueueTakesTheLinkDownToo) {
   EXPECT_TRUE(Receives());
   NewTap();
   EXPECT_EQ(LinkStatus(), 0);
+}
+
+TEST_F(NetDeviceStateTest, Row124_ACommandWithoutPagesStopsItsQueueAlone) {
+  constexpr uint64_t kAt = 0x10000000;
+  vduse::SigbusGuard::Install();
+  device.AddRegion(kAt, 8192);
+  ASSERT_EQ(ftruncate(device.RegionFd(kAt), 4096), 0);
+  ASSERT_TRUE(Activate());
+  ctrl.Chain().ReadableAt(kAt + 4096, 2).Writable(1).Offer();
+  ctrl.Kick();
+  ASSERT_TRUE(Pump([&] { return LinkStatus() == 0; }));
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
 }
 
 TEST_F(NetDeviceStateTest, ATapThatGoesTakesTheLinkDownUntilThereIsAnother) {

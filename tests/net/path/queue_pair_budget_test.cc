@@ -80,6 +80,18 @@ TEST_P(BudgetTest, Row132_ReceivingHasItsTurnBetweenTwoBudgetsOfSending) {
   EXPECT_TRUE(rx.TakeUsed());
 }
 
+TEST_P(BudgetTest, Row132_SendingHasItsTurnBetweenTwoBudgetsOfReceiving) {
+  Start();
+  for (int i = 0; i < 128; ++i) {
+    OfferRx();
+    port.Receive(Packet(Frame(60)));
+  }
+  OfferTx(Packet(Frame(60)));
+  EXPECT_TRUE(pair.Step(kAll, clock).again);
+  EXPECT_LT(rx.DrainUsed(), 2 * QueuePath::kBudget);
+  EXPECT_TRUE(tx.TakeUsed());
+}
+
 // A step of so many large packets is longer than most delays.
 TEST_P(BudgetTest, WhatIsDueDoesNotWaitForTheLastLargePacketReceived) {
   Start(kPatient);

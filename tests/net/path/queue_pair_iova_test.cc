@@ -2,11 +2,13 @@
 //
 // What survives a change of the driver's memory, or of this process.
 #include <errno.h>
+#include <unistd.h>
 
 #include <memory>
 
 #include "tests/net/path/queue_pair_fixture.h"
 #include "tests/support/instant.h"
+#include "vduse/sigbus_guard.h"
 
 namespace net {
 namespace {
@@ -157,6 +159,24 @@ TEST_P(IovaTest, RingsThatGoWhileThePortIsFullWaitForNoPort) {
   EXPECT_FALSE(wait.port_writable);
   ASSERT_TRUE(wait.deadline);
   EXPECT_GT(*wait.deadline, now) << "else the worker spins";
+}
+
+TEST_P(IovaTest, Row124_AFrameWithoutPagesStopsBothQueuesOfThePair) {
+  vduse::SigbusGuard::Install();
+  device.AddRegion(kFrames, 8192);
+  ASSERT_EQ(ftruncate(device.RegionFd(kFrames), 4096), 0);
+  SendFromRegion();
+  EXPECT_FALSE(pair.tx().broken());
+  tx.Chain().Readable(HeaderBytes({})).ReadableAt(kFrames + 4096, 60).Offer();
+  Step();
+  EXPECT_TRUE(tx.TakeUsed()) << "it was taken";
+  for (const Direction direction : {Direction::kRx, Direction::kTx}) {
+    EXPECT_NE(pair.path(direction).broken_reason(), "");
+  }
+  const size_t written = port.written.size();
+  OfferTx(Packet(Frame(60)));
+  Step();
+  EXPECT_EQ(port.written.size(), written);
 }
 
 TEST_P(IovaTest, Row125_AStoppedPairKeepsNoMapping) {
