@@ -146,6 +146,18 @@ TEST_F(DeviceServiceTest, WhatMakesNoSenseIsNamedAndChangesNothing) {
   EXPECT_EQ(changes_, 0);
 }
 
+TEST_F(DeviceServiceTest, Row139_NumbersThatDoNotFitAreRefusedAndNotCut) {
+  for (const char* text :
+       {"-1", "4294967296", "4294967297", "9223372036854775808",
+        "18446744073709551615", "18446744073709551617", "1e30", "0.5"}) {
+    const json number = json::parse(text, nullptr, false);
+    EXPECT_EQ(Refused({{"rx", {{"usecs", number}}}}), "rx.usecs") << text;
+    EXPECT_EQ(Refused({{"tx", {{"max_irq_rate", number}}}}), "tx.max_irq_rate")
+        << text;
+  }
+  EXPECT_EQ(changes_, 0);
+}
+
 TEST_F(DeviceServiceTest, QueuesThatTheDriverHasAskedForAreNamed) {
   reports_[1].requested.source = Source::kDriverQueue;
   EXPECT_EQ(

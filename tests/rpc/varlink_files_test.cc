@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The server's descriptors: when there are none left.
+// The server's descriptors: when there are none left, and when others have
+// copies of them.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -56,6 +61,36 @@ TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
     if (Readable(server->fd(), 100)) server->Serve();
   }
   EXPECT_TRUE(Readable(client.get(), 0)) << "answered";
+}
+
+// A process that is being started has copies of all descriptors.
+TEST(VarlinkFilesTest, Row143_AConnectionThatEndedWakesNobodyIfACopyIsOpen) {
+  const tests::TempDir temp;
+  const std::string path = temp.path() + "/echo.sock";
+  absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(path, {});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const base::UniqueFd client = ConnectTo(path);
+  ASSERT_TRUE(Readable(server->fd(), 10'000));
+  server->Serve();
+  std::array<int, 2> ends;
+  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+  const base::UniqueFd out(ends[0]);
+  base::UniqueFd in(ends[1]);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    in.Reset();
+    char byte;
+    _exit(read(out.get(), &byte, 1) == 0 ? 0 : 1);
+  }
+  ASSERT_EQ(shutdown(client.get(), SHUT_RDWR), 0);
+  ASSERT_TRUE(Readable(server->fd(), 10'000));
+  server->Serve();
+  EXPECT_FALSE(Readable(server->fd(), 0));
+  in.Reset();
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

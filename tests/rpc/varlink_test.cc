@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
@@ -213,6 +215,49 @@ TEST_F(VarlinkTest, OfTooManyConnectionsTheMostSilentGoes) {
   EXPECT_FALSE(Hear(connections[1])) << "closed";
   Say(connections.front(), call);
   EXPECT_TRUE(Hear(connections.front())) << "not closed";
+}
+
+TEST_F(VarlinkTest, Row136_DescriptorsThatCameAlongAreNotKept) {
+  std::array<int, 2> ends;
+  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  const base::UniqueFd out(ends[0]);
+  base::UniqueFd in(ends[1]);
+  std::string call = std::string(R"({"method":"org.example.Echo.Say"})") + '\0';
+  iovec part = {.iov_base = call.data(), .iov_len = call.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  std::memcpy(CMSG_DATA(header), &ends[1], sizeof(int));
+  const base::UniqueFd fd = Connect();
+  ASSERT_GT(sendmsg(fd.get(), &message, MSG_NOSIGNAL), 0);
+  in.Reset();
+  EXPECT_TRUE(Hear(fd));
+  char byte;
+  EXPECT_EQ(read(out.get(), &byte, 1), 0) << "somebody holds the other end";
+}
+
+TEST_F(VarlinkTest, Row137_ThousandsOfCallsLeaveNothingOpen) {
+  ASSERT_TRUE(Call("org.example.Echo.Say").ok());
+  const auto open = [] {
+    const std::filesystem::directory_iterator fds("/proc/self/fd");
+    return std::distance(begin(fds), end(fds));
+  };
+  const auto before = open();
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_TRUE(Call("org.example.Echo.Say").ok()) << i;
+  }
+  // The server notices a little later that a client is gone.
+  for (int i = 0; i < 1000 && open() > before; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_LE(open(), before);
 }
 
 TEST_F(VarlinkTest, TheSocketIsForItsOwnerAlone) {

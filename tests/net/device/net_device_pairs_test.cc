@@ -164,6 +164,24 @@ TEST_F(PairsTest, OnlyPairsInUseReceive) {
   EXPECT_TRUE(Receives(0));
 }
 
+// The TAP's owner and the driver choose the pairs: each may choose one that
+// the other has not prepared.
+TEST_F(PairsTest, Row93_APacketForAPairThatCannotReceiveHoldsUpNoOther) {
+  constexpr uint32_t kLate = 2;
+  device.SetReady(2 * kLate, false);
+  Activate(kOffered);
+  EXPECT_FALSE(Receives(1, kFew)) << "not in use";
+  ASSERT_EQ(SetPairs({kPairs, 0}), kOk);
+  EXPECT_TRUE(Pump([&] { return !!queues[2]->TakeUsed(); }));
+  EXPECT_FALSE(Receives(kLate, kFew)) << "in use, and not ready";
+  EXPECT_TRUE(Receives(0));
+  EXPECT_TRUE(Receives(1));
+  device.SetReady(2 * kLate, true);
+  queues[2 * kLate]->Kick();
+  EXPECT_TRUE(Pump([&] { return !!queues[2 * kLate]->TakeUsed(); }))
+      << "what waited in its queue of the TAP";
+}
+
 TEST_F(PairsTest, EveryPairTransmitsWhatIsOffered) {
   Activate(kOffered);
   for (uint32_t pair = 0; pair < kPairs; ++pair) EXPECT_TRUE(Transmits(pair));

@@ -200,6 +200,24 @@ TEST_F(NetDeviceTest, Row15_OnlyQueuesThatAreThereHaveAState) {
       << "where it stopped";
 }
 
+TEST_F(NetDeviceTest, Row138_AnIndexCountsWithAllItsBits) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  for (const unsigned bit : {8U, 15U, 16U, 31U}) {
+    for (const uint32_t queue : {kRx, kTx, kCtrl}) {
+      const uint32_t beyond = queue + (1U << bit);
+      EXPECT_EQ(Answer(device.SendQueueState(beyond)),
+                uint32_t{VDUSE_REQ_RESULT_FAILED});
+      net->OnQueueReady(beyond, false);
+    }
+    EXPECT_FALSE(net->OnGroupAsid(kCtrlGroup + (1U << bit), 1).ok());
+    EXPECT_FALSE(net->OnGroupAsid(kCtrlGroup, 1U << bit).ok());
+  }
+  EXPECT_TRUE(Transmits());
+  EXPECT_TRUE(Receives());
+  EXPECT_EQ(Command(SetAll(0, {1, 0})), Bytes{0});
+}
+
 TEST_F(NetDeviceTest, Row18_NothingIsWrittenOnceAResetIsAnswered) {
   ASSERT_TRUE(Activate());
   for (uint8_t i = 1; i < kSize; ++i) OfferTx(i);

@@ -19,11 +19,15 @@
 namespace {
 bool g_counting = false;
 size_t g_allocations = 0;
+size_t g_bytes = 0;
 }  // namespace
 
 // Not inlined: g++ takes one of a pair alone for a mismatch.
 [[gnu::noinline]] void* operator new(size_t bytes) {
-  if (g_counting) ++g_allocations;
+  if (g_counting) {
+    ++g_allocations;
+    g_bytes += bytes;
+  }
   void* memory = std::malloc(bytes);
   if (memory == nullptr) std::abort();
   return memory;
@@ -96,6 +100,7 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
                     .ok());
   }
   constexpr uint8_t kNoise[1600] = {};
+  g_allocations = 0;
   size_t sent = 0;
   for (const size_t bytes : {60U, 1514U, 60U, 5000U, 65000U, 60U, 9000U}) {
     for (int round = 0; round < 5; ++round) {
@@ -129,6 +134,35 @@ TEST_P(AllocationTest, PacketsOfAnySizeNeedNone) {
 
 INSTANTIATE_TEST_SUITE_P(Batches, AllocationTest,
                          testing::Values(1, kMaxBatch));
+
+TEST(QueueMemoryTest, Row135_AnEntryCostsADescriptorAndAChainAtMost) {
+  static constexpr size_t kMostForSmallest = 256 << 10;
+  static constexpr size_t kMostPerEntry =
+      sizeof(vduse::Desc) + sizeof(vduse::Chain);
+  tests::FakeDevice device{2};
+  tests::DriverMemory memory{device};
+  QueuePair pair{device, {.mtu = 1500}};
+  const auto bytes_to_start = [&](Direction direction, uint32_t size) {
+    const tests::DriverQueue queue(
+        device, memory,
+        {.index = direction == Direction::kRx ? 0U : 1U, .size = size});
+    g_bytes = 0;
+    g_counting = true;
+    const absl::Status started =
+        pair.path(direction).Start(queue.info(), kOfferedFeatures,
+                                   vduse::Virtqueue::Start::kFresh, {}, {});
+    g_counting = false;
+    EXPECT_TRUE(started.ok()) << started;
+    pair.Stop();
+    return g_bytes;
+  };
+  for (const Direction direction : {Direction::kRx, Direction::kTx}) {
+    const size_t smallest = bytes_to_start(direction, 1);
+    EXPECT_LE(smallest, kMostForSmallest);
+    EXPECT_LE(bytes_to_start(direction, vduse::kMaxQueueSize),
+              smallest + vduse::kMaxQueueSize * kMostPerEntry);
+  }
+}
 
 }  // namespace
 }  // namespace net

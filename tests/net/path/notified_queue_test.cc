@@ -57,6 +57,31 @@ TEST_P(NotifiedQueueTest, AConditionMetWhileSuppressedIsOverAndCountsAnew) {
   EXPECT_EQ(notified(), 1U);
 }
 
+TEST_P(NotifiedQueueTest, Row129_ADriverThatAsksAndAsksGetsOnePerPacket) {
+  for (uint64_t packets = 1; packets <= 50; ++packets) {
+    bed.Want();
+    bed.Complete(1, now);
+    EXPECT_EQ(notified(), packets);
+    for (uint16_t word = 0; word < 20; ++word) {
+      bed.WantNone();
+      queue().OnTimer(now);
+      bed.Want(static_cast<uint16_t>(word - 10));
+      queue().OnTimer(now);
+      now += seconds(1);
+    }
+    EXPECT_EQ(notified(), packets) << "nothing is new";
+  }
+}
+
+TEST_P(NotifiedQueueTest, Row129_ADriverThatAsksForEachIsCoalescedAllTheSame) {
+  Set(4, 1'000'000);
+  for (uint64_t packets = 1; packets <= 50; ++packets) {
+    bed.Want();
+    bed.Complete(1, now);
+    EXPECT_EQ(notified(), packets / 4);
+  }
+}
+
 TEST_P(NotifiedQueueTest, WhatIsPendingWhenTheRingLatchesIsSentInItsTime) {
   Set(100, 1000);
   bed.Want();

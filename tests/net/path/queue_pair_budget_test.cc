@@ -92,6 +92,22 @@ TEST_P(BudgetTest, Row132_SendingHasItsTurnBetweenTwoBudgetsOfReceiving) {
   EXPECT_TRUE(tx.TakeUsed());
 }
 
+// The driver fills its ring as fast as it is emptied.
+TEST_P(BudgetTest, Row79_AFloodOfBroadcastsLeavesReceivingItsTurn) {
+  Start();
+  Bytes broadcast = Frame(60);
+  std::fill_n(broadcast.begin(), 6, 0xff);
+  for (size_t step = 1; step <= 50; ++step) {
+    while (tx.outstanding() < 128) OfferTx(Packet(broadcast));
+    OfferRx();
+    port.Receive(Packet(Frame(60)));
+    EXPECT_TRUE(pair.Step(kAll, clock).again);
+    EXPECT_EQ(port.written.size(), step * QueuePath::kBudget);
+    EXPECT_EQ(tx.DrainUsed(), QueuePath::kBudget);
+    EXPECT_EQ(rx.DrainUsed(), 1U);
+  }
+}
+
 // A step of so many large packets is longer than most delays.
 TEST_P(BudgetTest, WhatIsDueDoesNotWaitForTheLastLargePacketReceived) {
   Start(kPatient);

@@ -3,6 +3,7 @@
 // From the driver to the port.
 #include <errno.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "tests/net/path/queue_pair_fixture.h"
@@ -200,6 +201,24 @@ TEST_P(TxTest, Row78_BuffersMayAliasEachOtherAndTheRing) {
   EXPECT_EQ(port.written[0].size(), kHeaderBytes + 40 + 40 + 64 + 16);
   EXPECT_TRUE(tx.TakeUsed());
   ExpectTransmits();
+}
+
+// Which addresses a driver may use is for the network to judge.
+TEST_P(TxTest, Row79_AFrameFromAnyAddressToAnyIsSentAsItIs) {
+  uint64_t bytes = 0;
+  for (const uint8_t address : Bytes{0x00, 0x01, 0x02, 0xff}) {
+    Bytes frame = Frame(60);
+    std::fill_n(frame.begin(), 6, 0xff);
+    std::fill_n(frame.begin() + 6, 6, address);
+    OfferTx(Packet(frame));
+    Step();
+    ASSERT_FALSE(port.written.empty());
+    EXPECT_EQ(port.written.back(), Packet(frame));
+    ASSERT_TRUE(tx.TakeUsed());
+    bytes += frame.size();
+  }
+  EXPECT_EQ(pair.counters().tx.packets, 4U);
+  EXPECT_EQ(pair.counters().tx.bytes, bytes);
 }
 
 TEST_P(TxTest, Row39_AWritableDescriptorDoesNotBelongInATxChain) {

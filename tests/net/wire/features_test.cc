@@ -2,6 +2,7 @@
 #include "net/wire/features.h"
 
 #include <gtest/gtest.h>
+#include <linux/virtio_config.h>
 
 #include <cstdint>
 #include <string>
@@ -33,6 +34,13 @@ TEST(FeaturesTest, Row1_AControlQueueMayNotBeAcceptedWhereNoneWasOffered) {
        {kFeatureCtrlVq, kFeatureNotfCoal, kFeatureVqNotfCoal}) {
     EXPECT_FALSE(CheckNegotiated(offered, offered | Bit(bit)).ok());
   }
+}
+
+TEST(FeaturesTest, Row60_PackedRingsAreNeitherOfferedNorAccepted) {
+  constexpr uint64_t kPacked = Bit(VIRTIO_F_RING_PACKED);
+  EXPECT_EQ(kOfferedFeatures & kPacked, 0U);
+  EXPECT_FALSE(
+      CheckNegotiated(kOfferedFeatures, kOfferedFeatures | kPacked).ok());
 }
 
 TEST(FeaturesTest, Row2_TheLeastMustBeAccepted) {
