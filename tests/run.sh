@@ -125,8 +125,10 @@ fi
 echo "=== all of it took $SECONDS s"
 if ((${#failed[@]} > 0)); then
   for name in "${failed[@]}"; do
-    echo "=== $name, its last lines:"
-    tail -n 60 "build/run-logs/$name.log"
+    echo "=== $name, what failed and its last lines:"
+    grep -E 'CHECK FAIL|\*\*\*(Failed|Timeout)|: Failure$|error:' \
+      "build/run-logs/$name.log" | tail -n 20 || true
+    tail -n 40 "build/run-logs/$name.log"
   done
   echo "FAILED: ${failed[*]}"
   exit 1
