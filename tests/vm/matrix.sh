@@ -55,7 +55,7 @@ scenario() {
   esac
 }
 
-# One cell's VM. What else the host does disturbs it: it may have a second try.
+# One cell's VM. What else the host does disturbs it: it may have two more tries.
 cell() {
   "$here/boot.sh" --build "$build" --kernel "$series" --module "$module" \
     --timeout 400 --scenario "$here/scenarios/$name.sh" --log "$log" \
@@ -71,7 +71,11 @@ for row in "${rows[@]}"; do
     log=$build/vm-logs/matrix.$row.$column.log
     echo "=== $row, $column: $name.sh"
     start=$SECONDS
-    if cell || { echo "=== $row, $column: once more"; cell; }; then
+    for ((try = 1; try <= 3; try++)); do
+      ((try == 1)) || echo "=== $row, $column: once more"
+      cell && break
+    done
+    if ((try <= 3)); then
       cells[$row,$column]="yes, $(grep -c 'CHECK ok' "$log") checks"
     else
       cells[$row,$column]="NO, $(grep -c 'CHECK FAIL' "$log") failed"
