@@ -27,16 +27,24 @@ bool Readable(int fd, int timeout_ms) {
   return poll(&ready, 1, timeout_ms) == 1;
 }
 
-// No descriptor is left for who connects: to be told of it at once, again and
-// again, would be to spin.
-TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
+class VarlinkFilesTest : public testing::Test {
+ protected:
+  // A server, and a client whose connection it has not accepted yet.
+  void SetUp() override {
+    ASSERT_TRUE(server.ok()) << server.status();
+    client = ConnectTo(path);
+    ASSERT_TRUE(Readable(server->fd(), 10'000));
+  }
+
   const tests::TempDir temp;
   const std::string path = temp.path() + "/echo.sock";
   absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(path, {});
-  ASSERT_TRUE(server.ok()) << server.status();
-  const base::UniqueFd client = ConnectTo(path);
-  ASSERT_TRUE(Readable(server->fd(), 10'000));
+  base::UniqueFd client;
+};
 
+// No descriptor is left for who connects: to be told of it at once, again and
+// again, would be to spin.
+TEST_F(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
   rlimit before = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   rlimit none = before;
@@ -64,13 +72,7 @@ TEST(VarlinkFilesTest, WithoutDescriptorsItWaitsAndThenAccepts) {
 }
 
 // A process that is being started has copies of all descriptors.
-TEST(VarlinkFilesTest, Row143_AConnectionThatEndedWakesNobodyIfACopyIsOpen) {
-  const tests::TempDir temp;
-  const std::string path = temp.path() + "/echo.sock";
-  absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(path, {});
-  ASSERT_TRUE(server.ok()) << server.status();
-  const base::UniqueFd client = ConnectTo(path);
-  ASSERT_TRUE(Readable(server->fd(), 10'000));
+TEST_F(VarlinkFilesTest, Row143_AConnectionThatEndedWakesNobodyIfACopyIsOpen) {
   server->Serve();
   std::array<int, 2> ends;
   ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
