@@ -62,7 +62,7 @@ if [[ $MODULE == stock ]]; then
   check any-vlan arrives all "$CONSUMER_MAC" 100
   check no-statistics no_statistics
   check stop stopped
-  start_device --attach
+  start_device --attach --without SPEED_DUPLEX
   check speed-unknown shows 'Speed: Unknown' c ethtool "$CONSUMER"
   check stop-again stopped
   return
