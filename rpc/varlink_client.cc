@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/json_text.h"
-#include "base/unique_fd.h"
+#include "base/unix_socket.h"
 #include "rpc/varlink_message.h"
 
 namespace rpc {
@@ -33,22 +33,6 @@ absl::Status StatusOf(const std::string& error, const json& parameters) {
   return absl::FailedPreconditionError(
       reason != nullptr ? *reason
                         : fmt::format("{} {}", error, MessageText(parameters)));
-}
-
-absl::StatusOr<base::UniqueFd> Connect(const std::string& path) {
-  const absl::StatusOr<sockaddr_un> address = SocketAddress(path);
-  if (!address.ok()) return address.status();
-  base::UniqueFd fd(
-      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return absl::ErrnoToStatus(errno, "socket");
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address),
-              sizeof(*address)) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) {
-      return absl::NotFoundError(fmt::format("no process listens at {}", path));
-    }
-    return absl::ErrnoToStatus(errno, "connect to " + path);
-  }
-  return fd;
 }
 
 // Waits until `fd` is ready for `events`. False if the deadline has passed.
@@ -100,7 +84,7 @@ absl::StatusOr<std::string> Exchange(const std::string& path, int fd,
 absl::StatusOr<json> VarlinkCall(const std::string& path,
                                  std::string_view method,
                                  const json& parameters, int timeout_ms) {
-  const absl::StatusOr<base::UniqueFd> fd = Connect(path);
+  const absl::StatusOr<base::UniqueFd> fd = base::ConnectTo(path, SOCK_STREAM);
   if (!fd.ok()) return fd.status();
   std::string message =
       MessageText({{"method", method}, {"parameters", parameters}});

@@ -1,25 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/varlink_message.h"
 
-#include <fmt/format.h>
-
-#include <cstring>
-
 namespace rpc {
 
 using nlohmann::json;
-
-absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}: longer than the name of a socket may be ({} bytes)",
-                    path, sizeof(address.sun_path) - 1));
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  return address;
-}
 
 std::string MessageText(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);

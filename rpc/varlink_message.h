@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the client and the server of varlink share: addresses, and reading and
-// writing messages.
+// What the client and the server of varlink share: reading and writing
+// messages.
 #ifndef VDUSE_NET_RPC_VARLINK_MESSAGE_H_
 #define VDUSE_NET_RPC_VARLINK_MESSAGE_H_
-
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +12,6 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/statusor.h"
-
 namespace rpc {
 
 // The interface that every service has.
@@ -24,10 +19,6 @@ inline constexpr std::string_view kVarlinkService = "org.varlink.service";
 
 // What one read of a socket takes.
 inline constexpr size_t kVarlinkReadBytes = 16 * 1024;
-
-// The address of the socket with that file name.
-//   InvalidArgument: the name is too long.
-absl::StatusOr<sockaddr_un> SocketAddress(const std::string& path);
 
 // The text of a message, without the NUL byte that ends it. Invalid UTF-8 is
 // replaced.

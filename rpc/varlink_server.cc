@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 
 #include "base/eventfd.h"
 #include "base/json_text.h"
+#include "base/unix_socket.h"
 #include "rpc/varlink_message.h"
 
 namespace rpc {
@@ -67,55 +67,33 @@ VarlinkReply VarlinkReply::InvalidParameter(std::string_view name) {
   return ServiceError("InvalidParameter", {{"parameter", name}});
 }
 
-VarlinkServer::VarlinkServer(std::string path, base::UniqueFd listener,
-                             base::UniqueFd epoll, base::UniqueFd pause_end,
+VarlinkServer::VarlinkServer(base::UniqueFd listener, base::UniqueFd epoll,
+                             base::UniqueFd pause_end,
                              VarlinkInterface interface)
-    : path_(std::move(path)),
-      listener_(std::move(listener)),
+    : listener_(std::move(listener)),
       epoll_(std::move(epoll)),
       pause_end_(std::move(pause_end)),
       interface_(std::move(interface)),
       owner_(geteuid()) {}
 
-VarlinkServer::VarlinkServer(VarlinkServer&& other) noexcept
-    : path_(std::exchange(other.path_, "")),
-      listener_(std::move(other.listener_)),
-      epoll_(std::move(other.epoll_)),
-      pause_end_(std::move(other.pause_end_)),
-      interface_(std::move(other.interface_)),
-      owner_(other.owner_),
-      connections_(std::move(other.connections_)) {}
-
-VarlinkServer::~VarlinkServer() {
-  if (!path_.empty()) unlink(path_.c_str());
+absl::StatusOr<base::UniqueFd> VarlinkServer::Listen(const std::string& path) {
+  return base::ListenAt(path, SOCK_STREAM, kMaxConnections);
 }
 
-absl::StatusOr<VarlinkServer> VarlinkServer::Listen(
-    const std::string& path, VarlinkInterface interface) {
-  const absl::StatusOr<sockaddr_un> address = SocketAddress(path);
-  if (!address.ok()) return address.status();
-  base::UniqueFd listener(
-      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+absl::StatusOr<VarlinkServer> VarlinkServer::Create(
+    base::UniqueFd listener, VarlinkInterface interface) {
   base::UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   base::UniqueFd pause_end(
       timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!listener || !epoll || !pause_end) {
-    return absl::ErrnoToStatus(errno, "socket, epoll, timer");
-  }
-  unlink(path.c_str());
-  // Set the mode before anybody can see the socket.
   epoll_event event = {.events = EPOLLIN, .data = {.ptr = nullptr}};
   epoll_event pause_event = {.events = EPOLLIN, .data = {.ptr = PauseTag()}};
-  if (fchmod(listener.get(), 0600) != 0 ||
-      bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address),
-           sizeof(*address)) != 0 ||
-      listen(listener.get(), kMaxConnections) != 0 ||
+  if (!epoll || !pause_end ||
       epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event) != 0 ||
       epoll_ctl(epoll.get(), EPOLL_CTL_ADD, pause_end.get(), &pause_event) !=
           0) {
-    return absl::ErrnoToStatus(errno, "bind " + path);
+    return absl::ErrnoToStatus(errno, "epoll and timer of a socket");
   }
-  return VarlinkServer(path, std::move(listener), std::move(epoll),
+  return VarlinkServer(std::move(listener), std::move(epoll),
                        std::move(pause_end), std::move(interface));
 }
 
@@ -132,13 +110,9 @@ void VarlinkServer::Accept() {
       }
       return;
     }
-    ucred peer = {};
-    socklen_t size = sizeof(peer);
-    const bool known =
-        getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
     if (connections_.size() == kMaxConnections) Drop(connections_.begin());
     Connection& connection = connections_.emplace_back();
-    connection.allowed = known && (peer.uid == 0 || peer.uid == owner_);
+    connection.allowed = base::PeerIs(fd.get(), owner_);
     epoll_event event = {.events = EPOLLIN, .data = {.ptr = &connection}};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) {
       connections_.pop_back();

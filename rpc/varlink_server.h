@@ -53,14 +53,18 @@ class VarlinkServer {
   // With more connections, the one that has been silent longest is closed.
   static constexpr size_t kMaxConnections = 16;
 
-  // Listens at `path`, a file that only its owner may use. Replaces a socket
-  // that a killed process left; the caller ensures that no living process uses
-  // it.
-  static absl::StatusOr<VarlinkServer> Listen(const std::string& path,
+  // Returns a socket that listens at `path`, a file that only its owner may
+  // use. Replaces a socket that a killed process left; the caller ensures that
+  // no living process uses it. The file stays until the caller removes it.
+  static absl::StatusOr<base::UniqueFd> Listen(const std::string& path);
+
+  // Serves on a socket from Listen(). Connections that were made before wait
+  // there.
+  static absl::StatusOr<VarlinkServer> Create(base::UniqueFd listener,
                                               VarlinkInterface interface);
-  VarlinkServer(VarlinkServer&& other) noexcept;
+  VarlinkServer(VarlinkServer&&) = default;
   VarlinkServer& operator=(VarlinkServer&&) = delete;
-  ~VarlinkServer();
+  ~VarlinkServer() = default;
 
   // Readable when there is something to do.
   int fd() const { return epoll_.get(); }
@@ -77,7 +81,7 @@ class VarlinkServer {
   };
   using Connections = std::list<Connection>;  // longest silent first
 
-  VarlinkServer(std::string path, base::UniqueFd listener, base::UniqueFd epoll,
+  VarlinkServer(base::UniqueFd listener, base::UniqueFd epoll,
                 base::UniqueFd pause_end, VarlinkInterface interface);
   void Accept();
   void PauseListening();
@@ -93,7 +97,6 @@ class VarlinkServer {
   VarlinkReply ServiceMethod(std::string_view method,
                              const nlohmann::json& parameters) const;
 
-  std::string path_;
   base::UniqueFd listener_;
   base::UniqueFd epoll_;
   base::UniqueFd pause_end_;  // a timer, while no connection can be accepted

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <optional>
@@ -18,9 +19,12 @@ namespace rpc {
 // Serves an interface at a path on a thread of its own until it is stopped.
 class ServingThread {
  public:
-  ServingThread(const std::string& path, VarlinkInterface interface) {
+  ServingThread(const std::string& path, VarlinkInterface interface)
+      : path_(path) {
+    absl::StatusOr<base::UniqueFd> listener = VarlinkServer::Listen(path);
+    EXPECT_TRUE(listener.ok()) << listener.status();
     absl::StatusOr<VarlinkServer> server =
-        VarlinkServer::Listen(path, std::move(interface));
+        VarlinkServer::Create(std::move(*listener), std::move(interface));
     EXPECT_TRUE(server.ok()) << server.status();
     server_.emplace(std::move(*server));
     thread_ = std::thread([this] {
@@ -39,9 +43,11 @@ class ServingThread {
     done_ = true;
     if (thread_.joinable()) thread_.join();
     server_.reset();
+    unlink(path_.c_str());
   }
 
  private:
+  const std::string path_;
   std::optional<VarlinkServer> server_;
   std::atomic<bool> done_ = false;
   std::thread thread_;

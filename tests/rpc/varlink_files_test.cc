@@ -38,7 +38,8 @@ class VarlinkFilesTest : public testing::Test {
 
   const tests::TempDir temp;
   const std::string path = temp.path() + "/echo.sock";
-  absl::StatusOr<VarlinkServer> server = VarlinkServer::Listen(path, {});
+  absl::StatusOr<VarlinkServer> server =
+      VarlinkServer::Create(VarlinkServer::Listen(path).value(), {});
   base::UniqueFd client;
 };
 

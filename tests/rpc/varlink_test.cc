@@ -301,13 +301,13 @@ TEST_F(VarlinkTest, WithoutAServerThatIsSaid) {
             0);
   EXPECT_EQ(Call("org.example.Echo.Say").status().code(),
             absl::StatusCode::kNotFound);
-  absl::StatusOr<VarlinkServer> again = VarlinkServer::Listen(path_, {});
+  const absl::StatusOr<base::UniqueFd> again = VarlinkServer::Listen(path_);
   EXPECT_TRUE(again.ok()) << again.status();
 }
 
 TEST(VarlinkPathTest, ANameThatIsTooLongIsAnError) {
   const std::string path = "/tmp/" + std::string(200, 'x');
-  EXPECT_EQ(VarlinkServer::Listen(path, {}).status().code(),
+  EXPECT_EQ(VarlinkServer::Listen(path).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(VarlinkCall(path, "a.b.C", json::object()).status().code(),
             absl::StatusCode::kInvalidArgument);
