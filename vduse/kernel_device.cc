@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace vduse {
 namespace {
@@ -116,7 +117,7 @@ absl::Status ControlDevice::Destroy(const std::string& name) {
 absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Open(
     const std::string& name) {
   const std::string path = "/dev/vduse/" + name;
-  const base::UniqueFd low(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  base::UniqueFd low(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!low) {
     const int error = errno;
     if (error == EBUSY) {
@@ -125,8 +126,13 @@ absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Open(
     }
     return Failed(error, "open " + path);
   }
-  base::UniqueFd high(fcntl(low.get(), F_DUPFD_CLOEXEC, kLowestFd));
-  if (!high) return Failed(errno, "F_DUPFD_CLOEXEC for " + path);
+  return Take(std::move(low));
+}
+
+absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Take(
+    base::UniqueFd fd) {
+  base::UniqueFd high(fcntl(fd.get(), F_DUPFD_CLOEXEC, kLowestFd));
+  if (!high) return Failed(errno, "F_DUPFD_CLOEXEC of the device");
 
   std::unique_ptr<KernelDevice> device(new KernelDevice(std::move(high)));
   for (uint32_t index = 0; index < kMaxQueues; ++index) {

@@ -77,6 +77,9 @@ class KernelDevice final : public Device {
   static absl::StatusOr<std::unique_ptr<KernelDevice>> Open(
       const std::string& name);
 
+  // Takes over a descriptor that another process has opened.
+  static absl::StatusOr<std::unique_ptr<KernelDevice>> Take(base::UniqueFd fd);
+
   // Call before the device is attached to the vDPA bus. `group` must be 0 if
   // the control device has no groups.
   absl::Status SetupQueue(uint32_t index, uint16_t max_size, uint32_t group);

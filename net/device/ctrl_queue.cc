@@ -22,8 +22,11 @@ void WriteAt(const vduse::Chain& chain, uint64_t offset,
 }  // namespace
 
 CtrlQueue::CtrlQueue(NotifiedQueue queue, uint64_t features,
-                     CommandTarget& target)
-    : queue_(std::move(queue)), features_(features), target_(target) {}
+                     CommandTarget& target, Mode mode)
+    : queue_(std::move(queue)),
+      features_(features),
+      target_(target),
+      mode_(mode) {}
 
 bool CtrlQueue::Serve(Instant now) {
   vduse::Virtqueue& ring = queue_.ring();
@@ -73,7 +76,8 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
   const bool fits = chain.writable_bytes() >= reply_bytes + 1;
 
   Reply reply;
-  if (command != nullptr && fits && command->payload.Admits(payload.left())) {
+  if (command != nullptr && fits && mode_ == Mode::kExecute &&
+      command->payload.Admits(payload.left())) {
     reply = (this->*command->run)(payload);
   }
   const uint8_t status = reply.ok ? ctrl::kOk : ctrl::kErr;

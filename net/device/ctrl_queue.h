@@ -38,8 +38,12 @@ class CtrlQueue {
     uint64_t unanswerable = 0;  // returned without a status byte
   };
 
+  // Whether commands are carried out. If not, each is answered with ERR.
+  enum class Mode : uint8_t { kExecute, kRefuse };
+
   // `target` must outlive the queue. `features` are the negotiated ones.
-  CtrlQueue(NotifiedQueue queue, uint64_t features, CommandTarget& target);
+  CtrlQueue(NotifiedQueue queue, uint64_t features, CommandTarget& target,
+            Mode mode = Mode::kExecute);
 
   // Answers the commands offered. True if the budget was used up; then call it
   // again.
@@ -106,6 +110,7 @@ class CtrlQueue {
   NotifiedQueue queue_;
   const uint64_t features_;
   CommandTarget& target_;
+  const Mode mode_;
   Counters counters_;
   bool gave_up_ = false;
 };

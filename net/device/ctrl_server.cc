@@ -16,8 +16,12 @@ constexpr Duration kMapRetry = std::chrono::milliseconds(10);
 }  // namespace
 
 CtrlServer::CtrlServer(vduse::Device& device, base::UniqueFd kick,
-                       CommandTarget& target)
-    : device_(device), kick_(std::move(kick)), target_(target), map_(device) {}
+                       CommandTarget& target, CtrlQueue::Mode mode)
+    : device_(device),
+      kick_(std::move(kick)),
+      target_(target),
+      mode_(mode),
+      map_(device) {}
 
 bool CtrlServer::TakeKick() { return base::ClearEventfd(kick_.get()) != 0; }
 
@@ -32,7 +36,7 @@ absl::Status CtrlServer::Start(const vduse::QueueInfo& info,
   NotifiedQueue queue(device_, options.index, std::move(*ring),
                       NotifiedQueue::kNoEarlyFlush);
   if (options.notify_once) queue.Owe();
-  queue_.emplace(std::move(queue), options.features, target_);
+  queue_.emplace(std::move(queue), options.features, target_, mode_);
   again_ = true;  // look once: the driver may have kicked already
   return absl::OkStatus();
 }

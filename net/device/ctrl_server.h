@@ -42,7 +42,8 @@ class CtrlServer {
   };
 
   // `kick` is an eventfd. `device` and `target` must outlive the server.
-  CtrlServer(vduse::Device& device, base::UniqueFd kick, CommandTarget& target);
+  CtrlServer(vduse::Device& device, base::UniqueFd kick, CommandTarget& target,
+             CtrlQueue::Mode mode);
 
   // The eventfd for the driver's kicks of the control queue. Poll it for
   // reading.
@@ -80,6 +81,7 @@ class CtrlServer {
   vduse::Device& device_;
   base::UniqueFd kick_;
   CommandTarget& target_;
+  const CtrlQueue::Mode mode_;
   vduse::IovaMap map_;
   std::optional<CtrlQueue> queue_;
   bool again_ = false;

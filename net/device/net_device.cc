@@ -37,7 +37,9 @@ NetDevice::NetDevice(vduse::Device& device, Options options,
                  .rx = options_.rx,
                  .tx = options_.tx,
                  .persist = options_.persist}),
-      ctrl_(device, std::move(resources.ctrl_kick), settings_) {}
+      ctrl_(device, std::move(resources.ctrl_kick), settings_,
+            options_.caretaker ? CtrlQueue::Mode::kRefuse
+                               : CtrlQueue::Mode::kExecute) {}
 
 absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
     vduse::Device& device, Options options) {
@@ -59,7 +61,7 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
                                     .engine = options.engine,
                                     .busy_poll = options.busy_poll,
                                     .timer_poll = options.timer_poll},
-                                   options.cpus);
+                                   options.cpus, options.pulses);
   if (!workers.ok()) return workers.status();
   return std::unique_ptr<NetDevice>(
       new NetDevice(device, std::move(options),

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "net/device/queue_table.h"
 #include "net/device/statistics.h"
 #include "net/path/port_drops.h"
+#include "net/path/pulse.h"
 #include "net/path/tap.h"
 #include "net/path/worker_pool.h"
 #include "net/wire/config_space.h"
@@ -64,7 +66,13 @@ class NetDevice final : public vduse::RequestHandler {
     Duration busy_poll{};        // longest busy-poll before a sleep
     Duration timer_poll{};       // time before a deadline without sleeps
     std::vector<int> cpus = {};  // for the workers, in turn; empty: any
-    MacAddress mac{};            // the device's; all zero: unknown
+    // Where each worker shows its progress; may be empty. Must outlive the
+    // device.
+    std::span<Pulse> pulses = {};
+    MacAddress mac{};  // the device's; all zero: unknown
+    // A caretaker keeps the host going for a driver that nobody can serve: it
+    // answers the kernel, refuses every command, and serves no data queue.
+    bool caretaker = false;
     // The operator's setting: it applies until the driver sets another, and
     // again after a reset.
     coalesce::Setting rx;
@@ -115,6 +123,8 @@ class NetDevice final : public vduse::RequestHandler {
   // Descriptors to poll for reading, in addition to the device's own.
   int ctrl_kick_fd() const { return ctrl_.kick_fd(); }
   int attention_fd() const { return attention_.get(); }
+  // The eventfd for the driver's kicks of a data queue, which its worker reads.
+  int kick_fd(uint32_t queue) const { return workers_.kick_fd(queue); }
 
   // When to call Serve() again at the latest.
   std::optional<Instant> deadline() const;
@@ -134,6 +144,8 @@ class NetDevice final : public vduse::RequestHandler {
 
   // Whether every queue of a driver is served.
   bool driver_ok() const { return session_.active(); }
+  // Whether some queue of a driver may be served.
+  bool has_driver() const { return session_.served(); }
   bool has_control_queue() const { return queues_.control().has_value(); }
 
   // What the control queue's commands act on.

@@ -59,6 +59,8 @@ class Tap final : public PacketPort {
   absl::Status StartEngine(Engine engine);
 
   int fd() const { return fd_.get(); }
+  // Takes the descriptor out of a queue that is not used any more.
+  base::UniqueFd TakeFd() { return std::move(fd_); }
 
   // Sets the offloads that packets from the kernel may need (`flags` of
   // TUNSETOFFLOAD). Applies to all queues of the interface. Takes the rtnl

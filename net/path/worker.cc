@@ -158,9 +158,14 @@ Ready Worker::WaitFor(const Wait& wait) {
   const Duration length = SleepFor(wait, start);
   const timespec timeout = ToTimespec(length);
   const bool forever = !wait.again && !wait.deadline;
+  if (options_.pulse != nullptr) {
+    options_.pulse->BeginWait(wait.again ? start : wait.deadline,
+                              wait.port_readable);
+  }
   std::array<epoll_event, 4> events;
   const int count = epoll_pwait2(epoll_.get(), events.data(), events.size(),
                                  forever ? nullptr : &timeout, nullptr);
+  if (options_.pulse != nullptr) options_.pulse->BeginWork();
   if (length > Duration::zero()) {
     slept_for_ = wait.deadline;
     // A shortest sleep counts only if it shows that sleeps end less late than

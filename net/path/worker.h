@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "net/path/busy_poll.h"
+#include "net/path/pulse.h"
 #include "net/path/queue_pair.h"
 #include "net/path/sleep_lead.h"
 #include "net/path/tap.h"
@@ -45,6 +46,8 @@ class Worker {
     Duration timer_poll{};  // time before a deadline without sleeps
     // The CPU to run on; without one, any that the process may use.
     std::optional<int> cpu = {};
+    // Where the thread shows that it makes progress; may be null.
+    Pulse* pulse = nullptr;
   };
 
   // `device` must outlive the worker.

@@ -13,11 +13,13 @@ using coalesce::ParamTable;
 absl::StatusOr<WorkerPool> WorkerPool::Start(vduse::Device& device,
                                              uint32_t pairs,
                                              Worker::Options options,
-                                             std::span<const int> cpus) {
+                                             std::span<const int> cpus,
+                                             std::span<Pulse> pulses) {
   WorkerPool pool;
   for (uint32_t pair = 0; pair < pairs; ++pair) {
     options.pair = pair;
     if (!cpus.empty()) options.cpu = cpus[pair % cpus.size()];
+    options.pulse = pair < pulses.size() ? &pulses[pair] : nullptr;
     auto worker = Worker::Start(device, options);
     if (!worker.ok()) return worker.status();
     pool.workers_.push_back(std::move(*worker));

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "net/path/pulse.h"
 #include "net/path/queue_pair.h"
 #include "net/path/tap.h"
 #include "net/path/worker.h"
@@ -29,11 +30,13 @@ class WorkerPool {
  public:
   // Starts `pairs` workers with `options`. Worker N runs on CPU N of `cpus`,
   // which are used in turn; with no `cpus`, on any CPU that the process may
-  // use. `options.pair` and `options.cpu` are not read. `device` must outlive
-  // the pool.
+  // use. Worker N shows its progress in `pulses`[N], if there are any; they
+  // must outlive the pool. `options.pair`, `options.cpu` and `options.pulse`
+  // are not read. `device` must outlive the pool.
   static absl::StatusOr<WorkerPool> Start(vduse::Device& device, uint32_t pairs,
                                           Worker::Options options,
-                                          std::span<const int> cpus);
+                                          std::span<const int> cpus,
+                                          std::span<Pulse> pulses = {});
   // The number of pairs.
   size_t size() const { return workers_.size(); }
 
