@@ -139,6 +139,11 @@ void AddThreads(Command run, RunOptions& options) {
          "Busy-poll for the last N microseconds before a notification is due "
          "(default: 0)")
       .From(0, program::kMaxTimerPollUsecs);
+  run.Value("--hang-msecs", options.hang_msecs,
+            "Replace the process that serves the device if it makes no "
+            "progress for N milliseconds; 0: never, for use with a debugger "
+            "(default: 200)")
+      .Checks(program::CheckHangMsecs);
 }
 
 // The operator's coalescing.

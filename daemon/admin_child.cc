@@ -7,12 +7,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/status_text.h"
 #include "daemon/admin_messages.h"
+#include "daemon/fd_message.h"
 #include "daemon/link_watch.h"
 #include "daemon/tap_opener.h"
 #include "vduse/vdpa_bus.h"
@@ -22,28 +23,6 @@ namespace {
 
 using Kind = AdminProcess::Kind;
 using OnClose = AdminProcess::OnClose;
-
-// Sends an answer together with descriptors.
-void SendAnswer(int socket, const AdminAnswer& answer,
-                const std::vector<int>& fds) {
-  iovec iov = {.iov_base = const_cast<AdminAnswer*>(&answer),
-               .iov_len = sizeof(answer)};
-  alignas(cmsghdr) AdminControl control{};
-  msghdr message = {};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  if (!fds.empty()) {
-    const size_t bytes = fds.size() * sizeof(int);
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(bytes);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(header), fds.data(), bytes);
-  }
-  sendmsg(socket, &message, MSG_NOSIGNAL);
-}
 
 class Child {
  public:
@@ -249,7 +228,8 @@ class Child {
       CopyText(answer.tap_name, link_->name());
     }
     CopyText(answer.text, base::Text(status));
-    SendAnswer(socket_.get(), answer, fds);
+    SendMessage(socket_.get(), std::as_bytes(std::span(&answer, 1)), fds,
+                IfFull::kWait);
   }
 
   base::UniqueFd socket_;

@@ -6,10 +6,8 @@
 #define VDUSE_NET_DAEMON_ADMIN_MESSAGES_H_
 
 #include <net/if.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -49,10 +47,6 @@ void CopyText(char (&to)[kSize], std::string_view from) {
   std::memcpy(to, from.data(), n);
   to[n] = 0;
 }
-
-// Room for the descriptors of a TAP's queues.
-using AdminControl =
-    std::array<char, CMSG_SPACE(net::kMaxQueuePairs * sizeof(int))>;
 
 }  // namespace program
 

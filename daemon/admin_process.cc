@@ -1,68 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/admin_process.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <climits>
-#include <cstring>
+#include <span>
 #include <utility>
 
-#include "base/log.h"
 #include "daemon/admin_child.h"
 #include "daemon/admin_messages.h"
+#include "daemon/child_process.h"
+#include "daemon/fd_message.h"
 
 namespace program {
-namespace {
-
-// Closes all descriptors except `fds` and the standard ones.
-void KeepOnly(std::vector<int> fds) {
-  std::erase_if(fds, [](int fd) { return fd <= STDERR_FILENO; });
-  fds.push_back(INT_MAX);
-  std::sort(fds.begin(), fds.end());
-  int first = STDERR_FILENO + 1;
-  for (const int fd : fds) {
-    if (first < fd) {
-      close_range(static_cast<unsigned>(first), static_cast<unsigned>(fd) - 1,
-                  0);
-    }
-    first = fd == INT_MAX ? fd : fd + 1;
-  }
-}
-
-}  // namespace
 
 absl::StatusOr<AdminProcess> AdminProcess::Start(
     const std::vector<base::UniqueFd>& tap, const std::string& tap_name) {
-  int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
-    return absl::ErrnoToStatus(errno, "socketpair");
-  }
-  base::UniqueFd ours(sockets[0]);
-  base::UniqueFd theirs(sockets[1]);
-  const pid_t pid = fork();
-  if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
-  if (pid > 0) return AdminProcess(std::move(ours));
-
-  std::vector<int> keep = {theirs.get(), base::LogFd()};
-  std::vector<net::Tap> queues;
-  for (const base::UniqueFd& queue : tap) {
-    if (!queue) continue;
-    keep.push_back(queue.get());
-    queues.emplace_back(base::UniqueFd(queue.get()));
-  }
-  KeepOnly(keep);
-  prctl(PR_SET_NAME, "vduse-net-admin");
-  // A signal to the whole process group is for the parent to handle: the parent
-  // may still need this process to detach the device.
-  signal(SIGINT, SIG_IGN);
-  signal(SIGTERM, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
-  RunAdminChild(std::move(theirs), std::move(queues), tap_name);
+  absl::StatusOr<SocketPair> sockets = MakeSocketPair();
+  if (!sockets.ok()) return sockets.status();
+  std::vector<int> keep = {sockets->theirs.get()};
+  for (const base::UniqueFd& queue : tap) keep.push_back(queue.get());
+  const absl::StatusOr<pid_t> pid =
+      StartChild({.name = "vduse-net-admin", .keep = keep}, [&] {
+        std::vector<net::Tap> queues;
+        for (const base::UniqueFd& queue : tap) {
+          if (queue) queues.emplace_back(base::UniqueFd(queue.get()));
+        }
+        RunAdminChild(std::move(sockets->theirs), std::move(queues), tap_name);
+      });
+  if (!pid.ok()) return pid.status();
+  return AdminProcess(std::move(sockets->ours));
 }
 
 void AdminProcess::OpenTap(const TapRequest& tap) {
@@ -92,18 +58,10 @@ void AdminProcess::Send(Kind kind, const std::string& name, uint32_t value,
 
 absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
   AdminAnswer answer = {};
-  iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
-  alignas(cmsghdr) AdminControl control{};
-  msghdr message = {};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t n = 0;
-  do {
-    n = recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
-  if (n != static_cast<ssize_t>(sizeof(answer))) {
+  absl::StatusOr<std::vector<base::UniqueFd>> fds = ReceiveMessage(
+      socket_.get(), std::as_writable_bytes(std::span(&answer, 1)),
+      IfEmpty::kWait);
+  if (absl::IsUnavailable(fds.status())) {
     return absl::UnavailableError("the administration process has ended");
   }
   answer.text[sizeof(answer.text) - 1] = 0;
@@ -118,19 +76,11 @@ absl::StatusOr<AdminProcess::Event> AdminProcess::Next() {
               .tap_name = answer.tap_name,
               .link_up = answer.link_up != 0,
               .device_id = answer.device_id};
-  if ((message.msg_flags & MSG_CTRUNC) != 0) {
-    event.status = absl::ResourceExhaustedError(
-        "too many open files to take the TAP's queues");
+  if (!fds.ok()) {
+    event.status = fds.status();
+    return event;
   }
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(fd), sizeof(fd));
-      event.tap.emplace_back(base::UniqueFd(fd));
-    }
-  }
+  for (base::UniqueFd& fd : *fds) event.tap.emplace_back(std::move(fd));
   return event;
 }
 

@@ -89,7 +89,8 @@ class AdminProcess {
   // Forks. Of the parent's descriptors the child keeps its socket, the standard
   // ones, the log's, and those in `tap`: the queues, if any, of the interface
   // `tap_name`. With queues, the child follows the link of that interface from
-  // the start. So a child that was killed can be replaced at any time.
+  // the start. So a child that was killed can be replaced at any time. The
+  // caller waits for the child (waitpid).
   static absl::StatusOr<AdminProcess> Start(
       const std::vector<base::UniqueFd>& tap = {},
       const std::string& tap_name = "");

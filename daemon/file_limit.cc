@@ -11,8 +11,9 @@
 namespace program {
 namespace {
 
-// Per pair: four of the worker, the TAP's queue and its copy, io_uring's, and
-// one for temporary use.
+// Of the process that serves the device, per pair: four of the worker, the
+// TAP's queue, io_uring's, and one for temporary use. The supervisor has fewer:
+// the TAP's queue, and a copy of each kick's eventfd.
 constexpr uint64_t kFilesPerPair = 8;
 // The process's own, its log, its operator socket and the connections of that.
 constexpr uint64_t kOtherFiles = 48;

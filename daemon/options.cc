@@ -39,6 +39,18 @@ absl::Status CheckQueueSize(const std::string& text) {
   return absl::OkStatus();
 }
 
+absl::Status CheckHangMsecs(const std::string& text) {
+  uint32_t msecs = 0;
+  const char* const end = text.data() + text.size();
+  const auto [after, error] = std::from_chars(text.data(), end, msecs);
+  const bool in_range =
+      msecs == 0 || (msecs >= kLeastHangMsecs && msecs <= kMostHangMsecs);
+  if (error == std::errc() && after == end && in_range) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      fmt::format("{} is neither 0 nor a number of milliseconds from {} to {}",
+                  text, kLeastHangMsecs, kMostHangMsecs));
+}
+
 absl::StatusOr<std::vector<int>> ParseCpus(const std::string& text) {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);

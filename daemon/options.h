@@ -21,6 +21,10 @@ inline constexpr uint32_t kMaxBusyPollUsecs = 10'000;
 // Sleeps end some 10 to 50 microseconds late, so polling for longer than this
 // gains nothing.
 inline constexpr uint32_t kMaxTimerPollUsecs = 1000;
+// Within this time, processes that run on a busy host make progress.
+inline constexpr uint32_t kDefaultHangMsecs = 200;
+inline constexpr uint32_t kLeastHangMsecs = 100;
+inline constexpr uint32_t kMostHangMsecs = 60'000;
 inline constexpr char kDefaultStateDir[] = "/run/vduse-net";
 
 // What happens to the device when its TAP is deleted.
@@ -47,6 +51,8 @@ struct RunOptions {
   net::Engine engine = net::Engine::kAuto;
   uint32_t busy_poll_usecs = 0;
   uint32_t timer_poll_usecs = 0;
+  // For how long the device's process may make no progress; 0: for ever.
+  uint32_t hang_msecs = kDefaultHangMsecs;
   coalesce::Setting rx;
   coalesce::Setting tx;
   std::string state_dir = kDefaultStateDir;
@@ -55,6 +61,9 @@ struct RunOptions {
 // Checks whether Linux's driver can work with queues of that size, a condition
 // for `run`.
 absl::Status CheckQueueSize(const std::string& text);
+
+// Checks a value of --hang-msecs: 0, or kLeastHangMsecs to kMostHangMsecs.
+absl::Status CheckHangMsecs(const std::string& text);
 
 // Parses a list of CPUs like "2,4-6", and keeps its order. The error names what
 // is not a CPU, or not one of this process.

@@ -13,9 +13,8 @@
 #include "daemon/admin_process.h"
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
-#include "daemon/runner.h"
+#include "daemon/supervisor.h"
 #include "state/state_file.h"
-#include "vduse/sigbus_guard.h"
 
 namespace program {
 namespace {
@@ -42,7 +41,7 @@ base::ExitCode Run(const RunOptions& options) {
   }
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal_number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
+  for (const int signal_number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD}) {
     sigaddset(&set, signal_number);
   }
   // Before there are threads, so that all threads inherit the mask.
@@ -52,7 +51,6 @@ base::ExitCode Run(const RunOptions& options) {
     return base::Fail(base::kExitFailure,
                       absl::ErrnoToStatus(errno, "signalfd"));
   }
-  signal(SIGCHLD, SIG_IGN);  // reaps children; a socket tells of their end
   absl::StatusOr<AdminProcess> admin = AdminProcess::Start();
   if (!admin.ok()) return base::Fail(base::kExitFailure, admin.status());
   absl::StatusOr<state::StateFile> state = state::StateFile::Open(
@@ -69,10 +67,9 @@ base::ExitCode Run(const RunOptions& options) {
               "killed",
               options.state_dir);
   }
-  vduse::SigbusGuard::Install();
-  Runner runner(options, std::move(*admin), std::move(*state),
-                std::move(signals));
-  return runner.Run();
+  Supervisor supervisor(options, std::move(*admin), std::move(*state),
+                        std::move(signals));
+  return supervisor.Run();
 }
 
 }  // namespace program

@@ -181,7 +181,7 @@ absl::Status StateFile::Map(int fd) {
 void StateFile::MapMemory() {
   unlink(new_path_.c_str());
   void* map = mmap(nullptr, StateBytes(), PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (map != MAP_FAILED) map_ = static_cast<char*>(map);
   kept_ = false;
 }
@@ -199,7 +199,10 @@ void StateFile::Write(const SavedState& state) {
   if (map_ == nullptr) return;
   EncodeState(state, bytes());
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (kept_ && !renamed_ && rename(new_path_.c_str(), path_.c_str()) == 0) {
+  // Another process of this program that shares the mapping may have renamed
+  // the file.
+  if (kept_ && !renamed_ &&
+      (rename(new_path_.c_str(), path_.c_str()) == 0 || errno == ENOENT)) {
     renamed_ = true;
   }
 }

@@ -11,7 +11,7 @@ TAP_IP=10.9.0.1
 CONSUMER_IP=10.9.0.2
 CONSUMER_MAC=02:00:5e:10:00:01
 CONSUMER=          # the consumer's netdev, in the namespace "consumer"
-DEVICE_PID=        # the running vduse-net
+DEVICE_PID=        # the running vduse-net: the supervisor
 DEVICE_LOG=/tmp/$NAME.log
 LOG_BASE=0         # size of the log when the device was last started
 PORTS=9000         # next UDP or TCP port for a flow
@@ -128,6 +128,42 @@ flush_log() {
 log_since_start() { tail -c +$((LOG_BASE + 1)) "$DEVICE_LOG"; }
 logged() { log_since_start | grep -qE "$1"; }
 device_ready() { logged '\bready\b' || gone "$DEVICE_PID"; }
+
+# find_child NAME: sets CHILD_PID to the supervisor's child of that name. It is
+# `dev` for the process that serves the device, `stby` for the standby, and
+# `admin`.
+find_child() {
+  local pid children comm
+  CHILD_PID=
+  read -ra children <"/proc/$DEVICE_PID/task/$DEVICE_PID/children" 2>/dev/null
+  for pid in "${children[@]}"; do
+    read -r comm <"/proc/$pid/comm" 2>/dev/null || continue
+    if [[ $comm == "vduse-net-$1" ]]; then CHILD_PID=$pid; return 0; fi
+  done
+  return 1
+}
+# serving: the pid of the process that serves the device.
+serving() { find_child dev && echo "$CHILD_PID"; }
+# device_pids: of all processes of the device.
+device_pids() {
+  local children
+  read -r children <"/proc/$DEVICE_PID/task/$DEVICE_PID/children"
+  echo "$DEVICE_PID $children"
+}
+# kill_device: by SIGKILL, all of its processes.
+kill_device() {
+  # shellcheck disable=SC2046  # several pids
+  kill -KILL $(device_pids)
+  wait "$DEVICE_PID" 2>/dev/null
+}
+# device_fds: the descriptors that all of them have open.
+device_fds() {
+  local pid dirs=()
+  for pid in $(device_pids); do dirs+=("/proc/$pid/fd"); done
+  find "${dirs[@]}" -type l | wc -l
+}
+# device_rss: KiB of memory of the process that serves the device.
+device_rss() { awk '$1 == "VmRSS:" {print $2}' "/proc/$(serving)/status"; }
 
 # spawn_device [ARGS...]: runs the program, and nothing else: where it is
 # needed at once, no fork comes first.

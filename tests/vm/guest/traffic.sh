@@ -198,13 +198,16 @@ some_tcp() { iperf -t "${TCP_SECONDS:-3}" "$@" && ((MBITS > 0)); }
 
 # --- Doing nothing -----------------------------------------------------------
 
-# Times that any thread of the device gave up its processor, or lost it.
+# Times that any thread of the device's processes gave up its processor, or
+# lost it.
 switches() {
-  local task total=0 key value
-  for task in /proc/"$DEVICE_PID"/task/*/status; do
-    while read -r key value; do
-      [[ $key != *ctxt_switches: ]] || total=$((total + value))
-    done <"$task"
+  local pid task total=0 key value
+  for pid in $(device_pids); do
+    for task in /proc/"$pid"/task/*/status; do
+      while read -r key value; do
+        [[ $key != *ctxt_switches: ]] || total=$((total + value))
+      done <"$task"
+    done
   done
   echo "$total"
 }

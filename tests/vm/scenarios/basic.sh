@@ -10,7 +10,6 @@ FRAMES=${FRAMES:-100000}
 
 check check-command vduse-net check
 
-fds() { find "/proc/$DEVICE_PID/fd" -type l | wc -l; }
 detached() {
   [[ ! -e /sys/bus/vdpa/devices/$NAME ]] &&
     ! ip -n consumer link show "$CONSUMER" >/dev/null 2>&1
@@ -21,7 +20,7 @@ add_and_delete() {
   local round before start del_us=0 stop_us=0
   for ((round = 1; round <= ROUNDS; round++)); do
     launch_device
-    before=$(fds)
+    before=$(device_fds)
     attach_device
     setup_tap
     take_netdev
@@ -32,9 +31,9 @@ add_and_delete() {
       { echo "round $round: still attached 3 s after dev del"; return 1; }
     now
     ((NOW - start > del_us)) && del_us=$((NOW - start))
-    if (($(fds) > before)); then
-      echo "round $round: $(fds) fds, $before before vdpa dev add"
-      ls -l "/proc/$DEVICE_PID/fd"
+    if (($(device_fds) > before)); then
+      echo "round $round: $(device_fds) fds, $before before vdpa dev add"
+      for pid in $(device_pids); do ls -l "/proc/$pid/fd"; done
       return 1
     fi
     [[ -e /dev/vduse/$NAME ]] ||

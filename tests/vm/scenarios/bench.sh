@@ -23,7 +23,7 @@ start() {
   case $1 in
     vduse-net)
       start_device --attach
-      SERVER_PID=$DEVICE_PID
+      SERVER_PID=$(serving)
       ;;
     dpdk) start_dpdk ;;
     copier) start_copier ;;

@@ -93,8 +93,7 @@ check joined arrives all "$GROUP_MAC"
 check joined-another arrives none 01:00:5e:10:00:98
 
 # What is in force outlives the process.
-kill -KILL "$DEVICE_PID"
-wait "$DEVICE_PID"
+kill_device
 launch_device --attach
 check crash-joined arrives all "$GROUP_MAC"
 check crash-another arrives none 01:00:5e:10:00:98

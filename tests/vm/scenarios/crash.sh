@@ -1,13 +1,19 @@
 # shellcheck shell=bash disable=SC2015,SC2153
 # SPDX-License-Identifier: Apache-2.0
 #
-# SIGKILL under traffic and `ethtool -C`, again and again: the next program
-# adopts the device it finds, traffic goes on, and no command of the host
-# hangs. Gate lifted.
+# SIGKILL under traffic and `ethtool -C`, again and again: a successor serves the
+# device, traffic goes on, and no command of the host hangs. Gate lifted. VICTIM
+# says who is killed:
+#   device      the process that serves the device; every tenth time it is
+#               stopped instead (SIGSTOP). The supervisor replaces it.
+#   supervisor  The next program takes over from the process that serves the
+#               device, and adopts the device.
+#   all         The next program adopts the device that it finds.
 
+VICTIM=${VICTIM:-device}
 KILLS=${KILLS:-50}
 INTERVAL_US=2000  # between packets, each way
-OUTAGE_US=0       # from SIGKILL to the successor's "ready", all in all
+OUTAGE_US=0       # in which nobody held the TAP, all in all
 ADOPT_PATTERN=${ADOPT_PATTERN:-adopt}
 
 start_device --attach
@@ -63,21 +69,43 @@ host=$!
 
 # --- Kill and start again ---------------------------------------------------
 
+kill_supervisor() {
+  kill -KILL "$DEVICE_PID"
+  wait "$DEVICE_PID" 2>/dev/null
+}
+# restart KILL: as a service manager does, as soon as the program is gone.
+restart() {
+  # shellcheck disable=SC2034  # for device_ready
+  LOG_BASE=$(stat -c %s "$DEVICE_LOG")
+  now; start=$NOW
+  "$1"
+  spawn_device --attach
+  wait_for 5 device_ready ||
+    { echo "round $round: not ready after 5 s"; return 1; }
+  now; READY_US=$((NOW - start))
+  logged "$ADOPT_PATTERN" ||
+    { echo "round $round: the log has no '$ADOPT_PATTERN'"; return 1; }
+}
+other_serves() { find_child dev && [[ $CHILD_PID != "$1" ]]; }
+kill_server() {
+  local victim signal=KILL
+  victim=$(serving) || { echo "round $round: nobody serves"; return 1; }
+  ((round % 10)) || signal=STOP
+  now; start=$NOW
+  kill "-$signal" "$victim"
+  wait_for 5 other_serves "$victim" ||
+    { echo "round $round: nobody serves after 5 s"; return 1; }
+  now; READY_US=$((NOW - start))
+}
 kills() {
   local round start recovery total=0 worst=0 ready_worst=0
   for ((round = 1; round <= KILLS; round++)); do
     nap "0.$(printf '%03d' $((40 + RANDOM % 120)))"
-    # shellcheck disable=SC2034  # for device_ready
-    LOG_BASE=$(stat -c %s "$DEVICE_LOG")
-    # As a service manager does: started again as soon as it is gone.
-    kill -KILL "$DEVICE_PID"
-    now; start=$NOW
-    wait "$DEVICE_PID" 2>/dev/null
-    spawn_device --attach
-    wait_for 5 device_ready ||
-      { echo "round $round: not ready after 5 s"; return 1; }
-    now; READY_US=$((NOW - start))
-    OUTAGE_US=$((OUTAGE_US + READY_US))
+    case $VICTIM in
+      device) kill_server ;;
+      supervisor) restart kill_supervisor ;;
+      all) restart kill_device && OUTAGE_US=$((OUTAGE_US + READY_US)) ;;
+    esac || return 1
     wait_for 5 ping_once ||
       { echo "round $round: no traffic 5 s after the start"; return 1; }
     now
@@ -85,8 +113,6 @@ kills() {
     total=$((total + recovery))
     ((recovery > worst)) && worst=$recovery
     ((READY_US > ready_worst)) && ready_worst=$READY_US
-    logged "$ADOPT_PATTERN" ||
-      { echo "round $round: the log has no '$ADOPT_PATTERN'"; return 1; }
     ((round % 10)) || progress "$round of $KILLS kills"
   done
   # From SIGKILL to the first answered ping, the program's start included.
@@ -128,7 +154,8 @@ kill -TERM "$rx_receiver" "$tx_receiver"
 # flow_went_on DIRECTION LOSSES REPEATS: at most LOSSES packets are lost and
 # REPEATS arrive twice. In the direction rx the kernel drops packets that reach
 # the TAP while no process has it open: as many as are sent during the outages,
-# plus one per crash. In the direction tx the ring keeps all packets.
+# plus one per crash. In the direction tx the ring keeps all packets. The TAP is
+# held by the supervisor, and by the process that serves the device.
 flow_went_on() {
   local receiver=$rx_receiver sent received lost
   [[ $1 == rx ]] || receiver=$tx_receiver
@@ -155,8 +182,7 @@ check frames-tx frame_check --from "$CONSUMER@consumer" --to "$TAP" \
 # The administration process killed while commands are under way, so the rtnl
 # lock is held: the program goes on, with another one, and detaches at the end.
 admin_is_new() {
-  read -r child _ <"/proc/$DEVICE_PID/task/$DEVICE_PID/children" 2>/dev/null
-  [[ -n ${child:-} && $child != "$1" ]]
+  find_child admin && [[ $CHILD_PID != "$1" ]]
 }
 admin_killed() {
   local round admin status=0
@@ -164,16 +190,15 @@ admin_killed() {
     --limit-ms 1000 >/tmp/storm2.out 2>&1 3>&- &
   storm=$!
   for ((round = 1; round <= 5; round++)); do
-    read -r admin _ <"/proc/$DEVICE_PID/task/$DEVICE_PID/children"
-    kill -KILL "$admin" || { echo "round $round: no child"; return 1; }
+    find_child admin && admin=$CHILD_PID && kill -KILL "$admin" || { echo "round $round: no child"; return 1; }
     wait_for 3 admin_is_new "$admin" ||
       { echo "round $round: no new one after 3 s"; return 1; }
     gone "$DEVICE_PID" && { echo "round $round: the program ended"; return 1; }
     wait_for 2 ping_once || { echo "round $round: no traffic"; return 1; }
     # A child has none of the driver's memory, or that could never be freed.
-    grep -q 'vduse-domain' "/proc/$DEVICE_PID/maps" ||
+    grep -q 'vduse-domain' "/proc/$(serving)/maps" ||
       { echo "round $round: the driver's memory is not mapped"; return 1; }
-    ! grep -m 1 'vduse-domain' "/proc/$child/maps" ||
+    ! grep -m 1 'vduse-domain' "/proc/$CHILD_PID/maps" ||
       { echo "round $round: the child has the driver's memory"; return 1; }
   done
   kill -TERM "$storm"

@@ -136,8 +136,7 @@ check own-address-ping whole_ping 56
 check own-address-other probe all "$OTHER_MAC"
 check own-address-new ip -n consumer link set "$CONSUMER" address "$OTHER_MAC"
 check own-address-new-rx passes rx 100
-kill -KILL "$DEVICE_PID"
-wait "$DEVICE_PID"
+kill_device
 launch_device --attach --without MAC,CTRL_MAC_ADDR
 check own-address-crash-rx passes rx 100
 check own-address-stop stopped
@@ -185,8 +184,7 @@ check first-driver fresh 30
 check detach detach
 check queued-again flood 40
 check second-driver fresh 70
-kill -KILL "$DEVICE_PID"
-wait "$DEVICE_PID"
+kill_device
 launch_device
 check goes-on wait_for 5 ping_once
 check goes-on-all test "$(counter rx stale)" = 0

@@ -23,7 +23,7 @@ pages_taken() {
   (($(huge_free) < free))
 }
 mapped() {
-  grep -m 1 -E 'hugetlb|memfd:' "/proc/$DEVICE_PID/maps"
+  grep -m 1 -E 'hugetlb|memfd:' "/proc/$(serving)/maps"
 }
 all_free() { (($(huge_free) == free)); }
 pages_back() {

@@ -86,13 +86,11 @@ rebinds() {
   cat /tmp/sender
   echo "rounds=$REBINDS worst_rebind_ms=$(ms "$worst")"
 }
-fds() { find "/proc/$DEVICE_PID/fd" -type l | wc -l; }
-rss() { awk '$1 == "VmRSS:" {print $2}' "/proc/$DEVICE_PID/status"; }
-fds_before=$(fds) rss_before=$(rss)
+fds_before=$(device_fds) rss_before=$(device_rss)
 check rebind rebinds
 no_leak() {
-  echo "fds=$(fds) before=$fds_before rss_kb=$(rss) before=$rss_before"
-  (($(fds) <= fds_before + 2 && $(rss) <= rss_before + 4096))
+  echo "fds=$(device_fds) before=$fds_before rss_kb=$(device_rss) before=$rss_before"
+  (($(device_fds) <= fds_before + 2 && $(device_rss) <= rss_before + 4096))
 }
 check no-leak no_leak
 check frames-rx frame_check --from "$TAP" --to "$CONSUMER@consumer" \
@@ -122,7 +120,7 @@ check mtu-option configured_mtu
 # cpu_ticks: what the program has used so far, in hundredths of a second.
 cpu_ticks() {
   local fields
-  read -ra fields <"/proc/$DEVICE_PID/stat"
+  read -ra fields <"/proc/$(serving)/stat"
   echo $((fields[13] + fields[14]))
 }
 tap_deleted() {

@@ -42,7 +42,7 @@ shown() {
   c ethtool -l "$CONSUMER" | tail -n 1
   [[ $(c ethtool -l "$CONSUMER" | tail -n 1) == *[[:space:]]"$1" ]]
 }
-memory() { grep -E '^(Threads|VmRSS)' "/proc/$DEVICE_PID/status" | tr '\n' ' '; }
+memory() { grep -E '^(Threads|VmRSS)' "/proc/$(serving)/status" | tr '\n' ' '; }
 per_queue() {
   c ethtool --per-queue "$CONSUMER" queue_mask 0x2 --coalesce rx-usecs 300 \
     rx-frames 7 || return 1
@@ -55,8 +55,7 @@ per_queue() {
 }
 resumed() { logged 'adopted: the driver is active'; }
 restarted() {
-  kill -KILL "$DEVICE_PID"
-  wait "$DEVICE_PID" 2>/dev/null
+  kill_device
   launch_device --queue-pairs "$PAIRS"
   wait_for 5 resumed
 }
@@ -105,9 +104,10 @@ start_device --attach --queue-pairs "$PAIRS" --cpus 1,0
 check sixteen pairs 16
 check sixteen-ping ping -c 3 -i 0.2 -W 2 -q "$CONSUMER_IP"
 on_cpus() {
-  local task want=(2 1) pair=0 name key value
+  local task want=(2 1) pair=0 name key value pid
+  pid=$(serving)
   for ((pair = 0; pair < PAIRS; pair++)); do
-    for task in /proc/"$DEVICE_PID"/task/*; do
+    for task in /proc/"$pid"/task/*; do
       name=$(<"$task/comm")
       [[ $name == "vn-pair-$pair" ]] || continue
       while read -r key value; do

@@ -12,7 +12,7 @@ said() { log_since_start | grep -c "$1"; }
 until_said() { (($(said "$1") >= $2)); }
 
 lose_driver_ok() {
-  kill_at_line "$DEVICE_PID" "driver active" \
+  kill_at_line "$(serving)" "driver active" \
     vdpa dev add name "$NAME" mgmtdev vduse &&
     wait_for 5 until_said "$LOST" 1
 }
@@ -48,7 +48,7 @@ said_seldom() {
   ((times == 1 || times == 2))
 }
 
-launch_device --queue-pairs 2
+launch_device --queue-pairs 2 --hang-msecs 0
 irq_setup
 irq_reset
 check lost lose_driver_ok
@@ -57,8 +57,7 @@ check commands commands 100
 check asleep asleep
 check said-seldom said_seldom
 
-kill -KILL "$DEVICE_PID"
-wait "$DEVICE_PID" 2>/dev/null
+kill_device
 launch_device --queue-pairs 2
 check successor-said wait_for 5 until_said "$LOST" 1
 check successor-commands commands 200

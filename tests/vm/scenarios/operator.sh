@@ -128,8 +128,7 @@ check after-reset-rx flow_coalesced rx 20000 32 5 "$rx_off"
 
 if [[ $MODULE == open ]]; then
   succeed() {
-    kill -KILL "$DEVICE_PID"
-    wait "$DEVICE_PID" 2>/dev/null
+    kill_device
     launch_device --attach --rx-usecs 1 --rx-frames 1
   }
   check successor succeed

@@ -235,8 +235,7 @@ check state-save-spares-others save_spares_others
 attach_device
 take_netdev
 state_lost() {
-  kill -KILL "$DEVICE_PID"
-  wait "$DEVICE_PID"
+  kill_device
   rm "/run/vduse-net/$NAME.state"
   eval "vduse-net run --name $NAME --tap $TAP --mac $CONSUMER_MAC --attach \
     </dev/null >/tmp/limit 2>&1 3>&- 7>&- &"

@@ -13,17 +13,15 @@ KILLS=${KILLS:-20}
 # How the device's log says that it cannot reach the rings.
 NOT_SHARED_PATTERN=${NOT_SHARED_PATTERN:-'queue.* not started'}
 
-fds() { find "/proc/$DEVICE_PID/fd" -type l | wc -l; }
 # Taken while no guest is there: its memory would count.
-rss() { awk '$1 == "VmRSS:" {print $2}' "/proc/$DEVICE_PID/status"; }
 # no_leak FDS RSS: not more than there were before, or hardly.
 no_leak() {
-  echo "fds=$(fds) before=$1 rss_kb=$(rss) before=$2"
-  (($(fds) <= $1 + 2 && $(rss) <= $2 + 4096))
+  echo "fds=$(device_fds) before=$1 rss_kb=$(device_rss) before=$2"
+  (($(device_fds) <= $1 + 2 && $(device_rss) <= $2 + 4096))
 }
 
 start_for_guest
-fds_before=$(fds) rss_before=$(rss)
+fds_before=$(device_fds) rss_before=$(device_rss)
 ip neighbour replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" dev "$TAP" \
   nud permanent
 
@@ -76,7 +74,7 @@ kills() {
     guest_up || { echo "round $round: no network"; return 1; }
     nap "0.$(printf '%03d' $((50 + RANDOM % 200)))"
     kill_guest
-    ((round % 5)) || progress "$round of $KILLS kills, fds=$(fds) rss=$(rss)"
+    ((round % 5)) || progress "$round of $KILLS kills, fds=$(device_fds) rss=$(device_rss)"
   done
   echo "kills=$KILLS"
 }

@@ -9,11 +9,6 @@ STATE=/run/vduse-net/$NAME.state
 carrier_is() {
   [[ $(c cat "/sys/class/net/$CONSUMER/carrier" 2>/dev/null) == "$1" ]]
 }
-kill_device() {
-  kill -KILL "$DEVICE_PID"
-  wait "$DEVICE_PID" 2>/dev/null
-  DEVICE_PID=
-}
 # adopted [ARGS...]: another process serves the device.
 adopted() {
   LOG_BASE=$(stat -c %s "$DEVICE_LOG")

@@ -61,8 +61,7 @@ restores() {
 }
 # The bus says of a device whose state is lost that it is a network device.
 state_lost() {
-  kill -KILL "$DEVICE_PID"
-  wait "$DEVICE_PID"
+  kill_device
   rm "/run/vduse-net/$NAME.state" || return 1
   LOG_BASE=$(stat -c %s "$DEVICE_LOG")
   spawn_device

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -13,7 +14,8 @@
 #include "base/status_text.h"
 #include "daemon/adoption.h"
 #include "daemon/device_setup.h"
-#include "daemon/runner.h"
+#include "daemon/hand_over.h"
+#include "daemon/supervisor.h"
 #include "net/wire/features.h"
 #include "vduse/vdpa_bus.h"
 
@@ -24,12 +26,17 @@ constexpr int kIdentifyMsecs = 1000;
 // How long an adopted device waits for its TAP before it is ready without.
 constexpr net::Duration kTapPatience = std::chrono::seconds(5);
 
+// Whether a signal asks for nothing that matters while there is no device.
+bool OnlyInforms(int signal_number) {
+  return signal_number == SIGUSR1 || signal_number == SIGCHLD;
+}
+
 }  // namespace
 
 using base::Log;
 using base::Severity;
 
-std::optional<base::ExitCode> Runner::Open() {
+std::optional<base::ExitCode> Supervisor::Open() {
   // Check the options before anything is touched.
   if (const auto saved = state_.Read(); saved && DeviceExists(options_.name)) {
     const absl::Status fits = FitsDevice(options_, *saved);
@@ -38,6 +45,7 @@ std::optional<base::ExitCode> Runner::Open() {
       return base::Fail(base::kExitUsage, fits);
     }
   }
+  if (const auto failed = TakeOverTap()) return failed;
   auto existing = AdoptNetDevice(
       options_.name, [this](auto pause) { return SleepUnlessEnded(pause); });
   if (absl::IsNotFound(existing.status())) {
@@ -51,9 +59,31 @@ std::optional<base::ExitCode> Runner::Open() {
   return Adopt(std::move(*existing));
 }
 
+// Takes over from a device process that has lost its supervisor, if there is
+// one.
+std::optional<base::ExitCode> Supervisor::TakeOverTap() {
+  absl::StatusOr<HeldTap> tap =
+      TakeOver(HandOverSocket(options_.state_dir, options_.name));
+  if (absl::IsNotFound(tap.status())) return std::nullopt;
+  if (!tap.ok()) {
+    adopted_ = true;  // leave everything for a later adoption
+    return base::Fail(base::kExitFailure,
+                      absl::FailedPreconditionError(fmt::format(
+                          "{}: end it with SIGKILL, and start this again",
+                          base::Text(tap.status()))));
+  }
+  if (tap->queues.empty()) return std::nullopt;
+  tap_ = std::move(tap->queues);
+  tap_drops_ = std::move(tap->drops);
+  link_up_ = tap->link_up;
+  tap_ready_ = true;
+  RestartAdmin();
+  return std::nullopt;
+}
+
 // Has a time limit, because the holder of the bus lock may be waiting for this
 // very device.
-std::optional<uint32_t> Runner::AskForType() {
+std::optional<uint32_t> Supervisor::AskForType() {
   admin_.Identify(options_.name);
   const auto answer = WaitForAdmin(kIdentifyMsecs);
   if (!answer.ok() || answer->kind != AdminProcess::Kind::kIdentify ||
@@ -63,14 +93,14 @@ std::optional<uint32_t> Runner::AskForType() {
   return answer->device_id;
 }
 
-std::optional<base::ExitCode> Runner::Adopt(
+std::optional<base::ExitCode> Supervisor::Adopt(
     std::unique_ptr<vduse::KernelDevice> device) {
-  predecessor_ = state_.Read();
+  const std::optional<state::SavedState> predecessor = state_.Read();
   ExistingDevice existing = {.name = options_.name,
                              .queue_count = device->queue_count(),
                              .on_bus = vduse::IsOnBus(options_.name),
                              .virtio_type = vduse::VirtioTypeOf(options_.name),
-                             .state = predecessor_};
+                             .state = predecessor};
   if (!existing.virtio_type && !existing.state && existing.on_bus) {
     existing.virtio_type = AskForType();
   }
@@ -85,23 +115,22 @@ std::optional<base::ExitCode> Runner::Adopt(
   const bool has_control = device_->queue_count() % 2 == 1;
   saved_.queue_pairs = device_->queue_count() / 2;
   const uint64_t all = FeaturesFor(saved_.queue_pairs);
-  saved_.features = predecessor_  ? predecessor_->features & all
-                    : has_control ? all
-                                  : net::WithoutControlQueue(all);
-  if (predecessor_) {
-    saved_.mac = predecessor_->mac;
-    saved_.mtu = predecessor_->mtu;
-    saved_.queue_size = predecessor_->queue_size;
-    saved_.tap_created = predecessor_->tap_created;
-    saved_.tap_index = predecessor_->tap_index;
-    saved_.tap_namespace = predecessor_->tap_namespace;
+  if (predecessor) {
+    const uint32_t queue_pairs = saved_.queue_pairs;
+    saved_ = *predecessor;
+    saved_.queue_pairs = queue_pairs;
+    saved_.features &= all;
   } else {
+    saved_.features = has_control ? all : net::WithoutControlQueue(all);
     saved_.mac = options_.mac.value_or(net::MacAddress{});
     saved_.mtu = options_.mtu.value_or(kDefaultMtu);
     saved_.queue_size = options_.queue_size.value_or(kDefaultQueueSize);
   }
+  state_found_ = predecessor.has_value();
   saved_.tap_name = options_.tap;
-  tap_wait_until_ = net::Now() + kTapPatience;
+  // In this release's layout from now on.
+  if (predecessor) state_.Write(saved_);
+  if (!tap_ready_) tap_wait_until_ = net::Now() + kTapPatience;
   Log(Severity::kInfo,
       "device '{}' exists and no process serves it: adopting it",
       options_.name);
@@ -114,7 +143,7 @@ std::optional<base::ExitCode> Runner::Adopt(
 
 // Creates a new device. Opens the TAP first, while no holder of a lock can be
 // waiting for the device.
-std::optional<base::ExitCode> Runner::Create() {
+std::optional<base::ExitCode> Supervisor::Create() {
   absl::StatusOr<NewDevice> wanted = PlanDevice(options_);
   if (!wanted.ok()) return base::Fail(base::kExitFailure, wanted.status());
   saved_.queue_pairs = wanted->queue_pairs;
@@ -140,8 +169,6 @@ std::optional<base::ExitCode> Runner::Create() {
     wanted->config.speed = tap->tap_speed.mbits;
     wanted->config.duplex = tap->tap_speed.duplex;
   }
-  early_tap_.emplace(std::move(*tap));
-
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   if (!control.ok()) return base::Fail(base::kExitHost, control.status());
   absl::StatusOr<CreatedDevice> created = CreateNetDevice(*control, *wanted);
@@ -153,7 +180,7 @@ std::optional<base::ExitCode> Runner::Create() {
   saved_.mac = wanted->config.mac;
   saved_.mtu = wanted->config.mtu;
   saved_.queue_size = wanted->queue_size;
-  Save();  // otherwise nobody would know that the device is ours
+  state_.Write(saved_);  // otherwise nobody would know that the device is ours
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
       options_.name, net::FormatMac(saved_.mac), saved_.mtu,
       net::FeatureNames(saved_.features));
@@ -162,76 +189,34 @@ std::optional<base::ExitCode> Runner::Create() {
         wanted->queue_pairs > 1 ? ", and so one queue pair" : "",
         kNoControlQueueText);
   }
+  OnTap(std::move(*tap));
   return std::nullopt;
 }
 
-std::optional<base::ExitCode> Runner::BuildDevice() {
+net::NetDevice::Options Supervisor::DeviceOptions() const {
   net::NetDevice::Options options;
   options.features = saved_.features;
   options.queue_pairs = saved_.queue_pairs;
   options.cpus = options_.cpus;
   // If the MTU that the driver was told is unknown, no frame of the driver is
-  // too large.
-  options.mtu = adopted_ && !predecessor_ ? options_.mtu.value_or(net::kMaxMtu)
-                                          : saved_.mtu;
-  // If the queue size is unknown, any size is accepted.
-  if (!adopted_ || predecessor_) options.max_queue_size = saved_.queue_size;
+  // too large. If the queue size is unknown, any size is accepted.
+  const bool known = !adopted_ || state_found_;
+  options.mtu = known ? saved_.mtu : options_.mtu.value_or(net::kMaxMtu);
+  if (known) options.max_queue_size = saved_.queue_size;
   options.engine = options_.engine;
   options.busy_poll = std::chrono::microseconds(options_.busy_poll_usecs);
   options.timer_poll = std::chrono::microseconds(options_.timer_poll_usecs);
   options.mac = saved_.mac;
-  // A setting that the operator made at run time is newer than the command
-  // line.
-  if (predecessor_) {
-    saved_.operator_rx = predecessor_->operator_rx;
-    saved_.operator_tx = predecessor_->operator_tx;
-  }
-  options.rx = saved_.operator_rx.value_or(options_.rx);
-  options.tx = saved_.operator_tx.value_or(options_.tx);
-  options.persist = [this](const net::DeviceState& device) {
-    saved_.device = device;
-    Save();
-  };
-  auto net = net::NetDevice::Create(*device_, std::move(options));
-  if (!net.ok()) return base::Fail(base::kExitFailure, net.status());
-  net_ = std::move(*net);
-  attached_ = !options_.attach;  // without --attach, the operator does it
-  if (adopted_) {
-    // Answer the kernel and the control queue before anything else.
-    std::optional<net::DeviceState> device;
-    if (predecessor_) device = saved_.device = predecessor_->device;
-    net_->Resume(device);
-    OpenTap();
-  } else {
-    if (restored_) {
-      const absl::Status fits = net_->Restore(*restored_);
-      if (!fits.ok()) {
-        return base::Fail(
-            base::kExitFailure,
-            absl::InvalidArgumentError(fmt::format(
-                "--restore {}: {}", options_.restore, base::Text(fits))));
-      }
-    }
-    OnTap(std::move(*early_tap_));
-    early_tap_.reset();
-  }
-  Save();
-  ListenToOperator();
-  if (options_.attach) admin_.Attach(options_.name);
-  return std::nullopt;
+  options.rx = options_.rx;
+  options.tx = options_.tx;
+  return options;
 }
 
 // The device is off the bus: destroys it and what belongs to it.
-base::ExitCode Runner::Dismantle(base::ExitCode code) {
-  if (net_) {
-    for (const std::string& line : net_->Summary()) {
-      Log(Severity::kInfo, "{}", line);
-    }
-  }
-  net_.reset();
+base::ExitCode Supervisor::Dismantle(base::ExitCode code) {
+  EndServing();
   device_.reset();
-  // Before another process can make a device of this name.
-  operator_socket_.reset();
+  RemoveSockets();
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
   const absl::Status destroyed =
       control.ok() ? control->Destroy(options_.name) : control.status();
@@ -244,7 +229,7 @@ base::ExitCode Runner::Dismantle(base::ExitCode code) {
 }
 
 // Returns true after `length`, or false as soon as a signal asks for the end.
-bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
+bool Supervisor::SleepUnlessEnded(std::chrono::milliseconds length) {
   const net::Instant end = net::Now() + length;
   for (;;) {
     const auto rest =
@@ -252,7 +237,7 @@ bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
     if (rest.count() <= 0) return true;
     pollfd ready = {.fd = signals_.get(), .events = POLLIN, .revents = 0};
     if (poll(&ready, 1, static_cast<int>(rest.count())) <= 0) continue;
-    if (const auto taken = TakeSignal(); taken && *taken != SIGUSR1) {
+    if (const auto taken = TakeSignal(); taken && !OnlyInforms(*taken)) {
       return false;
     }
   }
@@ -261,7 +246,7 @@ bool Runner::SleepUnlessEnded(std::chrono::milliseconds length) {
 // Waits for an event; a negative timeout means no limit.
 //   Cancelled: a signal asks for the end.
 //   DeadlineExceeded: the time is over.
-absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
+absl::StatusOr<AdminProcess::Event> Supervisor::WaitForAdmin(int timeout_ms) {
   for (;;) {
     std::array<pollfd, 2> fds = {pollfd{signals_.get(), POLLIN, 0},
                                  pollfd{admin_.fd(), POLLIN, 0}};
@@ -271,7 +256,7 @@ absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
     if (ready < 0) continue;
     if (signal_fd.revents != 0) {
       const auto taken = TakeSignal();
-      if (taken && *taken != SIGUSR1) return absl::CancelledError("");
+      if (taken && !OnlyInforms(*taken)) return absl::CancelledError("");
     }
     if (admin_fd.revents != 0) return admin_.Next();
   }
@@ -279,7 +264,7 @@ absl::StatusOr<AdminProcess::Event> Runner::WaitForAdmin(int timeout_ms) {
 
 // Ends before there is a device. The administration process ends what is in
 // progress.
-base::ExitCode Runner::Abandon() {
+base::ExitCode Supervisor::Abandon() {
   Log(Severity::kInfo, "ended by a signal before the device '{}' was created",
       options_.name);
   admin_.Abandon();
@@ -289,10 +274,9 @@ base::ExitCode Runner::Abandon() {
 
 // Frees the TAP before the process ends, and removes the interface if it was
 // created for the device.
-base::ExitCode Runner::CloseTap(base::ExitCode code) {
+base::ExitCode Supervisor::CloseTap(base::ExitCode code) {
   if (abandoned_) return code;
-  early_tap_.reset();
-  tap_copies_.clear();
+  tap_.clear();
   admin_.CloseTap(saved_.tap_created ? AdminProcess::OnClose::kRemove
                                      : AdminProcess::OnClose::kKeep);
   for (;;) {

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A device in service. Its start and end are in runner_setup.cc, its TAP in
-// runner_tap.cc.
-#include "daemon/runner.h"
+// A device in service. Its start and end are in supervisor_setup.cc, its TAP in
+// supervisor_tap.cc.
+#include "daemon/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <vector>
 
 #include "base/log.h"
 #include "base/status_text.h"
+#include "base/unix_socket.h"
+#include "daemon/hand_over.h"
 #include "daemon/sd_notify.h"
+#include "net/wire/features.h"
 #include "rpc/device_service.h"
-#include "state/migration_state.h"
+#include "rpc/varlink_server.h"
 #include "vduse/vdpa_bus.h"
 
 namespace program {
@@ -35,14 +38,19 @@ constexpr net::Duration kDetachNotice = std::chrono::seconds(2);
 
 }  // namespace
 
-base::ExitCode Runner::Run() {
+base::ExitCode Supervisor::Run() {
   if (const auto failed = Open()) {
     return adopted_ ? *failed : CloseTap(*failed);
   }
-  if (const auto failed = BuildDevice()) {
+  attached_ = !options_.attach;  // without --attach, the operator does it
+  OpenSockets();
+  // An adopted device is served before anything else is done for it.
+  if (const auto failed = StartServing()) {
     return adopted_ ? *failed : Dismantle(*failed);
   }
+  if (adopted_ && tap_.empty()) OpenTap();
   const base::ExitCode served = Serve();
+  if (start_failed_ && adopted_) return served;
   // Leave the device as a killed process would: the kernel closes the device
   // first. An orderly end here would close the TAP first, which can wait for a
   // lock whose holder waits for this very device.
@@ -50,58 +58,59 @@ base::ExitCode Runner::Run() {
   return Dismantle(served);
 }
 
-void Runner::Save() { state_.Write(saved_); }
-
-// Opens the operator's socket. The device also works without it.
-void Runner::ListenToOperator() {
-  rpc::DeviceOperations device;
-  device.name = options_.name;
-  device.setting = [this](coalesce::Direction direction) {
-    return net_->operator_coalescing(direction);
-  };
-  device.change_setting = [this](coalesce::Direction direction,
-                                 const coalesce::Setting& setting) {
-    (direction == coalesce::Direction::kRx ? saved_.operator_rx
-                                           : saved_.operator_tx) = setting;
-    Save();
-    net_->SetOperatorCoalescing(direction, setting);
-  };
-  device.report = [this] { return net_->ReportCoalescing(); };
-  device.state = [this] {
-    return state::FormatMigrationState({.mac = saved_.mac,
-                                        .mtu = saved_.mtu,
-                                        .queue_size = saved_.queue_size,
-                                        .device = net_->state()});
-  };
-  absl::StatusOr<rpc::VarlinkServer> server = rpc::VarlinkServer::Listen(
-      rpc::DeviceSocket(options_.state_dir, options_.name),
-      rpc::DeviceService(device));
-  if (server.ok()) {
-    operator_socket_.emplace(std::move(*server));
+// The device also works without its sockets.
+void Supervisor::OpenSockets() {
+  absl::StatusOr<base::UniqueFd> listener = rpc::VarlinkServer::Listen(
+      rpc::DeviceSocket(options_.state_dir, options_.name));
+  if (listener.ok()) {
+    operator_listener_ = std::move(*listener);
   } else {
     Log(Severity::kWarning,
         "no operator's socket: `coalesce`, `tune` and `state` will not reach "
-        "this process: {}",
-        base::Text(server.status()));
+        "this device: {}",
+        base::Text(listener.status()));
+  }
+  listener = base::ListenAt(HandOverSocket(options_.state_dir, options_.name),
+                            SOCK_SEQPACKET, 1);
+  if (listener.ok()) {
+    hand_over_listener_ = std::move(*listener);
+  } else {
+    Log(Severity::kWarning,
+        "if this process is killed, the device is not served until it is "
+        "started again: {}",
+        base::Text(listener.status()));
   }
 }
 
-void Runner::CheckReady() {
+// Call this before another process can make a device of this name.
+void Supervisor::RemoveSockets() {
+  if (operator_listener_) {
+    unlink(rpc::DeviceSocket(options_.state_dir, options_.name).c_str());
+    operator_listener_.Reset();
+  }
+  if (hand_over_listener_) {
+    unlink(HandOverSocket(options_.state_dir, options_.name).c_str());
+    hand_over_listener_.Reset();
+  }
+}
+
+void Supervisor::CheckReady() {
   const bool can_wait = adopted_ && !tap_wait_until_;
-  if (phase_ != Phase::kStarting || !attached_ || !(tap_ready_ || can_wait)) {
+  if (phase_ != Phase::kStarting || kicks_.empty() || !attached_ ||
+      !(tap_ready_ || can_wait)) {
     return;
   }
   phase_ = Phase::kReady;
-  const std::string text =
-      fmt::format("ready: '{}' on '{}'{}, {}", options_.name, options_.tap,
-                  tap_ready_ ? "" : ", which is not open yet: the link is down",
-                  net_->has_control_queue() ? "with control queue"
-                                            : "without control queue");
+  const std::string text = fmt::format(
+      "ready: '{}' on '{}'{}, {}", options_.name, options_.tap,
+      tap_ready_ ? "" : ", which is not open yet: the link is down",
+      net::Has(saved_.features, net::kFeatureCtrlVq) ? "with control queue"
+                                                     : "without control queue");
   Log(Severity::kInfo, "{}", text);
   SdNotify("READY=1\nSTATUS=" + text);
 }
 
-void Runner::OnAdminEvent(AdminProcess::Event event) {
+void Supervisor::OnAdminEvent(AdminProcess::Event event) {
   switch (event.kind) {
     case AdminProcess::Kind::kOpenTap:
       OnTap(std::move(event));
@@ -146,11 +155,10 @@ void Runner::OnAdminEvent(AdminProcess::Event event) {
 
 // Starts another administration process and repeats what the dead one may have
 // left undone.
-void Runner::RestartAdmin() {
+void Supervisor::RestartAdmin() {
   admin_restart_at_.reset();
   admin_started_ = net::Now();
-  absl::StatusOr<AdminProcess> admin =
-      AdminProcess::Start(tap_copies_, options_.tap);
+  absl::StatusOr<AdminProcess> admin = AdminProcess::Start(tap_, options_.tap);
   if (!admin.ok()) {
     Log(Severity::kError, "{}", base::Text(admin.status()));
     admin_restart_at_ = admin_started_ + kAdminPause;
@@ -164,22 +172,24 @@ void Runner::RestartAdmin() {
   }
   tap_opening_ = false;
   if (!tap_ready_) OpenTap();
-  if (!attached_) admin_.Attach(options_.name);
+  if (!attached_ && !kicks_.empty()) admin_.Attach(options_.name);
 }
 
-std::optional<int> Runner::TakeSignal() {
+std::optional<int> Supervisor::TakeSignal() {
   signalfd_siginfo info = {};
   if (read(signals_.get(), &info, sizeof(info)) < 0) return std::nullopt;
   return static_cast<int>(info.ssi_signo);
 }
 
-void Runner::OnSignal() {
+void Supervisor::OnSignal() {
   const std::optional<int> taken = TakeSignal();
   if (!taken) return;
+  if (*taken == SIGCHLD) {
+    ReapChildren();
+    return;
+  }
   if (*taken == SIGUSR1) {
-    for (const std::string& line : net_->Summary()) {
-      Log(Severity::kInfo, "{}", line);
-    }
+    Order({.kind = DeviceOrder::Kind::kReport});
     if (!tap_settings_.why().empty()) {
       Log(Severity::kInfo,
           "the TAP refuses the settings that the driver asked for: {}",
@@ -199,7 +209,7 @@ void Runner::OnSignal() {
   BeginDetach();
 }
 
-void Runner::BeginDetach() {
+void Supervisor::BeginDetach() {
   if (phase_ == Phase::kDetaching) return;
   phase_ = Phase::kDetaching;
   tap_retry_at_.reset();
@@ -212,7 +222,7 @@ void Runner::BeginDetach() {
 
 // If vhost_vdpa is bound to the device, the kernel waits until nobody has it
 // open.
-void Runner::SayWhatDetachWaitsFor() {
+void Supervisor::SayWhatDetachWaitsFor() {
   detach_notice_at_.reset();
   Log(Severity::kWarning,
       "'{}' is not detached yet and is served meanwhile: the kernel waits {}",
@@ -224,34 +234,35 @@ void Runner::SayWhatDetachWaitsFor() {
                         vhost_device_));
 }
 
-void Runner::OnDeviceBroken(const std::string& why) {
-  Log(Severity::kError, "{}", why);
-  device_broken_ = true;
-  exit_code_ = base::kExitBroken;
-  BeginDetach();
-}
-
-std::optional<net::Instant> Runner::Deadline() const {
-  const std::optional<net::Instant> own =
-      net::Earlier(admin_restart_at_, detach_notice_at_);
-  if (device_broken_) return own;
-  return net::Earlier(own, net::Earlier(net_->deadline(), TapDeadline()));
-}
-
-// Does what is due by now.
-void Runner::ServeDevice() {
-  if (!device_broken_) {
-    const absl::Status served = net_->Serve(net::Now());
-    if (!served.ok()) OnDeviceBroken(base::Text(served));
+std::optional<net::Instant> Supervisor::Deadline() const {
+  std::optional<net::Instant> first;
+  for (const auto& at :
+       {admin_restart_at_, detach_notice_at_, replace_at_, serves_by_,
+        standby_at_, watch_.look_at(), TapDeadline()}) {
+    first = net::Earlier(first, at);
   }
+  return first;
+}
+
+void Supervisor::DoWhatIsDue() {
   ServeTap();
-  if (admin_restart_at_ && net::Now() >= *admin_restart_at_) RestartAdmin();
-  if (detach_notice_at_ && net::Now() >= *detach_notice_at_) {
-    SayWhatDetachWaitsFor();
+  const net::Instant now = net::Now();
+  if (watch_.look_at() && now >= *watch_.look_at()) {
+    if (const auto thread = watch_.Look(now)) {
+      OnHang(fmt::format("its {} has made no progress for {} ms", *thread,
+                         options_.hang_msecs));
+    }
   }
+  if (serves_by_ && now >= *serves_by_) {
+    OnHang("it does not serve the device that it was given");
+  }
+  if (replace_at_ && now >= *replace_at_) Replace();
+  if (standby_at_ && now >= *standby_at_) StartStandby();
+  if (admin_restart_at_ && now >= *admin_restart_at_) RestartAdmin();
+  if (detach_notice_at_ && now >= *detach_notice_at_) SayWhatDetachWaitsFor();
 }
 
-void Runner::ServeAdmin() {
+void Supervisor::ServeAdmin() {
   absl::StatusOr<AdminProcess::Event> event = admin_.Next();
   if (event.ok()) {
     OnAdminEvent(std::move(*event));
@@ -262,18 +273,17 @@ void Runner::ServeAdmin() {
   admin_restart_at_ = std::max(net::Now(), admin_started_ + kAdminPause);
 }
 
-base::ExitCode Runner::Serve() {
+base::ExitCode Supervisor::Serve() {
+  std::vector<pollfd> fds;
+  ReapChildren();  // an administration process that was replaced
   while (phase_ != Phase::kDone) {
-    ServeDevice();
-    enum Source { kSignals, kAdmin, kDevice, kCtrlKick, kAttention, kOperator };
-    const auto while_whole = [&](int fd) { return device_broken_ ? -1 : fd; };
-    std::array<pollfd, 6> fds = {
-        pollfd{signals_.get(), POLLIN, 0},
-        pollfd{admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0},
-        pollfd{while_whole(device_->poll_fd()), POLLIN, 0},
-        pollfd{while_whole(net_->ctrl_kick_fd()), POLLIN, 0},
-        pollfd{while_whole(net_->attention_fd()), POLLIN, 0},
-        pollfd{operator_socket_ ? operator_socket_->fd() : -1, POLLIN, 0}};
+    DoWhatIsDue();
+    enum Source { kSignals, kAdmin, kDevice, kWatched };
+    fds.clear();
+    fds.push_back({signals_.get(), POLLIN, 0});
+    fds.push_back({admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0});
+    fds.push_back({serving_ ? serving_->fd() : -1, POLLIN, 0});
+    watch_.AddPolls(fds);
     timespec timeout = {};
     const std::optional<net::Instant> deadline = Deadline();
     if (deadline) {
@@ -286,11 +296,11 @@ base::ExitCode Runner::Serve() {
         0) {
       continue;  // EINTR; any other error would be a bug here
     }
-    if ((fds[kDevice].revents & (POLLERR | POLLNVAL)) != 0) {
-      OnDeviceBroken("the kernel has marked the device broken");
+    for (size_t i = kWatched; i < fds.size(); ++i) {
+      if (fds[i].revents != 0) watch_.OnReady(net::Now());
     }
+    if (fds[kDevice].revents != 0) OnReports();
     if (fds[kSignals].revents != 0) OnSignal();
-    if (fds[kOperator].revents != 0) operator_socket_->Serve();
     if (fds[kAdmin].revents != 0) ServeAdmin();
   }
   return exit_code_;

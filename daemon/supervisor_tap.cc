@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A device's TAP: opening it, losing it, opening it again, and setting it.
-#include <errno.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
 #include "base/status_text.h"
-#include "daemon/runner.h"
+#include "daemon/supervisor.h"
 #include "net/path/offload.h"
+#include "net/path/port_drops.h"
+#include "net/wire/features.h"
 
 namespace program {
 namespace {
@@ -25,7 +26,7 @@ constexpr net::Duration kTapRetry = std::chrono::seconds(1);
 
 // The state file tells which interface an adopted device had. If that interface
 // was the operator's, the operator has to create it again.
-void Runner::OpenTap() {
+void Supervisor::OpenTap() {
   AdminProcess::TapIdentity identity;
   if (adopted_ && !tap_lost_) identity = KnownTap();
   const bool of_operator = identity.index != 0 && !saved_.tap_created;
@@ -41,16 +42,15 @@ void Runner::OpenTap() {
 
 // The old TAP's useless descriptors are kept until there is a new TAP, because
 // closing them would take the rtnl lock.
-void Runner::OnTapGone() {
+void Supervisor::OnTapGone() {
   if (tap_lost_ || phase_ == Phase::kDetaching) return;
   tap_lost_ = true;
   tap_ready_ = false;
-  net_->SetLink(false);
   // Whoever creates the interface again does not want it to go with the device.
   saved_.tap_created = false;
   saved_.tap_index = 0;
   saved_.tap_namespace = 0;
-  Save();
+  SetLink(false);
   if (options_.tap_lost == TapLost::kExit) {
     Log(Severity::kError, "TAP '{}' was deleted: ending (--tap-lost exit)",
         options_.tap);
@@ -64,7 +64,7 @@ void Runner::OnTapGone() {
       options_.tap);
 }
 
-void Runner::OnTapAppeared() {
+void Supervisor::OnTapAppeared() {
   if (!tap_lost_ || phase_ == Phase::kDetaching) return;
   if (tap_opening_) {
     // That attempt may have been too early.
@@ -74,7 +74,7 @@ void Runner::OnTapAppeared() {
   }
 }
 
-void Runner::OnNoTap(const absl::Status& status) {
+void Supervisor::OnNoTap(const absl::Status& status) {
   if (tap_lost_ && absl::IsNotFound(status)) return;  // deleted once more
   const std::string before = std::exchange(tap_error_, base::Text(status));
   if (tap_error_ != before) Log(Severity::kError, "{}", tap_error_);
@@ -93,52 +93,55 @@ void Runner::OnNoTap(const absl::Status& status) {
   GoOnWithoutTap();
 }
 
-void Runner::GoOnWithoutTap() {
+void Supervisor::GoOnWithoutTap() {
   tap_wait_until_.reset();
-  net_->SetLink(false);
+  SetLink(false);
   CheckReady();
 }
 
-AdminProcess::TapIdentity Runner::KnownTap() const {
+AdminProcess::TapIdentity Supervisor::KnownTap() const {
   return {.index = saved_.tap_index, .name_space = saved_.tap_namespace};
 }
 
-void Runner::OnIdentity(const AdminProcess::Event& event) {
+void Supervisor::OnIdentity(const AdminProcess::Event& event) {
   if (event.tap_identity == KnownTap()) return;
   saved_.tap_index = event.tap_identity.index;
   saved_.tap_namespace = event.tap_identity.name_space;
-  Save();
 }
 
-void Runner::OnTapLink(const AdminProcess::Event& event) {
+void Supervisor::OnTapLink(const AdminProcess::Event& event) {
   if (!tap_ready_) return;
   OnIdentity(event);
-  net_->SetLink(event.link_up);
+  SetLink(event.link_up);
 }
 
-// For the administration process that replaces a killed one.
-void Runner::KeepCopies(const std::vector<net::Tap>& tap) {
-  tap_copies_.clear();
-  for (const net::Tap& queue : tap) {
-    base::UniqueFd copy(fcntl(queue.fd(), F_DUPFD_CLOEXEC, 0));
-    if (!copy) {
-      Log(Severity::kError,
-          "cannot copy the TAP's descriptors, which a new administration "
-          "process would need: {}",
-          base::Text(absl::ErrnoToStatus(errno, "F_DUPFD_CLOEXEC")));
-      tap_copies_.clear();
-      return;
-    }
-    tap_copies_.push_back(std::move(copy));
+// The device process gets copies of the TAP's descriptors.
+void Supervisor::GiveTap() {
+  std::vector<int> fds;
+  for (const base::UniqueFd& queue : tap_) fds.push_back(queue.get());
+  if (tap_drops_) fds.push_back(tap_drops_.get());
+  Order({.kind = DeviceOrder::Kind::kTap,
+         .link_up = link_up_ ? 1U : 0U,
+         .has_drops_file = tap_drops_ ? 1U : 0U},
+        fds);
+  for (size_t pair = 0; pair < tap_.size(); ++pair) {
+    watch_.SetPort(pair + 1, tap_[pair].get());
   }
 }
 
-void Runner::OnTap(AdminProcess::Event event) {
+void Supervisor::SetLink(bool up) {
+  link_up_ = up;
+  Order({.kind = DeviceOrder::Kind::kLink, .link_up = up ? 1U : 0U});
+}
+
+void Supervisor::SaveTap() { SetLink(link_up_); }
+
+void Supervisor::OnTap(AdminProcess::Event event) {
   tap_opening_ = false;
   // The TAP may have been created before a later step failed.
   if (event.tap_created && !saved_.tap_created) {
     saved_.tap_created = true;
-    Save();
+    SaveTap();
   }
   if (!event.status.ok() || event.tap.empty()) {
     OnNoTap(event.status);
@@ -153,13 +156,13 @@ void Runner::OnTap(AdminProcess::Event event) {
   }
   OnIdentity(event);
   const auto queues = static_cast<uint32_t>(event.tap.size());
-  KeepCopies(event.tap);
   // Without a control queue there is one pair, regardless of the options.
   while (event.tap.size() > saved_.queue_pairs) event.tap.pop_back();
-  const absl::Status set = net_->SetTap(
-      std::move(event.tap), net::PortDrops::OpenFile(event.tap_name));
-  if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
-  net_->SetLink(event.link_up);
+  tap_.clear();
+  for (net::Tap& queue : event.tap) tap_.push_back(queue.TakeFd());
+  tap_drops_ = net::PortDrops::OpenFile(event.tap_name);
+  link_up_ = event.link_up;
+  GiveTap();
   tap_ready_ = true;
   if (std::exchange(tap_lost_, false)) {
     admin_.DropOldTap();
@@ -171,17 +174,17 @@ void Runner::OnTap(AdminProcess::Event event) {
 
 // Passes the driver's offloads and number of queues on to the TAP. The driver
 // already has its answer, because setting the TAP takes the rtnl lock.
-void Runner::FollowDriver() {
-  if (!tap_ready_ || admin_restart_at_) return;
+void Supervisor::FollowDriver() {
+  if (!tap_ready_ || !wants_ || admin_restart_at_) return;
   const TapSettings::Values wanted = {
-      .offloads = net::TunOffloads(net_->port_offloads()),
-      .queues = net_->active_pairs()};
+      .offloads = net::TunOffloads(wants_->offloads & net::kGuestOffloads),
+      .queues = std::clamp(wants_->active_pairs, 1U, saved_.queue_pairs)};
   if (const auto values = tap_settings_.Next(wanted, net::Now())) {
     admin_.SetTap(values->offloads, values->queues);
   }
 }
 
-void Runner::OnTapSet(const absl::Status& status) {
+void Supervisor::OnTapSet(const absl::Status& status) {
   if (!tap_settings_.OnAnswer(status, net::Now()) || tap_lost_) return;
   if (status.ok()) {
     Log(Severity::kInfo,
@@ -194,7 +197,7 @@ void Runner::OnTapSet(const absl::Status& status) {
   }
 }
 
-void Runner::ServeTap() {
+void Supervisor::ServeTap() {
   FollowDriver();
   const net::Instant now = net::Now();
   if (tap_retry_at_ && now >= *tap_retry_at_) {
@@ -204,7 +207,7 @@ void Runner::ServeTap() {
   if (tap_wait_until_ && now >= *tap_wait_until_) GoOnWithoutTap();
 }
 
-std::optional<net::Instant> Runner::TapDeadline() const {
+std::optional<net::Instant> Supervisor::TapDeadline() const {
   std::optional<net::Instant> first =
       net::Earlier(tap_retry_at_, tap_wait_until_);
   if (tap_ready_ && !admin_restart_at_) {

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/hand_over.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <span>
+
+#include "base/unix_socket.h"
+#include "daemon/fd_message.h"
+
+namespace program {
+namespace {
+
+using std::chrono::milliseconds;
+
+// The first member of both messages in every release.
+constexpr uint32_t kVersion = 1;
+
+struct Offer {
+  uint32_t version = kVersion;
+  uint32_t queues = 0;
+  uint32_t has_drops = 0;
+  uint32_t link_up = 0;
+};
+
+struct Acceptance {
+  uint32_t version = kVersion;
+};
+
+constexpr milliseconds kOfferPatience(1000);
+constexpr milliseconds kEndPatience(2000);
+
+bool ReadableWithin(int fd, milliseconds length) {
+  pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
+  return poll(&ready, 1, static_cast<int>(length.count())) > 0;
+}
+
+}  // namespace
+
+std::string HandOverSocket(const std::string& state_dir,
+                           const std::string& name) {
+  return fmt::format("{}/{}.hand", state_dir, name);
+}
+
+absl::StatusOr<HeldTap> TakeOver(const std::string& path) {
+  const absl::StatusOr<base::UniqueFd> peer =
+      base::ConnectTo(path, SOCK_SEQPACKET);
+  if (!peer.ok()) return peer.status();
+  if (!ReadableWithin(peer->get(), kOfferPatience)) {
+    return absl::DeadlineExceededError(
+        "the process that serves the device does not answer");
+  }
+  Offer offer;
+  absl::StatusOr<std::vector<base::UniqueFd>> fds =
+      ReceiveMessage(peer->get(), std::as_writable_bytes(std::span(&offer, 1)),
+                     IfEmpty::kFail);
+  if (!fds.ok()) return fds.status();
+  if (offer.version != kVersion ||
+      fds->size() != offer.queues + (offer.has_drops != 0 ? 1 : 0)) {
+    return absl::FailedPreconditionError(
+        "the process that serves the device is of another release");
+  }
+  HeldTap tap;
+  if (offer.has_drops != 0) {
+    tap.drops = std::move(fds->back());
+    fds->pop_back();
+  }
+  tap.queues = std::move(*fds);
+  tap.link_up = offer.link_up != 0;
+  const Acceptance acceptance;
+  SendMessage(peer->get(), std::as_bytes(std::span(&acceptance, 1)), {},
+              IfFull::kFail);
+  // Its end closes the connection.
+  if (!ReadableWithin(peer->get(), kEndPatience)) {
+    return absl::DeadlineExceededError(
+        "the process that serves the device does not end");
+  }
+  return tap;
+}
+
+bool HandOver::Serve(const HeldTap& tap) {
+  if (!peer_) {
+    peer_ = base::UniqueFd(accept4(listener_.get(), nullptr, nullptr,
+                                   SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!peer_) return false;
+    std::vector<int> fds;
+    for (const base::UniqueFd& queue : tap.queues) fds.push_back(queue.get());
+    if (tap.drops) fds.push_back(tap.drops.get());
+    const Offer offer = {.queues = static_cast<uint32_t>(tap.queues.size()),
+                         .has_drops = tap.drops ? 1U : 0U,
+                         .link_up = tap.link_up ? 1U : 0U};
+    if (!base::PeerIs(peer_.get(), owner_) ||
+        !SendMessage(peer_.get(), std::as_bytes(std::span(&offer, 1)), fds,
+                     IfFull::kFail)) {
+      peer_.Reset();
+    }
+    return false;
+  }
+  Acceptance acceptance;
+  const auto received = ReceiveMessage(
+      peer_.get(), std::as_writable_bytes(std::span(&acceptance, 1)),
+      IfEmpty::kFail);
+  if (absl::IsNotFound(received.status())) return false;
+  if (received.ok() && acceptance.version == kVersion) return true;
+  peer_.Reset();
+  return false;
+}
+
+}  // namespace program

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The processes that serve the device: their start, and their replacement when
+// one ends or hangs.
+#include <errno.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status_text.h"
+#include "daemon/device_setup.h"
+#include "daemon/supervisor.h"
+
+namespace program {
+namespace {
+
+using base::Log;
+using base::Severity;
+
+// After this many failures a caretaker takes over.
+constexpr size_t kManyFailures = 5;
+constexpr net::Duration kManyWithin = std::chrono::seconds(10);
+constexpr net::Duration kReplacePause = std::chrono::seconds(1);
+// How long a process may take to serve the device that it is given.
+constexpr net::Duration kStartPatience = std::chrono::milliseconds(500);
+// Between two attempts to open the device, which the kernel may still be
+// closing for the process that has ended.
+constexpr net::Duration kOpenPause = std::chrono::milliseconds(2);
+// How long the last process may take to write its summary and end.
+constexpr std::chrono::milliseconds kEndPatience(2000);
+
+std::string HowItEnded(int status) {
+  if (WIFSIGNALED(status)) {
+    const int number = WTERMSIG(status);
+    return fmt::format("was ended by signal {} ({})", number,
+                       strsignal(number));
+  }
+  return fmt::format("ended with status {}", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+DeviceSetup Supervisor::Setup() {
+  return {.name = options_.name,
+          .options = DeviceOptions(),
+          .saved = saved_,
+          .restored = restored_,
+          .restored_from = options_.restore,
+          .state = &state_,
+          .operator_listener = operator_listener_.get(),
+          .hand_over_listener = hand_over_listener_.get()};
+}
+
+std::optional<DeviceProcess> Supervisor::StartProcess() {
+  absl::StatusOr<DeviceProcess> process = DeviceProcess::Start(Setup());
+  if (process.ok()) return std::move(*process);
+  Log(Severity::kError, "cannot start a process for the device: {}",
+      base::Text(process.status()));
+  return std::nullopt;
+}
+
+void Supervisor::StartStandby() {
+  standby_at_.reset();
+  standby_ = StartProcess();
+  if (!standby_) standby_at_ = net::Now() + kReplacePause;
+}
+
+// Starts the first device process.
+std::optional<base::ExitCode> Supervisor::StartServing() {
+  std::optional<DeviceProcess> process = StartProcess();
+  if (!process) return base::kExitFailure;
+  GiveDevice(std::move(*process),
+             adopted_ ? ServeMode::kSuccessor : ServeMode::kNew);
+  return std::nullopt;
+}
+
+void Supervisor::Order(DeviceOrder order, const std::vector<int>& fds) {
+  if (!serving_) return;
+  order.tap = {.name_space = saved_.tap_namespace,
+               .index = saved_.tap_index,
+               .created = saved_.tap_created ? 1U : 0U};
+  // A process that does not read is replaced, and its successor is told.
+  if (!serving_->Send(order, fds)) serving_->Kill();
+}
+
+void Supervisor::GiveDevice(DeviceProcess process, ServeMode mode) {
+  serving_.emplace(std::move(process));
+  killed_ = false;
+  wants_.reset();
+  if (options_.hang_msecs != 0) {
+    serves_by_ =
+        net::Now() +
+        std::max<net::Duration>(std::chrono::milliseconds(options_.hang_msecs),
+                                kStartPatience);
+  }
+  Order({.kind = DeviceOrder::Kind::kServe, .mode = mode},
+        {device_->poll_fd()});
+  if (!tap_.empty()) {
+    GiveTap();
+  } else if (tap_lost_ || (phase_ == Phase::kReady && !tap_ready_)) {
+    SetLink(false);
+  }
+}
+
+// Watches the serving process from now on.
+void Supervisor::Watch() {
+  if (kicks_.empty()) return;
+  const PulseBoard& pulses = serving_->pulses();
+  std::vector<HangWatch::Thread> threads;
+  threads.push_back({.name = "control thread",
+                     .pulse = &pulses.control(),
+                     .fds = {device_->poll_fd(), kicks_.front().get()}});
+  for (size_t pair = 0; 2 * pair + 2 < kicks_.size(); ++pair) {
+    threads.push_back(
+        {.name = fmt::format("worker of pair {}", pair),
+         .pulse = &pulses.workers()[pair],
+         .fds = {kicks_[2 * pair + 1].get(), kicks_[2 * pair + 2].get()},
+         .port = pair < tap_.size() ? tap_[pair].get() : -1});
+  }
+  watch_.Start(std::move(threads),
+               std::chrono::milliseconds(options_.hang_msecs));
+}
+
+void Supervisor::OnServing(std::vector<base::UniqueFd> kicks) {
+  kicks_ = std::move(kicks);
+  serves_by_.reset();
+  Watch();
+  if (ended_at_ != net::Instant{}) {
+    Log(Severity::kInfo, "process {} serves the device, {} us later",
+        serving_->pid(),
+        std::chrono::duration_cast<std::chrono::microseconds>(net::Now() -
+                                                              ended_at_)
+            .count());
+  }
+  if (options_.attach && !attached_ && phase_ == Phase::kStarting) {
+    admin_.Attach(options_.name);
+  }
+  if (!standby_) StartStandby();
+  CheckReady();
+}
+
+void Supervisor::OnReports() {
+  while (serving_) {
+    std::optional<DeviceProcess::Report> report = serving_->Next();
+    if (!report) return;
+    switch (report->kind) {
+      case DeviceReport::Kind::kServing:
+        OnServing(std::move(report->fds));
+        break;
+      case DeviceReport::Kind::kWants:
+        wants_ = *report;
+        break;
+      case DeviceReport::Kind::kBroken:
+        device_broken_ = true;
+        watch_.Stop();
+        exit_code_ = base::kExitBroken;
+        BeginDetach();
+        break;
+      case DeviceReport::Kind::kNoDriver:
+        Log(Severity::kInfo, "the driver is gone, and with it the caretaker");
+        caretaker_ = false;
+        failures_.clear();
+        killed_ = true;
+        serving_->Kill();
+        break;
+    }
+  }
+}
+
+void Supervisor::OnHang(const std::string& what) {
+  Log(Severity::kError, "process {} hangs: {}; replacing it", serving_->pid(),
+      what);
+  watch_.Stop();
+  serves_by_.reset();
+  killed_ = true;
+  serving_->Kill();
+  OnFailure();
+}
+
+void Supervisor::OnDeviceEnd(int status) {
+  ended_at_ = net::Now();
+  const bool served = !kicks_.empty();
+  // Nobody but the supervisor kills a process for what it does.
+  const bool by_others = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  if (!killed_) {
+    Log(Severity::kError, "process {} {}", serving_->pid(), HowItEnded(status));
+  }
+  watch_.Stop();
+  serves_by_.reset();
+  kicks_.clear();
+  serving_.reset();
+  // Otherwise the kernel would keep the requests that it has handed out.
+  device_.reset();
+  if (!served && phase_ == Phase::kStarting && failures_.empty() &&
+      WIFEXITED(status)) {
+    // The first process has said what is wrong; another would not do better.
+    start_failed_ = true;
+    exit_code_ = static_cast<base::ExitCode>(WEXITSTATUS(status));
+    phase_ = Phase::kDone;
+    return;
+  }
+  if (!killed_ && !by_others) OnFailure();
+  if (!replace_at_) Replace();
+}
+
+void Supervisor::OnFailure() {
+  const net::Instant now = net::Now();
+  failures_.push_back(now);
+  while (now - failures_.front() > kManyWithin) failures_.pop_front();
+  if (failures_.size() < kManyFailures) return;
+  if (std::exchange(caretaker_, true)) {
+    replace_at_ = now + kReplacePause;
+    return;
+  }
+  Log(Severity::kError,
+      "{} device processes have failed within {} s: from now on a caretaker "
+      "answers the kernel, refuses the driver's commands and moves no packet, "
+      "until the driver is reset",
+      failures_.size(), kManyWithin / std::chrono::seconds(1));
+  failures_.clear();
+}
+
+bool Supervisor::OpenAgain() {
+  auto device = vduse::KernelDevice::Open(options_.name);
+  if (device.ok()) {
+    device_ = std::move(*device);
+    return true;
+  }
+  if (!absl::IsFailedPrecondition(device.status())) {
+    Log(Severity::kError, "{}", base::Text(device.status()));
+  }
+  return false;
+}
+
+// Gives the device to the standby, or to a new process if there is none.
+void Supervisor::Replace() {
+  replace_at_.reset();
+  if (!device_ && !OpenAgain()) {
+    replace_at_ = net::Now() + kOpenPause;
+    return;
+  }
+  std::optional<DeviceProcess> next = std::exchange(standby_, std::nullopt);
+  if (!next) next = StartProcess();
+  if (!next) {
+    replace_at_ = net::Now() + kReplacePause;
+    return;
+  }
+  GiveDevice(std::move(*next),
+             caretaker_ ? ServeMode::kCaretaker : ServeMode::kSuccessor);
+}
+
+void Supervisor::ReapChildren() {
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (serving_ && pid == serving_->pid()) {
+      OnDeviceEnd(status);
+    } else if (standby_ && pid == standby_->pid()) {
+      Log(Severity::kWarning, "the standby process {} {}", pid,
+          HowItEnded(status));
+      standby_.reset();
+      standby_at_ = net::Now() + kReplacePause;
+    }
+    // The end of the administration process shows on its socket.
+  }
+}
+
+// Ends the device processes. The one that serves writes its summary first.
+void Supervisor::EndServing() {
+  watch_.Stop();
+  if (standby_) standby_->Kill();
+  standby_.reset();
+  if (!serving_) return;
+  Order({.kind = DeviceOrder::Kind::kEnd});
+  const pid_t pid = serving_->pid();
+  const net::Instant end = net::Now() + kEndPatience;
+  int status = 0;
+  while (waitpid(pid, &status, WNOHANG) == 0) {
+    if (net::Now() >= end) {
+      Log(Severity::kWarning, "process {} does not end: killing it", pid);
+      serving_->Kill();
+      waitpid(pid, &status, 0);
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  serving_.reset();
+}
+
+}  // namespace program

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/hand_over.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <optional>
+#include <thread>
+
+#include "base/eventfd.h"
+#include "base/unix_socket.h"
+#include "daemon/fd_message.h"
+#include "tests/support/temp_dir.h"
+
+namespace program {
+namespace {
+
+class HandOverTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto listener = base::ListenAt(path_, SOCK_SEQPACKET, 1);
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    server_.emplace(std::move(*listener), geteuid());
+    tap_.queues.push_back(base::MakeEventfd());
+    tap_.queues.push_back(base::MakeEventfd());
+    tap_.link_up = true;
+  }
+
+  // Serves until the offer is taken, and then ends as a process does.
+  std::thread Serving() {
+    return std::thread([this] {
+      for (;;) {
+        pollfd ready = {.fd = server_->fd(), .events = POLLIN, .revents = 0};
+        if (poll(&ready, 1, 10'000) != 1) break;
+        if (server_->Serve(tap_)) break;
+      }
+      server_.reset();
+    });
+  }
+
+  const tests::TempDir temp_;
+  const std::string path_ = HandOverSocket(temp_.path(), "vn0");
+  std::optional<HandOver> server_;
+  HeldTap tap_;
+};
+
+TEST_F(HandOverTest, TheNewSupervisorGetsTheTap) {
+  tap_.drops = base::MakeEventfd();
+  std::thread serving = Serving();
+  const absl::StatusOr<HeldTap> taken = TakeOver(path_);
+  serving.join();
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_TRUE(taken->link_up);
+  ASSERT_EQ(taken->queues.size(), 2U);
+  ASSERT_TRUE(taken->drops);
+  base::SignalEventfd(taken->queues[1].get());
+  base::SignalEventfd(taken->drops.get());
+  EXPECT_EQ(base::ClearEventfd(tap_.queues[0].get()), 0U);
+  EXPECT_EQ(base::ClearEventfd(tap_.queues[1].get()), 1U);
+  EXPECT_EQ(base::ClearEventfd(tap_.drops.get()), 1U);
+}
+
+TEST_F(HandOverTest, ATapWithoutACounterOfDropsIsTakenToo) {
+  std::thread serving = Serving();
+  const absl::StatusOr<HeldTap> taken = TakeOver(path_);
+  serving.join();
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(taken->queues.size(), 2U);
+  EXPECT_FALSE(taken->drops);
+}
+
+TEST_F(HandOverTest, WithoutAProcessThereIsNothingToTake) {
+  server_.reset();
+  EXPECT_TRUE(absl::IsNotFound(TakeOver(path_).status()));
+  EXPECT_TRUE(absl::IsNotFound(TakeOver(path_ + ".other").status()));
+}
+
+TEST_F(HandOverTest, AProcessThatDoesNotAnswerIsReported) {
+  EXPECT_TRUE(absl::IsDeadlineExceeded(TakeOver(path_).status()));
+}
+
+// Whoever asks and goes away again changes nothing.
+TEST_F(HandOverTest, OneWhoOnlyAsksIsNotObeyed) {
+  {
+    const auto asks = base::ConnectTo(path_, SOCK_SEQPACKET);
+    ASSERT_TRUE(asks.ok()) << asks.status();
+    EXPECT_FALSE(server_->Serve(tap_));  // the offer
+    EXPECT_FALSE(server_->Serve(tap_));  // no answer yet
+  }
+  EXPECT_FALSE(server_->Serve(tap_));  // gone
+  std::thread serving = Serving();
+  const absl::StatusOr<HeldTap> taken = TakeOver(path_);
+  serving.join();
+  EXPECT_TRUE(taken.ok()) << taken.status();
+}
+
+TEST_F(HandOverTest, AnAnswerOfAnotherReleaseIsNotObeyed) {
+  const auto asks = base::ConnectTo(path_, SOCK_SEQPACKET);
+  ASSERT_TRUE(asks.ok()) << asks.status();
+  EXPECT_FALSE(server_->Serve(tap_));
+  const uint32_t version = 1000;
+  ASSERT_TRUE(SendMessage(asks->get(), std::as_bytes(std::span(&version, 1)),
+                          {}, IfFull::kFail));
+  EXPECT_FALSE(server_->Serve(tap_));
+}
+
+TEST_F(HandOverTest, AnotherUserGetsNothing) {
+  server_.reset();
+  auto listener = base::ListenAt(path_, SOCK_SEQPACKET, 1);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  if (geteuid() == 0) GTEST_SKIP() << "root may always";
+  server_.emplace(std::move(*listener), geteuid() + 1);
+  const auto asks = base::ConnectTo(path_, SOCK_SEQPACKET);
+  ASSERT_TRUE(asks.ok()) << asks.status();
+  EXPECT_FALSE(server_->Serve(tap_));
+  uint32_t offer = 0;
+  EXPECT_TRUE(absl::IsUnavailable(
+      ReceiveMessage(asks->get(), std::as_writable_bytes(std::span(&offer, 1)),
+                     IfEmpty::kFail)
+          .status()));
+}
+
+}  // namespace
+}  // namespace program
