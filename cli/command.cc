@@ -172,7 +172,7 @@ base::ExitCode RunCommandLine(int argc, char** argv) {
   Program program;
   program.app.set_version_flag("-V,--version", VDUSE_NET_VERSION);
   for (const auto add : {AddRun, AddSimulate, AddTune, AddCheck, AddBus,
-                         AddProfiles, AddState, AddCoalesce}) {
+                         AddProfiles, AddState, AddCoalesce, AddUpgrade}) {
     add(Command(program, program.app));
   }
   AddHelp(program);

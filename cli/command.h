@@ -95,6 +95,7 @@ void AddState(Command program);
 void AddCoalesce(Command program);
 void AddSimulate(Command program);
 void AddTune(Command program);
+void AddUpgrade(Command program);
 
 // Logs the error, if any, and returns the command's exit code.
 base::ExitCode Report(const absl::Status& status);

@@ -75,6 +75,7 @@ class DeviceChild {
   std::unique_ptr<net::NetDevice> net_;
   std::optional<rpc::VarlinkServer> operator_socket_;
   bool broken_ = false;
+  bool upgraded_ = false;  // the supervisor ends for another one
   bool caretaker_ = false;
   bool had_driver_ = false;               // the caretaker
   std::optional<DeviceReport> reported_;  // what the TAP has to be set to
@@ -190,6 +191,9 @@ void DeviceChild::TakeOrder() {
     case DeviceOrder::Kind::kReport:
       LogSummary();
       return;
+    case DeviceOrder::Kind::kNewSupervisor:
+      upgraded_ = true;
+      return;
     case DeviceOrder::Kind::kEnd:
       LogSummary();
       End();
@@ -210,6 +214,7 @@ void DeviceChild::OnOrphaned() {
   if (!net_ || setup_.hand_over_listener < 0) _exit(base::kExitFailure);
   socket_.Reset();
   hand_over_.emplace(base::UniqueFd(setup_.hand_over_listener), geteuid());
+  if (std::exchange(upgraded_, false)) return;
   Log(Severity::kError,
       "the supervisor has ended; process {} goes on serving the device, and "
       "nobody watches it: start `vduse-net run` again with the same options",

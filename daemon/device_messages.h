@@ -32,7 +32,8 @@ struct DeviceOrder {
     kTap,     // use this TAP; see `has_drops_file` for the descriptors
     kLink,    // the state of the TAP's link, or a change of the TapRecord
     kReport,  // write a summary to the log
-    kEnd,     // the device is off the bus: write a summary, and end
+    kNewSupervisor,  // this supervisor ends, and another one takes over
+    kEnd,            // the device is off the bus: write a summary, and end
   };
   Kind kind{};
   uint32_t link_up = 0;

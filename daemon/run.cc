@@ -14,6 +14,7 @@
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
 #include "daemon/supervisor.h"
+#include "daemon/upgrade.h"
 #include "state/state_file.h"
 
 namespace program {
@@ -38,6 +39,15 @@ base::ExitCode Run(const RunOptions& options) {
   }
   if (const absl::Status enough = RaiseFileLimit(kNeededFiles); !enough.ok()) {
     return base::Fail(base::kExitHost, enough);
+  }
+  // The device's state may be of a newer release.
+  if (const absl::Status readable =
+          state::StateFile::CheckReadable(options.state_dir, options.name);
+      !readable.ok()) {
+    return base::Fail(base::kExitFailure, readable);
+  }
+  if (const absl::Status turn = AwaitTurn(); !turn.ok()) {
+    return base::Fail(base::kExitFailure, turn);
   }
   sigset_t set;
   sigemptyset(&set);

@@ -8,7 +8,7 @@
 namespace program {
 
 // `vduse-net run`: creates the device, or adopts the one that a killed process
-// left, and serves it until SIGTERM, SIGINT or SIGHUP, which detach and destroy
+// left, and serves it until SIGTERM or SIGINT, which detach and destroy
 // it. A second signal ends the process at once and leaves the device as it is.
 base::ExitCode Run(const RunOptions& options);
 

@@ -188,6 +188,10 @@ void Supervisor::OnSignal() {
     ReapChildren();
     return;
   }
+  if (*taken == SIGHUP) {
+    BeginUpgrade();
+    return;
+  }
   if (*taken == SIGUSR1) {
     Order({.kind = DeviceOrder::Kind::kReport});
     if (!tap_settings_.why().empty()) {
@@ -237,8 +241,8 @@ void Supervisor::SayWhatDetachWaitsFor() {
 std::optional<net::Instant> Supervisor::Deadline() const {
   std::optional<net::Instant> first;
   for (const auto& at :
-       {admin_restart_at_, detach_notice_at_, replace_at_, serves_by_,
-        standby_at_, watch_.look_at(), TapDeadline()}) {
+       {admin_restart_at_, detach_notice_at_, replace_at_, upgrade_by_,
+        serves_by_, standby_at_, watch_.look_at(), TapDeadline()}) {
     first = net::Earlier(first, at);
   }
   return first;
@@ -258,6 +262,7 @@ void Supervisor::DoWhatIsDue() {
   }
   if (replace_at_ && now >= *replace_at_) Replace();
   if (standby_at_ && now >= *standby_at_) StartStandby();
+  if (upgrade_by_ && now >= *upgrade_by_) EndUpgrade("it does not get ready");
   if (admin_restart_at_ && now >= *admin_restart_at_) RestartAdmin();
   if (detach_notice_at_ && now >= *detach_notice_at_) SayWhatDetachWaitsFor();
 }
@@ -278,11 +283,12 @@ base::ExitCode Supervisor::Serve() {
   ReapChildren();  // an administration process that was replaced
   while (phase_ != Phase::kDone) {
     DoWhatIsDue();
-    enum Source { kSignals, kAdmin, kDevice, kWatched };
+    enum Source { kSignals, kAdmin, kDevice, kNewProgram, kWatched };
     fds.clear();
     fds.push_back({signals_.get(), POLLIN, 0});
     fds.push_back({admin_restart_at_ ? -1 : admin_.fd(), POLLIN, 0});
     fds.push_back({serving_ ? serving_->fd() : -1, POLLIN, 0});
+    fds.push_back({new_program_ ? new_program_->fd() : -1, POLLIN, 0});
     watch_.AddPolls(fds);
     timespec timeout = {};
     const std::optional<net::Instant> deadline = Deadline();
@@ -300,6 +306,7 @@ base::ExitCode Supervisor::Serve() {
       if (fds[i].revents != 0) watch_.OnReady(net::Now());
     }
     if (fds[kDevice].revents != 0) OnReports();
+    if (fds[kNewProgram].revents != 0) OnNewProgram();
     if (fds[kSignals].revents != 0) OnSignal();
     if (fds[kAdmin].revents != 0) ServeAdmin();
   }

@@ -19,6 +19,7 @@
 #include "daemon/hang_watch.h"
 #include "daemon/options.h"
 #include "daemon/tap_settings.h"
+#include "daemon/upgrade.h"
 #include "net/device/device_state.h"
 #include "state/state_file.h"
 #include "vduse/kernel_device.h"
@@ -85,6 +86,12 @@ class Supervisor {
   void Order(DeviceOrder order, const std::vector<int>& fds = {});
   void Watch();
 
+  // Another release of the program: supervisor_upgrade.cc.
+  void BeginUpgrade();
+  void OnNewProgram();
+  void EndUpgrade(const std::string& why);
+  [[noreturn]] void StepAside();
+
   // The device's TAP: supervisor_tap.cc.
   void OpenTap();
   void OnTap(AdminProcess::Event event);
@@ -147,6 +154,10 @@ class Supervisor {
   std::optional<net::Instant> serves_by_;  // the process that was given it
   std::optional<net::Instant> replace_at_;
   std::optional<net::Instant> standby_at_;
+  // The program's file, which may have been replaced since.
+  const std::string program_path_ = ProgramPath();
+  std::optional<NewProgram> new_program_;
+  std::optional<net::Instant> upgrade_by_;
   std::optional<DeviceReport> wants_;  // what the driver wants of the TAP
 
   bool adopted_ = false;

@@ -268,6 +268,9 @@ void Supervisor::ReapChildren() {
       standby_.reset();
       standby_at_ = net::Now() + kReplacePause;
     }
+    if (new_program_ && pid == new_program_->pid()) {
+      EndUpgrade("it " + HowItEnded(status));
+    }
     // The end of the administration process shows on its socket.
   }
 }

@@ -17,6 +17,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/parse_number.h"
+
 namespace state {
 namespace {
 
@@ -72,7 +74,34 @@ absl::Status TakeSpace(int fd, const std::string& path) {
                   StateBytes(), path));
 }
 
+absl::Status CheckLayout(const std::string& path, const std::string& bytes) {
+  const std::optional<int> layout = LayoutOf(bytes);
+  if (!layout || *layout <= kStateLayout || DecodeState(bytes)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      fmt::format("{} was written by a newer release (layout {}; this release "
+                  "reads up to {}): run that release, or end the device with "
+                  "it first",
+                  path, *layout, kStateLayout));
+}
+
 }  // namespace
+
+absl::Status StateFile::CheckReadable(const std::string& dir,
+                                      const std::string& name) {
+  const StateFile file(dir, name);
+  return CheckLayout(file.path_, ReadAll(file.path_));
+}
+
+std::optional<pid_t> StateFile::Owner(const std::string& dir,
+                                      const std::string& name) {
+  const StateFile file(dir, name);
+  const base::UniqueFd fd(
+      open(file.lock_path_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd || flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;
+  return base::ParseNumber<pid_t>(ReadAll(fd.get()));
+}
 
 StateFile::StateFile(StateFile&& other) noexcept
     : path_(std::move(other.path_)),
@@ -143,14 +172,8 @@ absl::Status StateFile::Load() {
   if (!fd && errno != ENOENT) return Failed(errno, "open " + path_);
   if (!fd) return MapNew();
   const std::string old = ReadAll(fd.get());
+  if (absl::Status known = CheckLayout(path_, old); !known.ok()) return known;
   const std::optional<int> layout = LayoutOf(old);
-  if (layout && *layout > kStateLayout && !DecodeState(old)) {
-    return absl::FailedPreconditionError(
-        fmt::format("{} was written by a newer release (layout {}; this "
-                    "release reads up to "
-                    "{}): run that release, or end the device with it first",
-                    path_, *layout, kStateLayout));
-  }
   // A file of an older layout is not replaced until this process has the
   // device.
   if (layout != kStateLayout || old.size() != StateBytes()) return MapNew();

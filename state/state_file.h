@@ -2,6 +2,8 @@
 #ifndef VDUSE_NET_STATE_STATE_FILE_H_
 #define VDUSE_NET_STATE_STATE_FILE_H_
 
+#include <sys/types.h>
+
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +37,15 @@ class StateFile {
   static absl::StatusOr<StateFile> Open(const std::string& dir,
                                         const std::string& name,
                                         IfFull if_full = IfFull::kFail);
+  // Whether this release can read the state that is there, if there is any.
+  //   FailedPrecondition: a newer release wrote it.
+  static absl::Status CheckReadable(const std::string& dir,
+                                    const std::string& name);
+
+  // The process that has the file open; nothing if there is none.
+  static std::optional<pid_t> Owner(const std::string& dir,
+                                    const std::string& name);
+
   StateFile(StateFile&& other) noexcept;
   StateFile& operator=(StateFile&&) = delete;
   ~StateFile();

@@ -196,6 +196,54 @@ iperf() {
 # some_tcp [ARGS...]: a client run that moved something.
 some_tcp() { iperf -t "${TCP_SECONDS:-3}" "$@" && ((MBITS > 0)); }
 
+# --- Both ways, without end -----------------------------------------------------
+
+# The addresses of both sides, so that no ARP is lost or delayed.
+know_each_other() {
+  ip neigh replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" nud permanent \
+    dev "$TAP"
+  ip -n consumer neigh replace "$TAP_IP" \
+    lladdr "$(<"/sys/class/net/$TAP/address")" nud permanent dev "$CONSUMER"
+}
+
+# start_flows INTERVAL_US: numbered packets both ways, until stop_flows.
+start_flows() {
+  "${IN_CONSUMER[@]}" udp_flow recv --port 8001 --idle-ms 20000 \
+    >/tmp/rx.got 2>/tmp/rx.err 3>&- &
+  RX_RECEIVER=$!
+  udp_flow recv --port 8002 --idle-ms 20000 >/tmp/tx.got 2>/tmp/tx.err 3>&- &
+  TX_RECEIVER=$!
+  wait_for 5 file_has listening /tmp/rx.err || die flow "no receiver"
+  wait_for 5 file_has listening /tmp/tx.err || die flow "no receiver"
+  udp_flow send --to "$CONSUMER_IP" --port 8001 --count 0 \
+    --interval-usecs "$1" --size 300 >/tmp/rx.sent 2>&1 3>&- &
+  RX_SENDER=$!
+  "${IN_CONSUMER[@]}" udp_flow send --to "$TAP_IP" --port 8002 --count 0 \
+    --interval-usecs "$1" --size 300 >/tmp/tx.sent 2>&1 3>&- &
+  TX_SENDER=$!
+}
+stop_flows() {
+  kill -TERM "$RX_SENDER" "$TX_SENDER"
+  wait_for 5 gone "$RX_SENDER"
+  wait_for 5 gone "$TX_SENDER"
+  nap 0.5
+  kill -TERM "$RX_RECEIVER" "$TX_RECEIVER"
+}
+# flow_went_on rx|tx LOSSES REPEATS: at most LOSSES packets are lost and REPEATS
+# arrive twice.
+flow_went_on() {
+  local receiver=$RX_RECEIVER sent received lost
+  [[ $1 == rx ]] || receiver=$TX_RECEIVER
+  wait_for 5 gone "$receiver" || { echo "the receiver hangs"; return 1; }
+  sent=$(field sent "$(</tmp/"$1".sent)")
+  received=$(field received "$(</tmp/"$1".got)")
+  lost=$(field lost "$(</tmp/"$1".got)")
+  echo "sent=$sent $(</tmp/"$1".got) allowed_lost=$2 allowed_repeats=$3"
+  ((received > 0 && lost <= $2)) &&
+    (($(field corrupt "$(</tmp/"$1".got)") == 0)) &&
+    (($(field reordered "$(</tmp/"$1".got)") <= $3))
+}
+
 # --- Doing nothing -----------------------------------------------------------
 
 # Times that any thread of the device's processes gave up its processor, or
@@ -213,10 +261,7 @@ switches() {
 }
 # What the consumer's and the TAP's stacks say of themselves is not idle.
 quiet() {
-  ip neigh replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" nud permanent \
-    dev "$TAP"
-  ip -n consumer neigh replace "$TAP_IP" \
-    lladdr "$(<"/sys/class/net/$TAP/address")" nud permanent dev "$CONSUMER"
+  know_each_other
   nap 1
 }
 # idle: no thread of the device wakes up for IDLE_SECONDS.

@@ -17,31 +17,14 @@ OUTAGE_US=0       # in which nobody held the TAP, all in all
 ADOPT_PATTERN=${ADOPT_PATTERN:-adopt}
 
 start_device --attach
-ip neighbour replace "$CONSUMER_IP" lladdr "$CONSUMER_MAC" dev "$TAP" \
-  nud permanent
-tap_mac=$(<"/sys/class/net/$TAP/address")
-ip -n consumer neighbour replace "$TAP_IP" lladdr "$tap_mac" \
-  dev "$CONSUMER" nud permanent
+know_each_other
 check ping wait_for 5 ping_once
 ifindex() { ip -n consumer -o link show "$CONSUMER" | sed 's/:.*//'; }
 ifindex_before=$(ifindex)
 
 # --- Load -------------------------------------------------------------------
 
-# Both ways: a receiver and a sender without end.
-"${IN_CONSUMER[@]}" udp_flow recv --port 8001 --idle-ms 20000 \
-  >/tmp/rx.got 2>/tmp/rx.err 3>&- &
-rx_receiver=$!
-udp_flow recv --port 8002 --idle-ms 20000 >/tmp/tx.got 2>/tmp/tx.err 3>&- &
-tx_receiver=$!
-wait_for 5 file_has listening /tmp/rx.err || die flow "no receiver"
-wait_for 5 file_has listening /tmp/tx.err || die flow "no receiver"
-udp_flow send --to "$CONSUMER_IP" --port 8001 --count 0 \
-  --interval-usecs "$INTERVAL_US" --size 300 >/tmp/rx.sent 2>&1 3>&- &
-rx_sender=$!
-"${IN_CONSUMER[@]}" udp_flow send --to "$TAP_IP" --port 8002 --count 0 \
-  --interval-usecs "$INTERVAL_US" --size 300 >/tmp/tx.sent 2>&1 3>&- &
-tx_sender=$!
+start_flows "$INTERVAL_US"
 "${IN_CONSUMER[@]}" coalesce_storm --dev "$CONSUMER" --count 0 \
   --pause-usecs 2000 --limit-ms 1000 >/tmp/storm.out 2>&1 3>&- &
 storm=$!
@@ -130,7 +113,7 @@ check same-netdev same_netdev
 # --- What the load saw ------------------------------------------------------
 
 touch /tmp/stop
-kill -TERM "$storm" "$rx_sender" "$tx_sender"
+kill -TERM "$storm"
 host_in_time() {
   wait_for 5 gone "$host" || { echo "a host command still hangs"; return 1; }
   cat /tmp/host.out
@@ -147,27 +130,11 @@ storm_in_time() {
 }
 check ethtool-commands storm_in_time
 
-wait_for 5 gone "$rx_sender"
-wait_for 5 gone "$tx_sender"
-nap 0.5
-kill -TERM "$rx_receiver" "$tx_receiver"
-# flow_went_on DIRECTION LOSSES REPEATS: at most LOSSES packets are lost and
-# REPEATS arrive twice. In the direction rx the kernel drops packets that reach
+stop_flows
+# In the direction rx the kernel drops packets that reach
 # the TAP while no process has it open: as many as are sent during the outages,
 # plus one per crash. In the direction tx the ring keeps all packets. The TAP is
 # held by the supervisor, and by the process that serves the device.
-flow_went_on() {
-  local receiver=$rx_receiver sent received lost
-  [[ $1 == rx ]] || receiver=$tx_receiver
-  wait_for 5 gone "$receiver" || { echo "the receiver hangs"; return 1; }
-  sent=$(field sent "$(</tmp/"$1".sent)")
-  received=$(field received "$(</tmp/"$1".got)")
-  lost=$(field lost "$(</tmp/"$1".got)")
-  echo "sent=$sent $(</tmp/"$1".got) allowed_lost=$2 allowed_repeats=$3"
-  ((received > 0 && lost <= $2)) &&
-    (($(field corrupt "$(</tmp/"$1".got)") == 0)) &&
-    (($(field reordered "$(</tmp/"$1".got)") <= $3))
-}
 check flow-rx flow_went_on rx $((OUTAGE_US / INTERVAL_US + KILLS)) 0
 # A crash repeats the packets of one call at most, which are up to 32. Mostly it
 # hits none; after a pause, and on a busy host, calls have several.
