@@ -78,7 +78,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 # over PID: it has ended, whether or not this shell has noticed yet.
 over() {
   local stat
-  read -ra stat <"/proc/$1/stat" 2>/dev/null || return 0
+  read -ra stat 2>/dev/null <"/proc/$1/stat" || return 0
   [[ ${stat[2]} == Z ]]
 }
 file_has() { [[ $(<"$2") == *"$1"* ]]; }
