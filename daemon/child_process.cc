@@ -33,15 +33,10 @@ void KeepOnly(std::vector<int> fds) {
 
 absl::StatusOr<pid_t> StartChild(const ChildOptions& options,
                                  const std::function<void()>& run) {
-  const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return absl::ErrnoToStatus(errno, "fork");
   if (pid > 0) return pid;
 
-  if (options.ends_with_parent) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(0);  // the parent has ended already
-  }
   std::vector<int> keep = options.keep;
   keep.push_back(base::LogFd());
   KeepOnly(std::move(keep));

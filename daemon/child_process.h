@@ -17,8 +17,6 @@ struct ChildOptions {
   // The descriptors that the child keeps, besides the standard ones and the
   // log's. Numbers below 0 are ignored.
   std::vector<int> keep;
-  // Whether the kernel kills the child when its parent ends.
-  bool ends_with_parent = false;
 };
 
 // Forks a child that runs `run`, and ends with status 0 when that returns. The

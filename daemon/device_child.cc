@@ -213,7 +213,8 @@ void DeviceChild::End() {
 void DeviceChild::OnOrphaned() {
   if (!net_ || setup_.hand_over_listener < 0) _exit(base::kExitFailure);
   socket_.Reset();
-  hand_over_.emplace(base::UniqueFd(setup_.hand_over_listener), geteuid());
+  hand_over_.emplace(base::UniqueFd(setup_.hand_over_listener),
+                     setup_.operator_user);
   if (std::exchange(upgraded_, false)) return;
   Log(Severity::kError,
       "the supervisor has ended; process {} goes on serving the device, and "
@@ -240,7 +241,6 @@ void DeviceChild::Keep(const TapRecord& tap) {
 
 void DeviceChild::Serve(const DeviceOrder& order, base::UniqueFd device) {
   prctl(PR_SET_NAME, "vduse-net-dev");
-  prctl(PR_SET_PDEATHSIG, 0);
   auto taken = vduse::KernelDevice::Take(std::move(device));
   if (!taken.ok()) _exit(base::Fail(base::kExitFailure, taken.status()));
   device_ = std::move(*taken);
@@ -324,9 +324,9 @@ void DeviceChild::UseTap(const DeviceOrder& order,
 // The device also works without the operator's socket.
 void DeviceChild::ListenToOperator() {
   if (setup_.operator_listener < 0) return;
-  absl::StatusOr<rpc::VarlinkServer> server =
-      rpc::VarlinkServer::Create(base::UniqueFd(setup_.operator_listener),
-                                 rpc::DeviceService(Operations()));
+  absl::StatusOr<rpc::VarlinkServer> server = rpc::VarlinkServer::Create(
+      base::UniqueFd(setup_.operator_listener),
+      rpc::DeviceService(Operations()), setup_.operator_user);
   if (server.ok()) {
     operator_socket_.emplace(std::move(*server));
   } else {

@@ -25,6 +25,7 @@ struct DeviceSetup {
   state::StateFile* state = nullptr;
   int operator_listener = -1;   // or -1
   int hand_over_listener = -1;  // or -1
+  uid_t operator_user = 0;      // besides root
 };
 
 // The main function of a device process (see DeviceProcess): takes orders from

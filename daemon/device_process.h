@@ -23,8 +23,8 @@ namespace program {
 // any time, and another one goes on where it stopped.
 //
 // Started ahead, a device process waits until kServe gives it the device, and
-// until then the kernel kills it when its parent ends. From then on it outlives
-// its parent: it goes on, and waits for another one (HandOver). One thread.
+// until then it ends with its parent. From then on it outlives its parent: it
+// goes on, and waits for another one (HandOver). One thread.
 class DeviceProcess {
  public:
   // Forks. The child keeps what `setup` names, and no other descriptor.

@@ -55,7 +55,8 @@ DeviceSetup Supervisor::Setup() {
           .restored_from = options_.restore,
           .state = &state_,
           .operator_listener = operator_listener_.get(),
-          .hand_over_listener = hand_over_listener_.get()};
+          .hand_over_listener = hand_over_listener_.get(),
+          .operator_user = geteuid()};
 }
 
 std::optional<DeviceProcess> Supervisor::StartProcess() {

@@ -130,6 +130,7 @@ std::optional<base::ExitCode> Supervisor::Adopt(
   saved_.tap_name = options_.tap;
   // In this release's layout from now on.
   if (predecessor) state_.Write(saved_);
+  state_.Appear();
   if (!tap_ready_) tap_wait_until_ = net::Now() + kTapPatience;
   Log(Severity::kInfo,
       "device '{}' exists and no process serves it: adopting it",

@@ -69,19 +69,20 @@ VarlinkReply VarlinkReply::InvalidParameter(std::string_view name) {
 
 VarlinkServer::VarlinkServer(base::UniqueFd listener, base::UniqueFd epoll,
                              base::UniqueFd pause_end,
-                             VarlinkInterface interface)
+                             VarlinkInterface interface, uid_t user)
     : listener_(std::move(listener)),
       epoll_(std::move(epoll)),
       pause_end_(std::move(pause_end)),
       interface_(std::move(interface)),
-      owner_(geteuid()) {}
+      user_(user) {}
 
 absl::StatusOr<base::UniqueFd> VarlinkServer::Listen(const std::string& path) {
   return base::ListenAt(path, SOCK_STREAM, kMaxConnections);
 }
 
-absl::StatusOr<VarlinkServer> VarlinkServer::Create(
-    base::UniqueFd listener, VarlinkInterface interface) {
+absl::StatusOr<VarlinkServer> VarlinkServer::Create(base::UniqueFd listener,
+                                                    VarlinkInterface interface,
+                                                    uid_t user) {
   base::UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   base::UniqueFd pause_end(
       timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -94,7 +95,7 @@ absl::StatusOr<VarlinkServer> VarlinkServer::Create(
     return absl::ErrnoToStatus(errno, "epoll and timer of a socket");
   }
   return VarlinkServer(std::move(listener), std::move(epoll),
-                       std::move(pause_end), std::move(interface));
+                       std::move(pause_end), std::move(interface), user);
 }
 
 void VarlinkServer::Accept() {
@@ -112,7 +113,7 @@ void VarlinkServer::Accept() {
     }
     if (connections_.size() == kMaxConnections) Drop(connections_.begin());
     Connection& connection = connections_.emplace_back();
-    connection.allowed = base::PeerIs(fd.get(), owner_);
+    connection.allowed = base::PeerIs(fd.get(), user_);
     epoll_event event = {.events = EPOLLIN, .data = {.ptr = &connection}};
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) {
       connections_.pop_back();

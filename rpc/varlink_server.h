@@ -43,8 +43,8 @@ struct VarlinkInterface {
   std::map<std::string, Method, std::less<>> methods;
 };
 
-// Serves one interface, and org.varlink.service, on a socket. Only root and the
-// user of this process are answered; others get PermissionDenied.
+// Serves one interface, and org.varlink.service, on a socket. Only root and one
+// other user are answered; others get PermissionDenied.
 //
 // One thread. Never blocks: a client that does not read its answers gets no
 // more answers.
@@ -61,7 +61,8 @@ class VarlinkServer {
   // Serves on a socket from Listen(). Connections that were made before wait
   // there.
   static absl::StatusOr<VarlinkServer> Create(base::UniqueFd listener,
-                                              VarlinkInterface interface);
+                                              VarlinkInterface interface,
+                                              uid_t user);
   VarlinkServer(VarlinkServer&&) = default;
   VarlinkServer& operator=(VarlinkServer&&) = delete;
   ~VarlinkServer() = default;
@@ -82,7 +83,8 @@ class VarlinkServer {
   using Connections = std::list<Connection>;  // longest silent first
 
   VarlinkServer(base::UniqueFd listener, base::UniqueFd epoll,
-                base::UniqueFd pause_end, VarlinkInterface interface);
+                base::UniqueFd pause_end, VarlinkInterface interface,
+                uid_t user);
   void Accept();
   void PauseListening();
   void ListenAgain();
@@ -101,7 +103,7 @@ class VarlinkServer {
   base::UniqueFd epoll_;
   base::UniqueFd pause_end_;  // a timer, while no connection can be accepted
   VarlinkInterface interface_;
-  uid_t owner_;
+  uid_t user_;
   Connections connections_;
 };
 

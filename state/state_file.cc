@@ -222,10 +222,11 @@ void StateFile::Write(const SavedState& state) {
   if (map_ == nullptr) return;
   EncodeState(state, bytes());
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  // Another process of this program that shares the mapping may have renamed
-  // the file.
-  if (kept_ && !renamed_ &&
-      (rename(new_path_.c_str(), path_.c_str()) == 0 || errno == ENOENT)) {
+  Appear();
+}
+
+void StateFile::Appear() {
+  if (kept_ && !renamed_ && rename(new_path_.c_str(), path_.c_str()) == 0) {
     renamed_ = true;
   }
 }

@@ -58,6 +58,10 @@ class StateFile {
   // file. The state survives this process, but not a restart of the machine.
   void Write(const SavedState& state);
 
+  // Makes a new file appear before the first Write(). Afterwards, Write() makes
+  // no system call in this process and in those that are forked from it.
+  void Appear();
+
   // False if there was no space for the file and the state is kept only in
   // memory (IfFull::kGoOn).
   bool kept() const { return kept_; }

@@ -59,6 +59,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
   }
   pthread_setname_np(worker->thread_.native_handle(),
                      fmt::format("vn-pair-{}", options.pair).c_str());
+  // The thread has made all system calls that starting it takes.
+  worker->Call([](QueuePair&) {});
   return worker;
 }
 

@@ -3,13 +3,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/eventfd.h"
-#include "daemon/fd_message.h"
 
 namespace program {
 namespace {
@@ -49,27 +47,6 @@ TEST(ChildProcessTest, SignalsForTheProcessGroupDoNotEndIt) {
   const int status = StatusOf(*pid);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 7);
-}
-
-// The grandchild has one end of a connection, which closes when it ends.
-TEST(ChildProcessTest, ItEndsWithItsParentIfItIsToldTo) {
-  absl::StatusOr<SocketPair> sockets = MakeSocketPair();
-  ASSERT_TRUE(sockets.ok()) << sockets.status();
-  const auto parent =
-      StartChild({.name = "parent", .keep = {sockets->theirs.get()}}, [&] {
-        const auto child = StartChild({.name = "child",
-                                       .keep = {sockets->theirs.get()},
-                                       .ends_with_parent = true},
-                                      [] {
-                                        for (;;) pause();
-                                      });
-        _exit(child.ok() ? 0 : 1);
-      });
-  ASSERT_TRUE(parent.ok()) << parent.status();
-  sockets->theirs.Reset();
-  EXPECT_EQ(StatusOf(*parent), 0);
-  pollfd ended = {.fd = sockets->ours.get(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(poll(&ended, 1, 10'000), 1);
 }
 
 }  // namespace

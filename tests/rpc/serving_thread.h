@@ -23,8 +23,8 @@ class ServingThread {
       : path_(path) {
     absl::StatusOr<base::UniqueFd> listener = VarlinkServer::Listen(path);
     EXPECT_TRUE(listener.ok()) << listener.status();
-    absl::StatusOr<VarlinkServer> server =
-        VarlinkServer::Create(std::move(*listener), std::move(interface));
+    absl::StatusOr<VarlinkServer> server = VarlinkServer::Create(
+        std::move(*listener), std::move(interface), geteuid());
     EXPECT_TRUE(server.ok()) << server.status();
     server_.emplace(std::move(*server));
     thread_ = std::thread([this] {

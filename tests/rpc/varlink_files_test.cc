@@ -39,7 +39,7 @@ class VarlinkFilesTest : public testing::Test {
   const tests::TempDir temp;
   const std::string path = temp.path() + "/echo.sock";
   absl::StatusOr<VarlinkServer> server =
-      VarlinkServer::Create(VarlinkServer::Listen(path).value(), {});
+      VarlinkServer::Create(VarlinkServer::Listen(path).value(), {}, geteuid());
   base::UniqueFd client;
 };
 
