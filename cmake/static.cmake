@@ -31,6 +31,12 @@ if(VDUSE_NET_STATIC)
   find_library(URING_ARCHIVE liburing.a REQUIRED)
   set_target_properties(PkgConfig::URING PROPERTIES INTERFACE_LINK_LIBRARIES
                         "${URING_ARCHIVE}")
+  find_library(SECCOMP_ARCHIVE libseccomp.a REQUIRED)
+  set_target_properties(PkgConfig::SECCOMP PROPERTIES INTERFACE_LINK_LIBRARIES
+                        "${SECCOMP_ARCHIVE}")
+  find_library(CAPNG_ARCHIVE libcap-ng.a REQUIRED)
+  set_target_properties(PkgConfig::CAPNG PROPERTIES INTERFACE_LINK_LIBRARIES
+                        "${CAPNG_ARCHIVE}")
   # What it needs of libraries without an archive: simulate/no_live_capture.cc.
   find_library(PCAP_ARCHIVE libpcap.a REQUIRED)
   set_target_properties(PkgConfig::PCAP PROPERTIES INTERFACE_LINK_LIBRARIES

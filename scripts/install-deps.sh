@@ -22,7 +22,8 @@ die() {
 product_packages=(
   cmake ninja-build pkg-config linux-libc-dev
   libabsl-dev libfmt-dev libnl-3-dev libnl-genl-3-dev
-  libpcap-dev liburing-dev libcli11-dev nlohmann-json3-dev
+  libpcap-dev liburing-dev libseccomp-dev libcap-ng-dev
+  libcli11-dev nlohmann-json3-dev
 )
 build_packages=(
   "${product_packages[@]}"

@@ -61,8 +61,8 @@ build() {
     wrong "does not build"
     return 1
   fi
-  # Of libpcap, which could look up names: the linker says so of any archive
-  # that can.
+  # Of libpcap and libcap-ng, which could look up names: the linker says so of
+  # any archive that can.
   if grep -i 'warning' "$work/log" |
     grep -v 'in statically linked applications requires at runtime'; then
     wrong "builds with a warning"
