@@ -19,6 +19,7 @@
 #include "cli/command.h"
 #include "cli/common_options.h"
 #include "daemon/device_setup.h"
+#include "daemon/sandbox.h"
 #include "vduse/kernel_device.h"
 #include "vduse/vdpa_bus.h"
 
@@ -96,6 +97,16 @@ void CheckBus(Findings& findings) {
   }
 }
 
+void CheckSandbox(Findings& findings) {
+  const absl::StatusOr<program::SandboxReport> report =
+      program::TrySandbox(program::SandboxOptions());
+  if (report.ok()) {
+    findings.Add(Verdict::kOk, "sandbox", Describe(*report));
+  } else {
+    findings.Add(Verdict::kMissing, "sandbox", base::Text(report.status()));
+  }
+}
+
 // Creates a device and removes it again.
 base::ExitCode CheckDevice(Findings& findings) {
   absl::StatusOr<vduse::ControlDevice> control = vduse::ControlDevice::Open();
@@ -131,6 +142,7 @@ base::ExitCode Check(bool as_json) {
   const absl::Status privileges = base::CheckPrivileges();
   findings.Add(privileges.ok() ? Verdict::kOk : Verdict::kMissing, "privileges",
                privileges.ok() ? "CAP_NET_ADMIN" : base::Text(privileges));
+  if (privileges.ok()) CheckSandbox(findings);
   CheckTun(findings);
   CheckBus(findings);
   CheckConsumer("virtio_vdpa", "a netdev on this host", findings);

@@ -22,6 +22,7 @@ namespace {
 
 using coalesce::Goal;
 using program::RunOptions;
+using program::SandboxOptions;
 using program::TapLost;
 
 struct CommandOptions {
@@ -146,6 +147,25 @@ void AddThreads(Command run, RunOptions& options) {
       .Checks(program::CheckHangMsecs);
 }
 
+SandboxOptions::Mode SandboxModeOf(const std::string& name) {
+  if (name == "log") return SandboxOptions::Mode::kLog;
+  if (name == "off") return SandboxOptions::Mode::kOff;
+  return SandboxOptions::Mode::kOn;
+}
+
+// What the processes may do.
+void AddSandbox(Command run, SandboxOptions& options) {
+  run.Value("--user", options.user,
+            "User of the process that serves the device, a name or a number "
+            "(default: vduse-net, or 65534 if there is no such user)");
+  run.Parsed(
+         "--sandbox",
+         [&](const std::string& name) { options.mode = SandboxModeOf(name); },
+         "Limit what the processes may do: on, log (system calls without a "
+         "rule are logged and allowed), or off, for debugging (default: on)")
+      .OneOf({"on", "log", "off"});
+}
+
 // The operator's coalescing.
 void AddCoalescing(Command run, CommandOptions& options) {
   const std::string until =
@@ -189,6 +209,7 @@ std::optional<Goal> GoalOf(const CommandOptions& options) {
 }
 
 base::ExitCode Run(CommandOptions options) {
+  options.run.sandbox.io_uring = options.run.engine != net::Engine::kSyscalls;
   options.run.rx.goal = options.run.tx.goal = GoalOf(options);
   if (options.verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   for (const std::string& text : CoalescingWarnings(options.run)) {
@@ -210,6 +231,7 @@ void AddRun(Command program) {
   AddDevice(run, options->run);
   AddTap(run, options->run);
   AddThreads(run, options->run);
+  AddSandbox(run, options->run.sandbox);
   AddCoalescing(run, *options);
   run.Value("--state-dir", options->run.state_dir,
             "Directory for the state that a restarted process needs")

@@ -2,25 +2,39 @@
 #include "daemon/admin_process.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <span>
 #include <utility>
 
+#include "base/exit_codes.h"
 #include "daemon/admin_child.h"
 #include "daemon/admin_messages.h"
 #include "daemon/child_process.h"
 #include "daemon/fd_message.h"
 
 namespace program {
+namespace {
+
+// Ends the process if that fails.
+void EnterSandbox(Sandbox sandbox) {
+  absl::Status in = sandbox.Enter();
+  if (in.ok()) in = sandbox.Seal();
+  if (!in.ok()) _exit(base::Fail(base::kExitHost, in));
+}
+
+}  // namespace
 
 absl::StatusOr<AdminProcess> AdminProcess::Start(
-    const std::vector<base::UniqueFd>& tap, const std::string& tap_name) {
+    const Sandbox* sandbox, const std::vector<base::UniqueFd>& tap,
+    const std::string& tap_name) {
   absl::StatusOr<SocketPair> sockets = MakeSocketPair();
   if (!sockets.ok()) return sockets.status();
   std::vector<int> keep = {sockets->theirs.get()};
   for (const base::UniqueFd& queue : tap) keep.push_back(queue.get());
   const absl::StatusOr<pid_t> pid =
       StartChild({.name = "vduse-net-admin", .keep = keep}, [&] {
+        if (sandbox != nullptr) EnterSandbox(*sandbox);
         std::vector<net::Tap> queues;
         for (const base::UniqueFd& queue : tap) {
           if (queue) queues.emplace_back(base::UniqueFd(queue.get()));

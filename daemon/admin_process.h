@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "daemon/link_watch.h"
+#include "daemon/sandbox.h"
 #include "net/path/tap.h"
 
 namespace program {
@@ -91,8 +92,9 @@ class AdminProcess {
   // `tap_name`. With queues, the child follows the link of that interface from
   // the start. So a child that was killed can be replaced at any time. The
   // caller waits for the child (waitpid).
+  // In the child `sandbox` is entered, if there is one.
   static absl::StatusOr<AdminProcess> Start(
-      const std::vector<base::UniqueFd>& tap = {},
+      const Sandbox* sandbox, const std::vector<base::UniqueFd>& tap = {},
       const std::string& tap_name = "");
   AdminProcess(AdminProcess&&) = default;
   AdminProcess& operator=(AdminProcess&&) = default;

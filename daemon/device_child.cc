@@ -39,9 +39,14 @@ class DeviceChild {
       : setup_(setup),
         socket_(std::move(socket)),
         pulses_(pulses),
+        sandbox_(*setup.sandbox),
         saved_(setup.saved) {}
 
   [[noreturn]] void Run() {
+    // What follows waits for the device without any right that it could lose.
+    if (const absl::Status in = sandbox_.Enter(); !in.ok()) {
+      _exit(base::Fail(base::kExitHost, in));
+    }
     for (;;) {
       if (net_) ServeDevice();
       Wait();
@@ -53,7 +58,8 @@ class DeviceChild {
   void ServeDevice();
   void TakeOrder();
   void Serve(const DeviceOrder& order, base::UniqueFd device);
-  absl::Status Build(ServeMode mode);
+  absl::Status Build();
+  absl::Status Begin(ServeMode mode);
   void ReportServing();
   void ListenToOperator();
   rpc::DeviceOperations Operations();
@@ -70,6 +76,7 @@ class DeviceChild {
   const DeviceSetup& setup_;
   base::UniqueFd socket_;
   PulseBoard& pulses_;
+  Sandbox sandbox_;
   state::SavedState saved_;
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
@@ -244,42 +251,61 @@ void DeviceChild::Serve(const DeviceOrder& order, base::UniqueFd device) {
   auto taken = vduse::KernelDevice::Take(std::move(device));
   if (!taken.ok()) _exit(base::Fail(base::kExitFailure, taken.status()));
   device_ = std::move(*taken);
-  if (const absl::Status built = Build(order.mode); !built.ok()) {
+  caretaker_ = order.mode == ServeMode::kCaretaker;
+  if (const absl::Status built = Build(); !built.ok()) {
     _exit(base::Fail(base::kExitFailure, built));
+  }
+  ListenToOperator();
+  // From here on, the driver's memory is read.
+  if (const absl::Status sealed = sandbox_.Seal(); !sealed.ok()) {
+    _exit(base::Fail(base::kExitHost, sealed));
+  }
+  if (const absl::Status begun = Begin(order.mode); !begun.ok()) {
+    _exit(base::Fail(base::kExitFailure, begun));
   }
   Keep(order.tap);
   const absl::Status served = net_->Serve(net::Now());
   ReportServing();
   if (!served.ok()) OnBroken(base::Text(served));
-  ListenToOperator();
+  if (order.mode == ServeMode::kNew) {
+    Log(Severity::kInfo, "{}", Describe(sandbox_.report()));
+  }
 }
 
-absl::Status DeviceChild::Build(ServeMode mode) {
-  const bool is_new = mode == ServeMode::kNew;
-  std::optional<net::DeviceState> resumed;
-  if (!is_new) {
-    if (const auto state = setup_.state->Read()) {
-      saved_.operator_rx = state->operator_rx;
-      saved_.operator_tx = state->operator_tx;
-      resumed = saved_.device = state->device;
-    }
-  }
+// Starts the workers.
+absl::Status DeviceChild::Build() {
   net::NetDevice::Options options = setup_.options;
-  // A setting that the operator made at run time is newer than the command
-  // line.
-  if (saved_.operator_rx) options.rx = *saved_.operator_rx;
-  if (saved_.operator_tx) options.tx = *saved_.operator_tx;
+  options.caretaker = caretaker_;
   options.pulses = pulses_.workers();
-  options.caretaker = caretaker_ = mode == ServeMode::kCaretaker;
-  options.persist = [this](const net::DeviceState& device) {
-    saved_.device = device;
+  options.persist = [this](const net::DeviceState& state) {
+    saved_.device = state;
     Save();
   };
   auto net = net::NetDevice::Create(*device_, std::move(options));
   if (!net.ok()) return net.status();
   net_ = std::move(*net);
-  if (!is_new) {
-    net_->Resume(resumed);
+  return absl::OkStatus();
+}
+
+// Takes up what is known of the device and its driver.
+absl::Status DeviceChild::Begin(ServeMode mode) {
+  std::optional<state::SavedState> state;
+  if (mode != ServeMode::kNew) state = setup_.state->Read();
+  if (state) {
+    saved_.operator_rx = state->operator_rx;
+    saved_.operator_tx = state->operator_tx;
+    saved_.device = state->device;
+  }
+  // A setting that the operator made at run time is newer than the command
+  // line.
+  if (saved_.operator_rx) {
+    net_->SetOperatorCoalescing(coalesce::Direction::kRx, *saved_.operator_rx);
+  }
+  if (saved_.operator_tx) {
+    net_->SetOperatorCoalescing(coalesce::Direction::kTx, *saved_.operator_tx);
+  }
+  if (mode != ServeMode::kNew) {
+    net_->Resume(state ? std::optional(state->device) : std::nullopt);
     if (caretaker_) net_->SetLink(false);
     had_driver_ = net_->has_driver();
     return absl::OkStatus();

@@ -7,6 +7,7 @@
 
 #include "base/unique_fd.h"
 #include "daemon/pulse_board.h"
+#include "daemon/sandbox.h"
 #include "net/device/device_state.h"
 #include "net/device/net_device.h"
 #include "state/state_file.h"
@@ -23,9 +24,10 @@ struct DeviceSetup {
   std::optional<net::DeviceState> restored;
   std::string restored_from;  // the file's name, for messages
   state::StateFile* state = nullptr;
-  int operator_listener = -1;   // or -1
-  int hand_over_listener = -1;  // or -1
-  uid_t operator_user = 0;      // besides root
+  int operator_listener = -1;        // or -1
+  int hand_over_listener = -1;       // or -1
+  uid_t operator_user = 0;           // besides root
+  const Sandbox* sandbox = nullptr;  // for the device process
 };
 
 // The main function of a device process (see DeviceProcess): takes orders from

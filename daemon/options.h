@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "coalesce/coalescer.h"
+#include "daemon/sandbox.h"
 #include "net/path/tap.h"
 #include "net/wire/config_space.h"
 
@@ -53,6 +54,7 @@ struct RunOptions {
   uint32_t timer_poll_usecs = 0;
   // For how long the device's process may make no progress; 0: for ever.
   uint32_t hang_msecs = kDefaultHangMsecs;
+  SandboxOptions sandbox;
   coalesce::Setting rx;
   coalesce::Setting tx;
   std::string state_dir = kDefaultStateDir;

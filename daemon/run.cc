@@ -13,6 +13,7 @@
 #include "daemon/admin_process.h"
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
+#include "daemon/sandbox.h"
 #include "daemon/supervisor.h"
 #include "daemon/upgrade.h"
 #include "state/state_file.h"
@@ -61,7 +62,15 @@ base::ExitCode Run(const RunOptions& options) {
     return base::Fail(base::kExitFailure,
                       absl::ErrnoToStatus(errno, "signalfd"));
   }
-  absl::StatusOr<AdminProcess> admin = AdminProcess::Start();
+  absl::StatusOr<Sandbox> for_device =
+      Sandbox::Prepare(Role::kDevice, options.sandbox);
+  if (!for_device.ok()) {
+    return base::Fail(base::kExitUsage, for_device.status());
+  }
+  absl::StatusOr<Sandbox> for_admin =
+      Sandbox::Prepare(Role::kAdministration, options.sandbox);
+  if (!for_admin.ok()) return base::Fail(base::kExitHost, for_admin.status());
+  absl::StatusOr<AdminProcess> admin = AdminProcess::Start(&*for_admin);
   if (!admin.ok()) return base::Fail(base::kExitFailure, admin.status());
   absl::StatusOr<state::StateFile> state = state::StateFile::Open(
       options.state_dir, options.name,
@@ -77,8 +86,10 @@ base::ExitCode Run(const RunOptions& options) {
               "killed",
               options.state_dir);
   }
-  Supervisor supervisor(options, std::move(*admin), std::move(*state),
-                        std::move(signals));
+  Supervisor supervisor(
+      options,
+      {.device = std::move(*for_device), .admin = std::move(*for_admin)},
+      std::move(*admin), std::move(*state), std::move(signals));
   return supervisor.Run();
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/device_process.h"
 #include "daemon/hang_watch.h"
 #include "daemon/options.h"
+#include "daemon/sandbox.h"
 #include "daemon/tap_settings.h"
 #include "daemon/upgrade.h"
 #include "net/device/device_state.h"
@@ -41,9 +42,16 @@ namespace program {
 // One thread, which only waits in Serve(), and before there is a device.
 class Supervisor {
  public:
-  Supervisor(const RunOptions& options, AdminProcess admin,
+  // For the processes that it starts.
+  struct Sandboxes {
+    Sandbox device;
+    Sandbox admin;
+  };
+
+  Supervisor(const RunOptions& options, Sandboxes sandboxes, AdminProcess admin,
              state::StateFile state, base::UniqueFd signals)
       : options_(options),
+        sandboxes_(std::move(sandboxes)),
         admin_(std::move(admin)),
         state_(std::move(state)),
         signals_(std::move(signals)) {}
@@ -130,6 +138,7 @@ class Supervisor {
   void RemoveSockets();
 
   const RunOptions& options_;
+  const Sandboxes sandboxes_;
   AdminProcess admin_;
   state::StateFile state_;
   base::UniqueFd signals_;

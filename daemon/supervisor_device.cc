@@ -56,7 +56,8 @@ DeviceSetup Supervisor::Setup() {
           .state = &state_,
           .operator_listener = operator_listener_.get(),
           .hand_over_listener = hand_over_listener_.get(),
-          .operator_user = geteuid()};
+          .operator_user = geteuid(),
+          .sandbox = &sandboxes_.device};
 }
 
 std::optional<DeviceProcess> Supervisor::StartProcess() {

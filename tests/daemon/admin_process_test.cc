@@ -31,7 +31,8 @@ class AdminProcessTest : public testing::Test {
  protected:
   // Starts one, and waits until it has closed what it does not need.
   void Start(const std::vector<base::UniqueFd>& tap = {}) {
-    absl::StatusOr<AdminProcess> admin = AdminProcess::Start(tap, "none");
+    absl::StatusOr<AdminProcess> admin =
+        AdminProcess::Start(nullptr, tap, "none");
     ASSERT_TRUE(admin.ok()) << admin.status();
     admin_.emplace(std::move(*admin));
     std::ifstream file(fmt::format("/proc/self/task/{}/children", getpid()));
