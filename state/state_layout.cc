@@ -289,6 +289,16 @@ void EncodeState(const SavedState& state, std::span<char> file) {
               sizeof(next));
 }
 
+void CorrectChecksums(std::span<char> file) {
+  for (size_t at = 0; at + sizeof(SlotV7) <= file.size();
+       at += sizeof(SlotV7)) {
+    SlotV7 slot;
+    std::memcpy(&slot, file.data() + at, sizeof(slot));
+    slot.checksum = Checksum(&slot, offsetof(SlotV7, checksum));
+    std::memcpy(file.data() + at, &slot, sizeof(slot));
+  }
+}
+
 std::string EncodeStateAsV6(const SavedState& state) {
   SlotV6 slot = Encode(state);
   slot.magic = kMagic6;

@@ -50,6 +50,9 @@ std::optional<SavedState> DecodeState(std::span<const char> file);
 // Overwrites the older slot of `file`, which has StateBytes() bytes.
 void EncodeState(const SavedState& state, std::span<char> file);
 
+// Makes the checksums of both slots right, whatever they contain, for tests.
+void CorrectChecksums(std::span<char> file);
+
 // A file as the previous release wrote it, for tests.
 std::string EncodeStateAsV6(const SavedState& state);
 

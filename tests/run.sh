@@ -54,7 +54,7 @@ build_ahead() {
   JOBS=1
   build asan-ubsan unit_tests || true
   build tsan threaded_tests || true
-  build fuzz ring_fuzz ctrl_fuzz || true
+  build fuzz ring_fuzz ctrl_fuzz state_fuzz || true
 } >/dev/null 2>&1
 # tests PRESET LABEL
 tests() {
@@ -86,13 +86,14 @@ fuzz() {
   }
   rm -rf "$corpus"
 }
-# Both at once: each has a core.
+# Two at once: each has a core.
 fuzz_all() {
   local ring status=0
   fuzz ring_fuzz &
   ring=$!
   fuzz ctrl_fuzz || status=1
   wait "$ring" || status=1
+  fuzz state_fuzz || status=1
   return "$status"
 }
 mkdir -p build/run-logs
@@ -118,7 +119,7 @@ else
   step unit-asan-ubsan tests asan-ubsan unit
   step build-tsan build tsan threaded_tests
   step unit-tsan tests tsan threads
-  step build-fuzz build fuzz ring_fuzz ctrl_fuzz
+  step build-fuzz build fuzz ring_fuzz ctrl_fuzz state_fuzz
   step fuzz fuzz_all
   step clang-tidy tests/tidy.sh
 fi
