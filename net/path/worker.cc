@@ -57,8 +57,6 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(vduse::Device& device,
                              *options.cpu));
     }
   }
-  pthread_setname_np(worker->thread_.native_handle(),
-                     fmt::format("vn-pair-{}", options.pair).c_str());
   // The thread has made all system calls that starting it takes.
   worker->Call([](QueuePair&) {});
   return worker;
@@ -211,6 +209,8 @@ Ready Worker::WaitFor(const Wait& wait) {
 }
 
 void Worker::Run() {
+  // For itself a thread needs no file for that.
+  prctl(PR_SET_NAME, fmt::format("vn-pair-{}", options_.pair).c_str());
   // Deadlines have a resolution of microseconds; the default timer slack is 50
   // of them.
   prctl(PR_SET_TIMERSLACK, 1UL);

@@ -16,6 +16,8 @@ INTERVAL_US=2000  # between packets, each way
 OUTAGE_US=0       # in which nobody held the TAP, all in all
 ADOPT_PATTERN=${ADOPT_PATTERN:-adopt}
 
+# The default, fq_codel, drops packets that wait for long.
+echo pfifo_fast >/proc/sys/net/core/default_qdisc
 start_device --attach
 know_each_other
 check ping wait_for 5 ping_once

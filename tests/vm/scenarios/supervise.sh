@@ -22,6 +22,34 @@ roles() {
 }
 check roles roles
 
+# status FIELD PID: of the process and of each of its threads; one line if all
+# have the same value.
+status() {
+  awk -v field="$1:" '$1 == field { print $2 }' /proc/"$2"/task/*/status |
+    sort -u
+}
+no_rights() {
+  local dev
+  dev=$(serving) || return 1
+  echo "CapEff=$(status CapEff "$dev") CapBnd=$(status CapBnd "$dev")" \
+    "NoNewPrivs=$(status NoNewPrivs "$dev") Seccomp=$(status Seccomp "$dev")" \
+    "Uid=$(status Uid "$dev")"
+  [[ $(status CapEff "$dev") == 0000000000000000 ]] &&
+    [[ $(status CapBnd "$dev") == 0000000000000000 ]] &&
+    [[ $(status NoNewPrivs "$dev") == 1 && $(status Seccomp "$dev") == 2 ]] &&
+    [[ $(status Uid "$dev") != 0 ]]
+}
+check no-rights no_rights
+# CAP_NET_ADMIN, CAP_NET_BROADCAST, CAP_SYS_ADMIN.
+few_rights() {
+  find_child admin || return 1
+  echo "CapEff=$(status CapEff "$CHILD_PID")" \
+    "Seccomp=$(status Seccomp "$CHILD_PID")"
+  (($((16#$(status CapEff "$CHILD_PID"))) == (1 << 12 | 1 << 11 | 1 << 21))) &&
+    [[ $(status Seccomp "$CHILD_PID") == 2 ]]
+}
+check few-rights few_rights
+
 # The supervisor, too, sleeps while there is nothing to do.
 check idle idle
 

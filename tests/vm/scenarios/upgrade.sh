@@ -7,6 +7,8 @@
 UPGRADES=${UPGRADES:-5}
 PROGRAM=$(command -v vduse-net)
 
+# The default, fq_codel, drops packets that wait for long.
+echo pfifo_fast >/proc/sys/net/core/default_qdisc
 start_device --attach
 know_each_other
 check ping wait_for 5 ping_once
