@@ -20,6 +20,7 @@
 #include "daemon/device_messages.h"
 #include "daemon/fd_message.h"
 #include "daemon/hand_over.h"
+#include "net/wire/features.h"
 #include "rpc/device_service.h"
 #include "rpc/varlink_server.h"
 #include "state/migration_state.h"
@@ -43,12 +44,9 @@ class DeviceChild {
         saved_(setup.saved) {}
 
   [[noreturn]] void Run() {
-    // What follows waits for the device without any right that it could lose.
-    if (const absl::Status in = sandbox_.Enter(); !in.ok()) {
-      _exit(base::Fail(base::kExitHost, in));
-    }
+    Prepare();
     for (;;) {
-      if (net_) ServeDevice();
+      if (serves_) ServeDevice();
       Wait();
     }
   }
@@ -58,6 +56,7 @@ class DeviceChild {
   void ServeDevice();
   void TakeOrder();
   void Serve(const DeviceOrder& order, base::UniqueFd device);
+  void Prepare();
   absl::Status Build();
   absl::Status Begin(ServeMode mode);
   void ReportServing();
@@ -81,6 +80,7 @@ class DeviceChild {
   std::unique_ptr<vduse::KernelDevice> device_;
   std::unique_ptr<net::NetDevice> net_;
   std::optional<rpc::VarlinkServer> operator_socket_;
+  bool serves_ = false;  // the device; before, this is the standby
   bool broken_ = false;
   bool upgraded_ = false;  // the supervisor ends for another one
   bool caretaker_ = false;
@@ -93,14 +93,15 @@ class DeviceChild {
 // The process's only wait.
 void DeviceChild::Wait() {
   enum Source { kOrders, kDevice, kCtrlKick, kAttention, kOperator, kHandOver };
-  const bool serves = net_ && !broken_;
+  const bool serves = serves_ && !broken_;
   const auto if_serves = [&](auto fd) { return serves ? fd() : -1; };
   std::array<pollfd, 6> fds = {
       pollfd{socket_.get(), POLLIN, 0},
       pollfd{if_serves([&] { return device_->poll_fd(); }), POLLIN, 0},
       pollfd{if_serves([&] { return net_->ctrl_kick_fd(); }), POLLIN, 0},
       pollfd{if_serves([&] { return net_->attention_fd(); }), POLLIN, 0},
-      pollfd{operator_socket_ ? operator_socket_->fd() : -1, POLLIN, 0},
+      pollfd{serves_ && operator_socket_ ? operator_socket_->fd() : -1, POLLIN,
+             0},
       pollfd{hand_over_ ? hand_over_->fd() : -1, POLLIN, 0}};
   const std::optional<net::Instant> deadline =
       serves ? net_->deadline() : std::nullopt;
@@ -183,7 +184,7 @@ void DeviceChild::TakeOrder() {
     if (!fds->empty()) Serve(order, std::move(fds->front()));
     return;
   }
-  if (!net_) return;
+  if (!serves_) return;
   Keep(order.tap);
   switch (order.kind) {
     case DeviceOrder::Kind::kServe:
@@ -218,7 +219,7 @@ void DeviceChild::End() {
 
 // The supervisor has ended.
 void DeviceChild::OnOrphaned() {
-  if (!net_ || setup_.hand_over_listener < 0) _exit(base::kExitFailure);
+  if (!serves_ || setup_.hand_over_listener < 0) _exit(base::kExitFailure);
   socket_.Reset();
   hand_over_.emplace(base::UniqueFd(setup_.hand_over_listener),
                      setup_.operator_user);
@@ -246,20 +247,47 @@ void DeviceChild::Keep(const TapRecord& tap) {
   Save();
 }
 
-void DeviceChild::Serve(const DeviceOrder& order, base::UniqueFd device) {
-  prctl(PR_SET_NAME, "vduse-net-dev");
-  auto taken = vduse::KernelDevice::Take(std::move(device));
-  if (!taken.ok()) _exit(base::Fail(base::kExitFailure, taken.status()));
-  device_ = std::move(*taken);
-  caretaker_ = order.mode == ServeMode::kCaretaker;
+// Does all that can be done without the device, so that a standby takes over in
+// a short time; and gives up the rights that this took.
+void DeviceChild::Prepare() {
+  if (const absl::Status in = sandbox_.Enter(); !in.ok()) {
+    _exit(base::Fail(base::kExitHost, in));
+  }
   if (const absl::Status built = Build(); !built.ok()) {
     _exit(base::Fail(base::kExitFailure, built));
   }
   ListenToOperator();
-  // From here on, the driver's memory is read.
   if (const absl::Status sealed = sandbox_.Seal(); !sealed.ok()) {
     _exit(base::Fail(base::kExitHost, sealed));
   }
+}
+
+// Starts the workers.
+absl::Status DeviceChild::Build() {
+  net::NetDevice::Options options = setup_.options;
+  options.pulses = pulses_.workers();
+  options.persist = [this](const net::DeviceState& state) {
+    saved_.device = state;
+    Save();
+  };
+  const bool control = net::Has(options.features, net::kFeatureCtrlVq);
+  device_ = vduse::KernelDevice::Unopened(2 * options.queue_pairs +
+                                          (control ? 1 : 0));
+  auto net = net::NetDevice::Create(*device_, std::move(options));
+  if (!net.ok()) return net.status();
+  net_ = std::move(*net);
+  return absl::OkStatus();
+}
+
+void DeviceChild::Serve(const DeviceOrder& order, base::UniqueFd device) {
+  prctl(PR_SET_NAME, "vduse-net-dev");
+  if (const absl::Status taken = device_->Take(std::move(device));
+      !taken.ok()) {
+    _exit(base::Fail(base::kExitFailure, taken));
+  }
+  serves_ = true;
+  caretaker_ = order.mode == ServeMode::kCaretaker;
+  if (caretaker_) net_->BecomeCaretaker();
   if (const absl::Status begun = Begin(order.mode); !begun.ok()) {
     _exit(base::Fail(base::kExitFailure, begun));
   }
@@ -270,21 +298,6 @@ void DeviceChild::Serve(const DeviceOrder& order, base::UniqueFd device) {
   if (order.mode == ServeMode::kNew) {
     Log(Severity::kInfo, "{}", Describe(sandbox_.report()));
   }
-}
-
-// Starts the workers.
-absl::Status DeviceChild::Build() {
-  net::NetDevice::Options options = setup_.options;
-  options.caretaker = caretaker_;
-  options.pulses = pulses_.workers();
-  options.persist = [this](const net::DeviceState& state) {
-    saved_.device = state;
-    Save();
-  };
-  auto net = net::NetDevice::Create(*device_, std::move(options));
-  if (!net.ok()) return net.status();
-  net_ = std::move(*net);
-  return absl::OkStatus();
 }
 
 // Takes up what is known of the device and its driver.

@@ -24,6 +24,12 @@ absl::StatusOr<std::unique_ptr<PulseBoard>> PulseBoard::Create() {
       new PulseBoard(new (memory) net::Pulse[kPulses]));
 }
 
+uint64_t PulseBoard::turns() const {
+  uint64_t sum = control().turns();
+  for (const net::Pulse& worker : workers()) sum += worker.turns();
+  return sum;
+}
+
 PulseBoard::~PulseBoard() { munmap(pulses_, kBytes); }
 
 }  // namespace program

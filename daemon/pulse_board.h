@@ -2,6 +2,7 @@
 #ifndef VDUSE_NET_DAEMON_PULSE_BOARD_H_
 #define VDUSE_NET_DAEMON_PULSE_BOARD_H_
 
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -18,6 +19,9 @@ class PulseBoard {
   PulseBoard(const PulseBoard&) = delete;
   PulseBoard& operator=(const PulseBoard&) = delete;
   ~PulseBoard();
+
+  // Grows while some thread makes progress.
+  uint64_t turns() const;
 
   net::Pulse& control() { return pulses_[0]; }
   const net::Pulse& control() const { return pulses_[0]; }

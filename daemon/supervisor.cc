@@ -258,9 +258,7 @@ void Supervisor::DoWhatIsDue() {
                          options_.hang_msecs));
     }
   }
-  if (serves_by_ && now >= *serves_by_) {
-    OnHang("it does not serve the device that it was given");
-  }
+  if (serves_by_ && now >= *serves_by_) CheckStart();
   if (replace_at_ && now >= *replace_at_) Replace();
   if (standby_at_ && now >= *standby_at_) StartStandby();
   if (upgrade_by_ && now >= *upgrade_by_) EndUpgrade("it does not get ready");

@@ -89,6 +89,8 @@ class Supervisor {
   void OnServing(std::vector<base::UniqueFd> kicks);
   void OnDeviceEnd(int status);
   void OnFailure();
+  void ExpectToServe();
+  void CheckStart();
   void OnHang(const std::string& what);
   void EndServing();
   void Order(DeviceOrder order, const std::vector<int>& fds = {});
@@ -156,11 +158,14 @@ class Supervisor {
   std::optional<DeviceProcess> standby_;
   std::vector<base::UniqueFd> kicks_;  // copies of what `serving_` waits for
   HangWatch watch_;
-  std::deque<net::Instant> failures_;      // of recent device processes
-  net::Instant ended_at_{};                // the last device process
-  bool caretaker_ = false;                 // the next device process is one
-  bool killed_ = false;                    // the serving process, by this one
-  std::optional<net::Instant> serves_by_;  // the process that was given it
+  std::deque<net::Instant> failures_;  // of recent device processes
+  net::Instant ended_at_{};            // the last device process
+  bool caretaker_ = false;             // the next device process is one
+  bool killed_ = false;                // the serving process, by this one
+  // When the process that was given the device has to serve it, or to have made
+  // progress.
+  std::optional<net::Instant> serves_by_;
+  uint64_t turns_before_ = 0;
   std::optional<net::Instant> replace_at_;
   std::optional<net::Instant> standby_at_;
   // The program's file, which may have been replaced since.

@@ -28,7 +28,8 @@ using base::Severity;
 constexpr size_t kManyFailures = 5;
 constexpr net::Duration kManyWithin = std::chrono::seconds(10);
 constexpr net::Duration kReplacePause = std::chrono::seconds(1);
-// How long a process may take to serve the device that it is given.
+// How long a process that has got the device may make no progress before it
+// serves it.
 constexpr net::Duration kStartPatience = std::chrono::milliseconds(500);
 // Between two attempts to open the device, which the kernel may still be
 // closing for the process that has ended.
@@ -96,18 +97,31 @@ void Supervisor::GiveDevice(DeviceProcess process, ServeMode mode) {
   serving_.emplace(std::move(process));
   killed_ = false;
   wants_.reset();
-  if (options_.hang_msecs != 0) {
-    serves_by_ =
-        net::Now() +
-        std::max<net::Duration>(std::chrono::milliseconds(options_.hang_msecs),
-                                kStartPatience);
-  }
+  ExpectToServe();
   Order({.kind = DeviceOrder::Kind::kServe, .mode = mode},
         {device_->poll_fd()});
   if (!tap_.empty()) {
     GiveTap();
   } else if (tap_lost_ || (phase_ == Phase::kReady && !tap_ready_)) {
     SetLink(false);
+  }
+}
+
+// Gives the process that has got the device some time, from now on.
+void Supervisor::ExpectToServe() {
+  if (options_.hang_msecs == 0) return;
+  turns_before_ = serving_->pulses().turns();
+  serves_by_ = net::Now() + std::max<net::Duration>(
+                                std::chrono::milliseconds(options_.hang_msecs),
+                                kStartPatience);
+}
+
+// A process that starts many threads needs more time than others.
+void Supervisor::CheckStart() {
+  if (serving_->pulses().turns() != turns_before_) {
+    ExpectToServe();
+  } else {
+    OnHang("it does not serve the device that it was given");
   }
 }
 

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <initializer_list>
@@ -140,6 +141,10 @@ Rules Memory() {
 Rules Process() {
   return {
       {"futex", Use::kService, "mutexes", {}},
+      {"prctl",
+       Use::kService,
+       "the name, when a standby becomes the device process",
+       {Is(0, PR_SET_NAME)}},
       {"restart_syscall", Use::kService, "SIGCONT during a wait", {}},
       {"exit_group", Use::kService, "end", {}},
       {"clock_gettime",
@@ -208,9 +213,11 @@ Rules AdministrationRequests() {
 
 Rules AdministrationService() {
   Rules rules = AdministrationRequests();
-  for (const uint64_t family : {AF_NETLINK, AF_INET, AF_UNIX}) {
-    rules.push_back(
-        {"socket", Use::kService, "kernel's interfaces", {Is(0, family)}});
+  for (const int family : {AF_NETLINK, AF_INET, AF_UNIX}) {
+    rules.push_back({"socket",
+                     Use::kService,
+                     "kernel's interfaces",
+                     {Is(0, static_cast<uint64_t>(family))}});
   }
   const auto add = [&rules](const char* needed_by,
                             std::initializer_list<const char*> calls) {

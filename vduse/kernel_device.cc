@@ -126,20 +126,27 @@ absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Open(
     }
     return Failed(error, "open " + path);
   }
-  return Take(std::move(low));
-}
-
-absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Take(
-    base::UniqueFd fd) {
-  base::UniqueFd high(fcntl(fd.get(), F_DUPFD_CLOEXEC, kLowestFd));
-  if (!high) return Failed(errno, "F_DUPFD_CLOEXEC of the device");
-
-  std::unique_ptr<KernelDevice> device(new KernelDevice(std::move(high)));
+  std::unique_ptr<KernelDevice> device = Unopened(0);
+  if (absl::Status taken = device->Take(std::move(low)); !taken.ok()) {
+    return taken;
+  }
   for (uint32_t index = 0; index < kMaxQueues; ++index) {
     if (!device->GetQueueInfo(index).ok()) break;
     device->queue_count_ = index + 1;
   }
   return device;
+}
+
+std::unique_ptr<KernelDevice> KernelDevice::Unopened(uint32_t queue_count) {
+  std::unique_ptr<KernelDevice> device(new KernelDevice);
+  device->queue_count_ = queue_count;
+  return device;
+}
+
+absl::Status KernelDevice::Take(base::UniqueFd fd) {
+  fd_ = base::UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, kLowestFd));
+  if (!fd_) return Failed(errno, "F_DUPFD_CLOEXEC of the device");
+  return absl::OkStatus();
 }
 
 absl::Status KernelDevice::SetupQueue(uint32_t index, uint16_t max_size,

@@ -77,8 +77,13 @@ class KernelDevice final : public Device {
   static absl::StatusOr<std::unique_ptr<KernelDevice>> Open(
       const std::string& name);
 
-  // Takes over a descriptor that another process has opened.
-  static absl::StatusOr<std::unique_ptr<KernelDevice>> Take(base::UniqueFd fd);
+  // Returns a device that is not open yet, of a kind that has `queue_count`
+  // virtqueues. Calls fail until Take().
+  static std::unique_ptr<KernelDevice> Unopened(uint32_t queue_count);
+
+  // Takes over the descriptor of the device, which another process has opened.
+  // Call it before another thread uses the device.
+  absl::Status Take(base::UniqueFd fd);
 
   // Call before the device is attached to the vDPA bus. `group` must be 0 if
   // the control device has no groups.
@@ -99,7 +104,7 @@ class KernelDevice final : public Device {
   absl::Status Reply(const vduse_dev_response& response) override;
 
  private:
-  explicit KernelDevice(base::UniqueFd fd) : fd_(std::move(fd)) {}
+  KernelDevice() = default;
 
   base::UniqueFd fd_;
   uint32_t queue_count_ = 0;

@@ -16,12 +16,8 @@ constexpr Duration kMapRetry = std::chrono::milliseconds(10);
 }  // namespace
 
 CtrlServer::CtrlServer(vduse::Device& device, base::UniqueFd kick,
-                       CommandTarget& target, CtrlQueue::Mode mode)
-    : device_(device),
-      kick_(std::move(kick)),
-      target_(target),
-      mode_(mode),
-      map_(device) {}
+                       CommandTarget& target)
+    : device_(device), kick_(std::move(kick)), target_(target), map_(device) {}
 
 bool CtrlServer::TakeKick() { return base::ClearEventfd(kick_.get()) != 0; }
 

@@ -42,8 +42,10 @@ class CtrlServer {
   };
 
   // `kick` is an eventfd. `device` and `target` must outlive the server.
-  CtrlServer(vduse::Device& device, base::UniqueFd kick, CommandTarget& target,
-             CtrlQueue::Mode mode);
+  CtrlServer(vduse::Device& device, base::UniqueFd kick, CommandTarget& target);
+
+  // How commands are answered from the next Start() on; executed at first.
+  void SetMode(CtrlQueue::Mode mode) { mode_ = mode; }
 
   // The eventfd for the driver's kicks of the control queue. Poll it for
   // reading.
@@ -81,7 +83,7 @@ class CtrlServer {
   vduse::Device& device_;
   base::UniqueFd kick_;
   CommandTarget& target_;
-  const CtrlQueue::Mode mode_;
+  CtrlQueue::Mode mode_ = CtrlQueue::Mode::kExecute;
   vduse::IovaMap map_;
   std::optional<CtrlQueue> queue_;
   bool again_ = false;

@@ -37,9 +37,7 @@ NetDevice::NetDevice(vduse::Device& device, Options options,
                  .rx = options_.rx,
                  .tx = options_.tx,
                  .persist = options_.persist}),
-      ctrl_(device, std::move(resources.ctrl_kick), settings_,
-            options_.caretaker ? CtrlQueue::Mode::kRefuse
-                               : CtrlQueue::Mode::kExecute) {}
+      ctrl_(device, std::move(resources.ctrl_kick), settings_) {}
 
 absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
     vduse::Device& device, Options options) {
@@ -86,6 +84,11 @@ absl::Status NetDevice::SetTap(std::vector<Tap> queues, base::UniqueFd drops) {
   }
   link_.Update(Now());
   return status;
+}
+
+void NetDevice::BecomeCaretaker() {
+  caretaker_ = true;
+  ctrl_.SetMode(CtrlQueue::Mode::kRefuse);
 }
 
 void NetDevice::SetLink(bool up) { link_.SetTapLink(up, Now()); }

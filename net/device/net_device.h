@@ -70,9 +70,6 @@ class NetDevice final : public vduse::RequestHandler {
     // device.
     std::span<Pulse> pulses = {};
     MacAddress mac{};  // the device's; all zero: unknown
-    // A caretaker keeps the host going for a driver that nobody can serve: it
-    // answers the kernel, refuses every command, and serves no data queue.
-    bool caretaker = false;
     // The operator's setting: it applies until the driver sets another, and
     // again after a reset.
     coalesce::Setting rx;
@@ -101,6 +98,11 @@ class NetDevice final : public vduse::RequestHandler {
   absl::Status Restore(const DeviceState& saved) {
     return settings_.Restore(saved);
   }
+
+  // Makes this a caretaker, which keeps the host going for a driver that nobody
+  // can serve: it answers the kernel, refuses every command, and serves no data
+  // queue. Call it before Resume().
+  void BecomeCaretaker();
 
   // The device's state. It may be moved to another device only if its phase
   // says that no driver is active here.
@@ -231,6 +233,7 @@ class NetDevice final : public vduse::RequestHandler {
   DriverSettings settings_;
   CtrlServer ctrl_;
 
+  bool caretaker_ = false;
   bool short_rx_ring_ = false;  // an rx ring cannot hold the largest packets
   std::optional<Instant> look_at_;  // when to look for late queues
   Duration look_delay_{};

@@ -67,7 +67,7 @@ void NetDevice::LookForReadyQueues(Instant now) {
     const bool control = queues_.IsControl(index);
     // Not a queue of this driver.
     if (!control && !queues_.IsData(index)) continue;
-    if (!control && (session_.commands_only() || options_.caretaker)) continue;
+    if (!control && (session_.commands_only() || caretaker_)) continue;
     const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
     if (info.ok() && info->ready) {
       if (!TryStart(index, *info)) all_known = false;

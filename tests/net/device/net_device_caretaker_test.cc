@@ -12,11 +12,10 @@ class NetDeviceCaretakerTest : public NetDeviceTest {
   // The process that serves an active driver ends, and another one follows.
   void Replace(bool caretaker) {
     net.reset();
-    NetDevice::Options options = Options();
-    options.caretaker = caretaker;
-    auto created = NetDevice::Create(device, std::move(options));
+    auto created = NetDevice::Create(device, Options());
     ASSERT_TRUE(created.ok()) << created.status();
     net = std::move(*created);
+    if (caretaker) net->BecomeCaretaker();
     net->Resume(saved);
     if (caretaker) {
       net->SetLink(false);
