@@ -1,0 +1,63 @@
+# shellcheck shell=bash disable=SC2015,SC2034,SC2153
+# SPDX-License-Identifier: Apache-2.0
+#
+# The process that serves the device is killed while each kind of request of the
+# kernel, and each command of the control queue that Linux's driver sends, is
+# under way: each is answered by the next process. Gate lifted.
+
+LIMIT_MS=1000
+
+start_device --attach --queue-pairs 2
+check ping wait_for 5 ping_once
+
+# at WHAT... -- COMMAND...: kills, and the command must succeed in time.
+at() {
+  local what=() text status=0 ms
+  while [[ $1 != -- ]]; do what+=("$1"); shift; done
+  shift
+  wait_for 5 find_child stby || { echo "no standby"; return 1; }
+  text=$(kill_serving "$(serving)" "${what[@]}" "$@" 2>&1) || status=$?
+  ms=$(field ms "$text")
+  echo "status=$status ${text//$'\n'/ }"
+  ((status == 0 && ms <= LIMIT_MS)) || return 1
+  wait_for 5 find_child dev || { echo "nobody serves"; return 1; }
+}
+# The consumer's commands are programs, run in its namespace.
+in_consumer=("${IN_CONSUMER[@]}")
+
+# --- Commands ------------------------------------------------------------------
+
+command_is() { check "$1" at kick -- "${in_consumer[@]}" "${@:2}"; }
+command_is coalescing ethtool -C "$CONSUMER" rx-usecs 70 rx-frames 8
+command_is queue-coalescing ethtool -Q "$CONSUMER" queue_mask 0x1 \
+  --coalesce rx-usecs 30
+command_is statistics ethtool -S "$CONSUMER"
+command_is promiscuous ip link set "$CONSUMER" promisc on
+command_is not-promiscuous ip link set "$CONSUMER" promisc off
+command_is all-multicast ip link set "$CONSUMER" allmulticast on
+command_is mac-table ip maddress add 33:33:00:00:00:77 dev "$CONSUMER"
+command_is offloads ethtool -K "$CONSUMER" rx-gro-hw off
+command_is pairs-1 ethtool -L "$CONSUMER" combined 1
+command_is pairs-2 ethtool -L "$CONSUMER" combined 2
+command_is address ip link set "$CONSUMER" address 02:00:5e:10:00:02
+ip neigh flush dev "$TAP"
+check ping-after-commands wait_for 5 ping_once
+
+# --- Requests ----------------------------------------------------------------------
+
+driver=/sys/bus/vdpa/drivers/virtio_vdpa
+write() { echo "$1" >"$2"; }
+export -f write
+STATUS=1  # VDUSE_SET_STATUS
+check reset at request "$STATUS:0" -- \
+  bash -c "write $NAME $driver/unbind"
+check acknowledge at request "$STATUS:1" -- bash -c "write $NAME $driver/bind"
+rebind() { write "$NAME" "$driver/unbind"; }
+for status in 3 11 15; do
+  check "unbound-$status" rebind
+  check "status-$status" at request "$STATUS:$status" -- \
+    bash -c "write $NAME $driver/bind"
+done
+take_netdev
+check ping-after-requests wait_for 5 ping_once
+check stop stopped
