@@ -59,5 +59,6 @@ for status in 3 11 15; do
     bash -c "write $NAME $driver/bind"
 done
 take_netdev
+ip neigh flush dev "$TAP"
 check ping-after-requests wait_for 5 ping_once
 check stop stopped
