@@ -18,12 +18,12 @@
 #include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/device_messages.h"
+#include "daemon/device_operations.h"
 #include "daemon/fd_message.h"
 #include "daemon/hand_over.h"
 #include "net/wire/features.h"
 #include "rpc/device_service.h"
 #include "rpc/varlink_server.h"
-#include "state/migration_state.h"
 #include "vduse/kernel_device.h"
 #include "vduse/sigbus_guard.h"
 
@@ -61,7 +61,6 @@ class DeviceChild {
   absl::Status Begin(ServeMode mode);
   void ReportServing();
   void ListenToOperator();
-  rpc::DeviceOperations Operations();
   void UseTap(const DeviceOrder& order, std::vector<base::UniqueFd> fds);
   void ReportWants();
   bool Report(const DeviceReport& report, std::span<const int> fds = {});
@@ -365,7 +364,9 @@ void DeviceChild::ListenToOperator() {
   if (setup_.operator_listener < 0) return;
   absl::StatusOr<rpc::VarlinkServer> server = rpc::VarlinkServer::Create(
       base::UniqueFd(setup_.operator_listener),
-      rpc::DeviceService(Operations()), setup_.operator_user);
+      rpc::DeviceService(
+          OperationsOf(setup_.name, *net_, saved_, [this] { Save(); })),
+      setup_.operator_user);
   if (server.ok()) {
     operator_socket_.emplace(std::move(*server));
   } else {
@@ -374,29 +375,6 @@ void DeviceChild::ListenToOperator() {
         "this process: {}",
         base::Text(server.status()));
   }
-}
-
-rpc::DeviceOperations DeviceChild::Operations() {
-  rpc::DeviceOperations device;
-  device.name = setup_.name;
-  device.setting = [this](coalesce::Direction direction) {
-    return net_->operator_coalescing(direction);
-  };
-  device.change_setting = [this](coalesce::Direction direction,
-                                 const coalesce::Setting& setting) {
-    (direction == coalesce::Direction::kRx ? saved_.operator_rx
-                                           : saved_.operator_tx) = setting;
-    Save();
-    net_->SetOperatorCoalescing(direction, setting);
-  };
-  device.report = [this] { return net_->ReportCoalescing(); };
-  device.state = [this] {
-    return state::FormatMigrationState({.mac = saved_.mac,
-                                        .mtu = saved_.mtu,
-                                        .queue_size = saved_.queue_size,
-                                        .device = net_->state()});
-  };
-  return device;
 }
 
 }  // namespace
