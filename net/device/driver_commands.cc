@@ -80,7 +80,7 @@ void DriverSettings::ApplyCoalescing(Direction direction) {
 void DriverSettings::ApplyQueueCoalescing(uint32_t queue) {
   parts_.workers.Call(queue, [&](QueuePair& pair) {
     pair.path(ParamTable::DirectionOf(queue))
-        .SetCoalescing(params_.setting(queue), Now());
+        .SetCoalescing(params_.setting(queue), options_.clock());
   });
 }
 

@@ -46,6 +46,7 @@ class DriverSettings final : public CommandTarget {
     coalesce::Setting tx;
     // Writes the state for a successor. May be empty.
     std::function<void(const DeviceState&)> persist;
+    std::function<Instant()> clock;  // tells the time
   };
   // The parts of the device that a setting reaches. Each must outlive this
   // object.

@@ -36,7 +36,8 @@ NetDevice::NetDevice(vduse::Device& device, Options options,
                  .mac = options_.mac,
                  .rx = options_.rx,
                  .tx = options_.tx,
-                 .persist = options_.persist}),
+                 .persist = options_.persist,
+                 .clock = options_.clock}),
       ctrl_(device, std::move(resources.ctrl_kick), settings_) {}
 
 absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
@@ -82,7 +83,7 @@ absl::Status NetDevice::SetTap(std::vector<Tap> queues, base::UniqueFd drops) {
     if (!ctrl_.broken()) link_.ClearBroken();
     CollectFaults();
   }
-  link_.Update(Now());
+  link_.Update(options_.clock());
   return status;
 }
 
@@ -91,7 +92,7 @@ void NetDevice::BecomeCaretaker() {
   ctrl_.SetMode(CtrlQueue::Mode::kRefuse);
 }
 
-void NetDevice::SetLink(bool up) { link_.SetTapLink(up, Now()); }
+void NetDevice::SetLink(bool up) { link_.SetTapLink(up, options_.clock()); }
 
 uint64_t NetDevice::port_offloads() const {
   return guest_offloads() & ~(short_rx_ring_ ? kGuestSegmentation : 0);
@@ -160,9 +161,9 @@ void NetDevice::ServeCtrlQueue(Instant now) {
 void NetDevice::CheckWorkers() {
   if (!base::ClearEventfd(attention_.get())) return;
   CollectFaults();
-  link_.Update(Now());
+  link_.Update(options_.clock());
   StartIfInForce();
-  if (session_.served()) look_at_ = Now();
+  if (session_.served()) look_at_ = options_.clock();
 }
 
 void NetDevice::CollectFaults() {
@@ -171,7 +172,7 @@ void NetDevice::CollectFaults() {
 
 void NetDevice::MarkBroken(const std::string& what) {
   LogLimited(broken_log_, Severity::kError, "{}", what);
-  link_.MarkBroken(Now());
+  link_.MarkBroken(options_.clock());
 }
 
 std::optional<Instant> NetDevice::deadline() const {

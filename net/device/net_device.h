@@ -76,6 +76,8 @@ class NetDevice final : public vduse::RequestHandler {
     coalesce::Setting tx;
     // Called before a change by the driver takes effect.
     std::function<void(const DeviceState&)> persist;
+    // What tells the time. A simulation has its own.
+    std::function<Instant()> clock = Now;
   };
 
   // `device` must outlive the result and have exactly the virtqueues that the
@@ -170,7 +172,7 @@ class NetDevice final : public vduse::RequestHandler {
 
   // How each data queue is coalesced, why, and with what result.
   std::vector<CoalescingReport> ReportCoalescing() {
-    return net::ReportCoalescing(workers_, settings_.params());
+    return net::ReportCoalescing(workers_, settings_.params(), options_.clock);
   }
 
   // vduse::RequestHandler

@@ -65,7 +65,7 @@ void NetDevice::EndDriver(uint8_t status) {
     if (settings_.ResetAsids()) UseAsids();
     settings_.ShowDeviceMac();
     // An announcement asked of the last driver is not asked of the next.
-    link_.Update(Now());
+    link_.Update(options_.clock());
   }
   settings_.EndDriver();
 }
@@ -169,8 +169,8 @@ void NetDevice::StartDriver(uint64_t features, Origin origin) {
   port_drops_.Start();
   workers_.SetActivePairs(settings_.active_pairs());
   LookForQueuesSoon();
-  LookForReadyQueues(Now());
-  link_.StartDriver(settings_.announcement(), Now());
+  LookForReadyQueues(options_.clock());
+  link_.StartDriver(settings_.announcement(), options_.clock());
 }
 
 // Stops every running queue. With `settle`, pending and owed notifications are

@@ -40,11 +40,11 @@ bool HoldsLargestPacket(uint32_t ring_size) {
 void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
   std::optional<QueuePosition> position;
   if (queues_.IsControl(index)) {
-    position = ctrl_.Stop(settle, Now());
+    position = ctrl_.Stop(settle, options_.clock());
   } else {
     const Direction direction = ParamTable::DirectionOf(index);
     workers_.Call(index, [&](QueuePair& pair) {
-      if (settle) pair.path(direction).Settle(*settle, Now());
+      if (settle) pair.path(direction).Settle(*settle, options_.clock());
       position = pair.path(direction).position();
       pair.path(direction).Stop();
     });
@@ -55,7 +55,7 @@ void NetDevice::StopQueue(uint32_t index, std::optional<FlushCause> settle) {
 // Looks for queues that have become ready, as if DRIVER_OK had just come.
 void NetDevice::LookForQueuesSoon() {
   look_delay_ = kFirstLook;
-  look_at_ = Now();
+  look_at_ = options_.clock();
 }
 
 // Starts the queues that have become ready. Each queue's set-up is read once.
@@ -129,9 +129,9 @@ absl::Status NetDevice::StartQueue(uint32_t index, vduse::QueueInfo info) {
   const Direction direction = ParamTable::DirectionOf(index);
   absl::Status status;
   workers_.Call(index, [&](QueuePair& pair) {
-    status =
-        pair.path(direction).Start(info, session_.features(), start,
-                                   settings_.params().setting(index), Now());
+    status = pair.path(direction).Start(info, session_.features(), start,
+                                        settings_.params().setting(index),
+                                        options_.clock());
     if (!status.ok()) return;
     pair.rx().SetGuestOffloads(settings_.guest_offloads());
     if (notify_once) pair.path(direction).Owe();

@@ -28,7 +28,8 @@ QueueStats ReadQueueStats(const WorkerPool& workers, uint32_t queue,
 }
 
 std::vector<CoalescingReport> ReportCoalescing(WorkerPool& workers,
-                                               const ParamTable& params) {
+                                               const ParamTable& params,
+                                               Clock clock) {
   std::vector<CoalescingReport> reports;
   for (uint32_t queue = 0; queue < params.queue_count(); ++queue) {
     const Direction direction = ParamTable::DirectionOf(queue);
@@ -41,7 +42,7 @@ std::vector<CoalescingReport> ReportCoalescing(WorkerPool& workers,
     workers.Call(queue, [&](QueuePair& pair) {
       const QueuePairCounters counters = pair.counters();
       report.counters = rx ? counters.rx.queue : counters.tx.queue;
-      report.read_at = Now();
+      report.read_at = clock();
       const NotifiedQueue* running = pair.path(direction).queue();
       if (running == nullptr) return;
       report.effective = running->effective_params();

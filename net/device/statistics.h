@@ -21,9 +21,10 @@ namespace net {
 QueueStats ReadQueueStats(const WorkerPool& workers, uint32_t queue,
                           uint64_t tap_drops);
 
-// How each data queue is coalesced, why, and with what result.
+// How each data queue is coalesced, why, and with what result. `clock` says
+// when its counters were read.
 std::vector<CoalescingReport> ReportCoalescing(
-    WorkerPool& workers, const coalesce::ParamTable& params);
+    WorkerPool& workers, const coalesce::ParamTable& params, Clock clock);
 
 }  // namespace net
 
