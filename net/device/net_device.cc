@@ -60,7 +60,8 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
                                     .engine = options.engine,
                                     .busy_poll = options.busy_poll,
                                     .timer_poll = options.timer_poll},
-                                   options.cpus, options.pulses);
+                                   options.cpus, options.pulses,
+                                   options.start_runner);
   if (!workers.ok()) return workers.status();
   return std::unique_ptr<NetDevice>(
       new NetDevice(device, std::move(options),

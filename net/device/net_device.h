@@ -76,8 +76,10 @@ class NetDevice final : public vduse::RequestHandler {
     coalesce::Setting tx;
     // Called before a change by the driver takes effect.
     std::function<void(const DeviceState&)> persist;
-    // What tells the time. A simulation has its own.
+    // What tells the time, and what runs the queue pairs. A simulation has its
+    // own.
     std::function<Instant()> clock = Now;
+    WorkerPool::StartRunner start_runner = Worker::Start;
   };
 
   // `device` must outlive the result and have exactly the virtqueues that the

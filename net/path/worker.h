@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "net/path/busy_poll.h"
+#include "net/path/pair_runner.h"
 #include "net/path/pulse.h"
 #include "net/path/queue_pair.h"
 #include "net/path/sleep_lead.h"
@@ -33,7 +34,7 @@ Instant Now();
 // a function between two steps. When Call() returns, the worker holds no
 // pointer into driver memory that it does not look up anew. A step is bounded
 // and never blocks, so a call returns soon.
-class Worker {
+class Worker final : public PairRunner {
  public:
   struct Options {
     uint32_t pair = 0;
@@ -54,26 +55,19 @@ class Worker {
   static absl::StatusOr<std::unique_ptr<Worker>> Start(vduse::Device& device,
                                                        const Options& options);
   // Stops the queues and the thread.
-  ~Worker();
+  ~Worker() override;
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Runs `work` on the worker's thread and waits for it. Call it from the
-  // control thread, never from the worker's own.
-  void Call(const std::function<void(QueuePair&)>& work);
-
-  // The eventfd that the kernel signals when the driver kicks the queue.
-  int kick_fd(Direction direction) const {
+  // PairRunner. Call() is for the control thread, never for the worker's own.
+  void Call(const std::function<void(QueuePair&)>& work) override;
+  int kick_fd(Direction direction) const override {
     return direction == Direction::kRx ? rx_kick_.get() : tx_kick_.get();
   }
-
-  // The pair's histograms, which the worker keeps writing. Needs no Call().
-  const NotificationHistograms& histograms(Direction direction) const {
+  const NotificationHistograms& histograms(Direction direction) const override {
     return pair_.path(direction).histograms();
   }
-
-  // Gives the pair its port.
-  absl::Status SetTap(Tap tap);
+  absl::Status SetTap(Tap tap) override;
 
  private:
   struct Job {

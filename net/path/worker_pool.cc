@@ -14,13 +14,14 @@ absl::StatusOr<WorkerPool> WorkerPool::Start(vduse::Device& device,
                                              uint32_t pairs,
                                              Worker::Options options,
                                              std::span<const int> cpus,
-                                             std::span<Pulse> pulses) {
+                                             std::span<Pulse> pulses,
+                                             const StartRunner& start) {
   WorkerPool pool;
   for (uint32_t pair = 0; pair < pairs; ++pair) {
     options.pair = pair;
     if (!cpus.empty()) options.cpu = cpus[pair % cpus.size()];
     options.pulse = pair < pulses.size() ? &pulses[pair] : nullptr;
-    auto worker = Worker::Start(device, options);
+    auto worker = start(device, options);
     if (!worker.ok()) return worker.status();
     pool.workers_.push_back(std::move(*worker));
   }
@@ -33,7 +34,7 @@ void WorkerPool::Call(uint32_t queue,
 }
 
 void WorkerPool::CallAll(const std::function<void(QueuePair&)>& work) {
-  for (const std::unique_ptr<Worker>& worker : workers_) worker->Call(work);
+  for (const std::unique_ptr<PairRunner>& worker : workers_) worker->Call(work);
 }
 
 absl::Status WorkerPool::SetTap(std::vector<Tap> queues) {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "net/path/pair_runner.h"
 #include "net/path/pulse.h"
 #include "net/path/queue_pair.h"
 #include "net/path/tap.h"
@@ -28,15 +29,19 @@ namespace net {
 // its current step, and what it does is in force when it returns.
 class WorkerPool {
  public:
+  // Starts what runs a pair.
+  using StartRunner = std::function<absl::StatusOr<std::unique_ptr<PairRunner>>(
+      vduse::Device&, const Worker::Options&)>;
+
   // Starts `pairs` workers with `options`. Worker N runs on CPU N of `cpus`,
   // which are used in turn; with no `cpus`, on any CPU that the process may
   // use. Worker N shows its progress in `pulses`[N], if there are any; they
   // must outlive the pool. `options.pair`, `options.cpu` and `options.pulse`
   // are not read. `device` must outlive the pool.
-  static absl::StatusOr<WorkerPool> Start(vduse::Device& device, uint32_t pairs,
-                                          Worker::Options options,
-                                          std::span<const int> cpus,
-                                          std::span<Pulse> pulses = {});
+  static absl::StatusOr<WorkerPool> Start(
+      vduse::Device& device, uint32_t pairs, Worker::Options options,
+      std::span<const int> cpus, std::span<Pulse> pulses = {},
+      const StartRunner& start = Worker::Start);
   // The number of pairs.
   size_t size() const { return workers_.size(); }
 
@@ -64,9 +69,9 @@ class WorkerPool {
  private:
   WorkerPool() = default;
 
-  Worker& worker_of(uint32_t queue) const { return *workers_[queue / 2]; }
+  PairRunner& worker_of(uint32_t queue) const { return *workers_[queue / 2]; }
 
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<PairRunner>> workers_;
 };
 
 }  // namespace net
