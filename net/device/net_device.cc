@@ -54,14 +54,14 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
   base::UniqueFd attention = base::MakeEventfd();
   base::UniqueFd ctrl_kick = base::MakeEventfd();
   if (!attention || !ctrl_kick) return absl::ErrnoToStatus(errno, "eventfd");
-  auto workers = WorkerPool::Start(device, options.queue_pairs,
-                                   {.mtu = options.mtu,
-                                    .attention = attention.get(),
-                                    .engine = options.engine,
-                                    .busy_poll = options.busy_poll,
-                                    .timer_poll = options.timer_poll},
-                                   options.cpus, options.pulses,
-                                   options.start_runner);
+  auto workers =
+      WorkerPool::Start(device, options.queue_pairs,
+                        {.mtu = options.mtu,
+                         .attention = attention.get(),
+                         .engine = options.engine,
+                         .busy_poll = options.busy_poll,
+                         .timer_poll = options.timer_poll},
+                        options.cpus, options.pulses, options.start_runner);
   if (!workers.ok()) return workers.status();
   return std::unique_ptr<NetDevice>(
       new NetDevice(device, std::move(options),
