@@ -233,6 +233,8 @@ void Machine::Drain() {
   Instant idle_since = world_.now();
   for (uint64_t steps = 0; !world_.failed(); ++steps) {
     if (!kernel_.driver_ok()) lifecycle_.Plan();
+    // The driver may have work all the while, so time would pass slowly.
+    if (net_ == nullptr) world_.AdvanceTo(std::max(restart_at_, world_.now()));
     if (net_ == nullptr || HasReason() || lifecycle_.busy() ||
         !lifecycle_.served_since()) {
       idle_since = world_.now();
