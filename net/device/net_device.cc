@@ -142,6 +142,7 @@ absl::Status NetDevice::Serve(Instant now) {
   if (ctrl_.TakeKick()) FollowCtrlKick(now);
   ServeCtrlQueue(now);
   CheckWorkers();
+  if (in_force_at_ && now >= *in_force_at_) LookIfInForce(now);
   if (session_.served() && look_at_ && now >= *look_at_) {
     LookForReadyQueues(now);
   }
@@ -177,7 +178,8 @@ void NetDevice::MarkBroken(const std::string& what) {
 }
 
 std::optional<Instant> NetDevice::deadline() const {
-  return Earlier(Earlier(look_at_, link_.deadline()), ctrl_.deadline());
+  return Earlier(Earlier(look_at_, in_force_at_),
+                 Earlier(link_.deadline(), ctrl_.deadline()));
 }
 
 std::vector<std::string> NetDevice::Summary() const {

@@ -203,6 +203,7 @@ class NetDevice final : public vduse::RequestHandler {
   void StartDriver(uint64_t features, DriverSession::Origin origin);
   void StopDriver(std::optional<FlushCause> settle = std::nullopt);
   void ListenForCommands(uint64_t features);
+  void ListenForKicks();
   void AssignRoles(uint64_t features);
 
   // DRIVER_OK that is not in force.
@@ -211,6 +212,7 @@ class NetDevice final : public vduse::RequestHandler {
   bool EndCommandsOnly();
   bool StartIfInForce();
   void FollowCtrlKick(Instant now);
+  void LookIfInForce(Instant now);
 
   // Queues.
   void LookForReadyQueues(Instant now);
@@ -241,6 +243,9 @@ class NetDevice final : public vduse::RequestHandler {
   bool short_rx_ring_ = false;  // an rx ring cannot hold the largest packets
   std::optional<Instant> look_at_;  // when to look for late queues
   Duration look_delay_{};
+  // When to look whether DRIVER_OK is in force by now.
+  std::optional<Instant> in_force_at_;
+  Duration in_force_delay_{};
 
   // Limits on the log lines that a driver can cause, by kind.
   base::LogLimiter broken_log_{4};

@@ -4,6 +4,8 @@
 // an earlier process or another device.
 #include <linux/virtio_config.h>
 
+#include <chrono>
+
 #include "base/status_text.h"
 #include "net/device/net_device.h"
 #include "net/wire/features.h"
@@ -15,6 +17,15 @@ using base::LogLimited;
 using base::Severity;
 using Origin = DriverSession::Origin;
 using Phase = DeviceState::Phase;
+
+namespace {
+
+// When a successor looks whether a DRIVER_OK that its predecessor has answered
+// is in force: the first delay, doubled up to the last.
+constexpr Duration kFirstInForceLook = std::chrono::milliseconds(1);
+constexpr Duration kLastInForceLook = std::chrono::milliseconds(512);
+
+}  // namespace
 
 absl::Status NetDevice::OnStatus(uint8_t status) {
   if (status == 0 || (status & VIRTIO_CONFIG_S_FAILED) != 0) {
@@ -107,6 +118,10 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
     if (negotiated) {
       if (settings_.phase() == Phase::kRunning) WarnOfCommandsOnly();
       ServeCommandsOnly(*features);
+      // Or the predecessor's answer to DRIVER_OK is about to come into force.
+      ListenForKicks();
+      in_force_delay_ = kFirstInForceLook;
+      in_force_at_ = options_.clock() + in_force_delay_;
     }
     return;
   }
@@ -121,6 +136,14 @@ void NetDevice::Resume(const std::optional<DeviceState>& saved) {
   Log(Severity::kInfo, "adopted: the driver is active, features {}",
       FeatureNames(*features));
   StartDriver(*features, Origin::kRecovered);
+}
+
+void NetDevice::LookIfInForce(Instant now) {
+  in_force_at_.reset();
+  if (StartIfInForce() || !session_.commands_only()) return;
+  if (in_force_delay_ >= kLastInForceLook) return;
+  in_force_delay_ *= 2;
+  in_force_at_ = now + in_force_delay_;
 }
 
 // The driver is active with `features`. Restores what is known of it, and
@@ -156,7 +179,17 @@ void NetDevice::StartDriver(uint64_t features, Origin origin) {
   session_.Activate(features, origin);
   queues_.BeginDriver();
   short_rx_ring_ = false;
-  // Every reset drops the kick eventfds, so they are set again.
+  ListenForKicks();
+  port_drops_.Start();
+  workers_.SetActivePairs(settings_.active_pairs());
+  LookForQueuesSoon();
+  LookForReadyQueues(options_.clock());
+  link_.StartDriver(settings_.announcement(), options_.clock());
+}
+
+// Every reset drops the kick eventfds, and those of an earlier process are of
+// no use, so they are set again.
+void NetDevice::ListenForKicks() {
   for (uint32_t index = 0; index < queues_.size(); ++index) {
     int fd = -1;
     if (queues_.IsControl(index)) fd = ctrl_.kick_fd();
@@ -166,11 +199,6 @@ void NetDevice::StartDriver(uint64_t features, Origin origin) {
       LogLimited(queue_log_, Severity::kError, "{}", base::Text(set));
     }
   }
-  port_drops_.Start();
-  workers_.SetActivePairs(settings_.active_pairs());
-  LookForQueuesSoon();
-  LookForReadyQueues(options_.clock());
-  link_.StartDriver(settings_.announcement(), options_.clock());
 }
 
 // Stops every running queue. With `settle`, pending and owed notifications are
@@ -183,6 +211,7 @@ void NetDevice::StopDriver(std::optional<FlushCause> settle) {
   ctrl_.DropAll();
   queues_.EndDriver();
   look_at_.reset();
+  in_force_at_.reset();
   port_drops_.Stop();
   link_.StopDriver();
   session_.End();
