@@ -83,6 +83,8 @@ void NetDevice::EndDriver(uint8_t status) {
 
 void NetDevice::OnSuspend() {
   if (session_.served()) {
+    // A queue that has just become ready has a position, too.
+    LookForReadyQueues(options_.clock());
     StopDriver(FlushCause::kSuspend);
     settings_.Suspend();
     LogLimited(end_log_, Severity::kInfo, "suspended");
