@@ -16,17 +16,21 @@
 namespace program {
 namespace {
 
-// Ends the process if that fails.
-void EnterSandbox(Sandbox sandbox) {
-  absl::Status in = sandbox.Enter();
-  if (in.ok()) in = sandbox.Seal();
+// Ends the process if that fails. Compiles the filter here, because the parent
+// may have a device to adopt.
+void EnterSandbox(const SandboxOptions& options) {
+  absl::StatusOr<Sandbox> sandbox =
+      Sandbox::Prepare(Role::kAdministration, options);
+  absl::Status in = sandbox.status();
+  if (in.ok()) in = sandbox->Enter();
+  if (in.ok()) in = sandbox->Seal();
   if (!in.ok()) _exit(base::Fail(base::kExitHost, in));
 }
 
 }  // namespace
 
 absl::StatusOr<AdminProcess> AdminProcess::Start(
-    const Sandbox* sandbox, const std::vector<base::UniqueFd>& tap,
+    const SandboxOptions* sandbox, const std::vector<base::UniqueFd>& tap,
     const std::string& tap_name) {
   absl::StatusOr<SocketPair> sockets = MakeSocketPair();
   if (!sockets.ok()) return sockets.status();

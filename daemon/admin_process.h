@@ -92,9 +92,10 @@ class AdminProcess {
   // `tap_name`. With queues, the child follows the link of that interface from
   // the start. So a child that was killed can be replaced at any time. The
   // caller waits for the child (waitpid).
-  // In the child `sandbox` is entered, if there is one.
+  // The child enters a sandbox, if there are options for one.
   static absl::StatusOr<AdminProcess> Start(
-      const Sandbox* sandbox, const std::vector<base::UniqueFd>& tap = {},
+      const SandboxOptions* sandbox,
+      const std::vector<base::UniqueFd>& tap = {},
       const std::string& tap_name = "");
   AdminProcess(AdminProcess&&) = default;
   AdminProcess& operator=(AdminProcess&&) = default;

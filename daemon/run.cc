@@ -62,15 +62,10 @@ base::ExitCode Run(const RunOptions& options) {
     return base::Fail(base::kExitFailure,
                       absl::ErrnoToStatus(errno, "signalfd"));
   }
-  absl::StatusOr<Sandbox> for_device =
+  absl::StatusOr<Sandbox> sandbox =
       Sandbox::Prepare(Role::kDevice, options.sandbox);
-  if (!for_device.ok()) {
-    return base::Fail(base::kExitUsage, for_device.status());
-  }
-  absl::StatusOr<Sandbox> for_admin =
-      Sandbox::Prepare(Role::kAdministration, options.sandbox);
-  if (!for_admin.ok()) return base::Fail(base::kExitHost, for_admin.status());
-  absl::StatusOr<AdminProcess> admin = AdminProcess::Start(&*for_admin);
+  if (!sandbox.ok()) return base::Fail(base::kExitUsage, sandbox.status());
+  absl::StatusOr<AdminProcess> admin = AdminProcess::Start(&options.sandbox);
   if (!admin.ok()) return base::Fail(base::kExitFailure, admin.status());
   absl::StatusOr<state::StateFile> state = state::StateFile::Open(
       options.state_dir, options.name,
@@ -86,10 +81,8 @@ base::ExitCode Run(const RunOptions& options) {
               "killed",
               options.state_dir);
   }
-  Supervisor supervisor(
-      options,
-      {.device = std::move(*for_device), .admin = std::move(*for_admin)},
-      std::move(*admin), std::move(*state), std::move(signals));
+  Supervisor supervisor(options, std::move(*sandbox), std::move(*admin),
+                        std::move(*state), std::move(signals));
   return supervisor.Run();
 }
 

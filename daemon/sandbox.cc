@@ -69,9 +69,11 @@ std::string Describe(const SandboxReport& report) {
 absl::StatusOr<Sandbox> Sandbox::Prepare(Role role,
                                          const SandboxOptions& options) {
   if (options.mode == SandboxOptions::Mode::kOff) {
-    Log(Severity::kWarning,
-        "the sandbox is turned off: the process has all of its starter's "
-        "rights");
+    if (role == Role::kDevice) {
+      Log(Severity::kWarning,
+          "the sandbox is turned off: the processes have all of their "
+          "starter's rights");
+    }
     return Sandbox(role, options.mode, {});
   }
   SandboxUser user;

@@ -159,7 +159,7 @@ void Supervisor::RestartAdmin() {
   admin_restart_at_.reset();
   admin_started_ = net::Now();
   absl::StatusOr<AdminProcess> admin =
-      AdminProcess::Start(&sandboxes_.admin, tap_, options_.tap);
+      AdminProcess::Start(&options_.sandbox, tap_, options_.tap);
   if (!admin.ok()) {
     Log(Severity::kError, "{}", base::Text(admin.status()));
     admin_restart_at_ = admin_started_ + kAdminPause;

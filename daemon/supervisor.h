@@ -42,16 +42,10 @@ namespace program {
 // One thread, which only waits in Serve(), and before there is a device.
 class Supervisor {
  public:
-  // For the processes that it starts.
-  struct Sandboxes {
-    Sandbox device;
-    Sandbox admin;
-  };
-
-  Supervisor(const RunOptions& options, Sandboxes sandboxes, AdminProcess admin,
+  Supervisor(const RunOptions& options, Sandbox sandbox, AdminProcess admin,
              state::StateFile state, base::UniqueFd signals)
       : options_(options),
-        sandboxes_(std::move(sandboxes)),
+        sandbox_(std::move(sandbox)),
         admin_(std::move(admin)),
         state_(std::move(state)),
         signals_(std::move(signals)) {}
@@ -140,7 +134,7 @@ class Supervisor {
   void RemoveSockets();
 
   const RunOptions& options_;
-  const Sandboxes sandboxes_;
+  const Sandbox sandbox_;
   AdminProcess admin_;
   state::StateFile state_;
   base::UniqueFd signals_;

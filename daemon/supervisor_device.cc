@@ -58,7 +58,7 @@ DeviceSetup Supervisor::Setup() {
           .operator_listener = operator_listener_.get(),
           .hand_over_listener = hand_over_listener_.get(),
           .operator_user = geteuid(),
-          .sandbox = &sandboxes_.device};
+          .sandbox = &sandbox_};
 }
 
 std::optional<DeviceProcess> Supervisor::StartProcess() {
