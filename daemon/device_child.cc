@@ -323,7 +323,7 @@ absl::Status DeviceChild::Begin(ServeMode mode) {
     return absl::OkStatus();
   }
   if (!setup_.restored) return absl::OkStatus();
-  const absl::Status fits = net_->Restore(*setup_.restored);
+  absl::Status fits = net_->Restore(*setup_.restored);
   if (fits.ok()) return fits;
   return absl::InvalidArgumentError(
       fmt::format("--restore {}: {}", setup_.restored_from, base::Text(fits)));

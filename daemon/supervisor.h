@@ -141,7 +141,6 @@ class Supervisor {
 
   // As the device was made; a device process keeps what changes later.
   state::SavedState saved_;
-  bool state_found_ = false;                  // of an adopted device
   std::optional<net::DeviceState> restored_;  // from --restore
   base::UniqueFd operator_listener_;
   base::UniqueFd hand_over_listener_;
@@ -154,8 +153,6 @@ class Supervisor {
   HangWatch watch_;
   std::deque<net::Instant> failures_;  // of recent device processes
   net::Instant ended_at_{};            // the last device process
-  bool caretaker_ = false;             // the next device process is one
-  bool killed_ = false;                // the serving process, by this one
   // When the process that was given the device has to serve it, or to have made
   // progress.
   std::optional<net::Instant> serves_by_;
@@ -167,13 +164,6 @@ class Supervisor {
   std::optional<NewProgram> new_program_;
   std::optional<net::Instant> upgrade_by_;
   std::optional<DeviceReport> wants_;  // what the driver wants of the TAP
-
-  bool adopted_ = false;
-  bool tap_ready_ = false;
-  bool tap_opening_ = false;
-  // The TAP was deleted; this process does not recreate it.
-  bool tap_lost_ = false;
-  bool link_up_ = false;
   std::optional<net::Instant> tap_retry_at_;
   // When an adopted device becomes ready without its TAP.
   std::optional<net::Instant> tap_wait_until_;
@@ -185,6 +175,15 @@ class Supervisor {
   std::optional<net::Instant> detach_notice_at_;
   std::string vhost_device_;  // looked up before detaching removes it
   net::Instant admin_started_ = net::Now();
+  bool adopted_ = false;
+  bool state_found_ = false;  // of an adopted device
+  bool caretaker_ = false;    // the next device process is one
+  bool killed_ = false;       // the serving process, by this one
+  bool tap_ready_ = false;
+  bool tap_opening_ = false;
+  // The TAP was deleted; this process does not recreate it.
+  bool tap_lost_ = false;
+  bool link_up_ = false;
   bool attached_ = false;
   bool device_broken_ = false;
   bool leave_device_ = false;

@@ -58,6 +58,7 @@ std::vector<std::string> Arguments() {
 [[noreturn]] void Execute(const std::string& path,
                           const std::vector<std::string>& arguments, int fd) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& text : arguments) {
     argv.push_back(const_cast<char*>(text.c_str()));
   }
