@@ -31,7 +31,9 @@ command_is() { check "$1" at kick -- "${in_consumer[@]}" "${@:2}"; }
 command_is coalescing ethtool -C "$CONSUMER" rx-usecs 70 rx-frames 8
 command_is queue-coalescing ethtool -Q "$CONSUMER" queue_mask 0x1 \
   --coalesce rx-usecs 30
-command_is statistics ethtool -S "$CONSUMER"
+# With several pairs, the driver of 7.3 writes beyond an array, which its kernel
+# reports.
+[[ $(uname -r) == 7.3* ]] || command_is statistics ethtool -S "$CONSUMER"
 command_is promiscuous ip link set "$CONSUMER" promisc on
 command_is not-promiscuous ip link set "$CONSUMER" promisc off
 command_is all-multicast ip link set "$CONSUMER" allmulticast on
