@@ -190,10 +190,19 @@ Rules Sanitizers() {
   const auto rule = [](const char* call) {
     return SyscallRule{call, Use::kOtherVersion, "sanitizers", {}};
   };
-  return {rule("sched_yield"),     rule("nanosleep"), rule("clock_nanosleep"),
-          rule("sigaltstack"),     rule("openat"),    rule("prctl"),
-          rule("set_robust_list"), rule("getrlimit"), rule("rt_sigaction"),
-          rule("madvise"),         rule("exit"),      rule("gettimeofday")};
+  return {rule("sched_yield"),
+          rule("nanosleep"),
+          rule("clock_nanosleep"),
+          rule("sigaltstack"),
+          rule("openat"),
+          rule("prctl"),
+          rule("set_robust_list"),
+          rule("getrlimit"),
+          rule("rt_sigaction"),
+          rule("madvise"),
+          rule("exit"),
+          rule("gettimeofday"),
+          rule("pipe2")};
 }
 
 // The TAP, interfaces and namespaces; SIOCETHTOOL only asks.
