@@ -189,7 +189,7 @@ void DeviceChild::TakeOrder() {
     case DeviceOrder::Kind::kServe:
       return;
     case DeviceOrder::Kind::kTap:
-      if (!caretaker_) UseTap(order, std::move(*fds));
+      UseTap(order, std::move(*fds));
       return;
     case DeviceOrder::Kind::kLink:
       tap_.link_up = order.link_up != 0;
@@ -354,6 +354,7 @@ void DeviceChild::UseTap(const DeviceOrder& order,
     tap_.drops = base::UniqueFd(fcntl(drops.get(), F_DUPFD_CLOEXEC, 0));
   }
   tap_.link_up = order.link_up != 0;
+  if (caretaker_) return;  // it only keeps the TAP
   const absl::Status set = net_->SetTap(std::move(queues), std::move(drops));
   if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));
   net_->SetLink(order.link_up != 0);

@@ -51,9 +51,9 @@ base::ExitCode Supervisor::Run() {
   if (adopted_ && tap_.empty()) OpenTap();
   const base::ExitCode served = Serve();
   if (start_failed_ && adopted_) return served;
-  // Leave the device as a killed process would: the kernel closes the device
-  // first. An orderly end here would close the TAP first, which can wait for a
-  // lock whose holder waits for this very device.
+  // Leave the device as a killed process would: the device process goes on. An
+  // orderly end here would close the TAP, which can wait for a lock whose
+  // holder waits for this very device.
   if (leave_device_) _exit(served);
   return Dismantle(served);
 }
@@ -204,8 +204,8 @@ void Supervisor::OnSignal() {
   }
   if (phase_ == Phase::kDetaching) {
     Log(Severity::kWarning,
-        "second signal: leaving the device '{}' behind, unserved. Start "
-        "`vduse-net run` again to serve it",
+        "second signal: leaving the device '{}' behind. Start `vduse-net run` "
+        "again to supervise it",
         options_.name);
     leave_device_ = true;
     phase_ = Phase::kDone;

@@ -251,6 +251,7 @@ bool Supervisor::OpenAgain() {
   }
   if (!absl::IsFailedPrecondition(device.status())) {
     Log(Severity::kError, "{}", base::Text(device.status()));
+    replace_at_ = net::Now() + kReplacePause;
   }
   return false;
 }
@@ -259,7 +260,7 @@ bool Supervisor::OpenAgain() {
 void Supervisor::Replace() {
   replace_at_.reset();
   if (!device_ && !OpenAgain()) {
-    replace_at_ = net::Now() + kOpenPause;
+    if (!replace_at_) replace_at_ = net::Now() + kOpenPause;
     return;
   }
   std::optional<DeviceProcess> next = std::exchange(standby_, std::nullopt);
