@@ -26,7 +26,7 @@ class UpgradeTest : public testing::Test {
  protected:
   // An executable file with that text.
   std::string Script(const std::string& text) {
-    const std::string path = temp_.path() + "/program";
+    std::string path = temp_.path() + "/program";
     std::ofstream(path) << text;
     chmod(path.c_str(), 0700);
     return path;
