@@ -100,6 +100,11 @@ class Virtqueue {
   // Tells the driver that kicks are not needed (best effort, 2.7.10).
   void DisableKicks();
 
+  // The used index as the driver sees it, and as it will see it once what was
+  // pushed is published.
+  uint16_t published_index() const { return published_; }
+  uint16_t pushed_index() const { return used_next_; }
+
   // The next available entry to take.
   QueuePosition position() const { return {.avail_index = last_avail_}; }
 
