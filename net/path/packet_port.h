@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
@@ -20,6 +21,9 @@ struct IoResult {
 // One packet to be read or written: its memory, and the outcome.
 struct Io {
   std::span<const iovec> segments;
+  // Names the packet in the journal (see PairJournal). The lowest byte is 0,
+  // and the port may use it.
+  uint64_t tag = 0;
   IoResult result = {};
 };
 

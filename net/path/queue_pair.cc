@@ -16,9 +16,12 @@ constexpr Duration kLastMapDelay = std::chrono::seconds(1);
 
 QueuePair::QueuePair(vduse::Device& device, const Options& options)
     : map_(device),
+      journal_(options.journal),
       step_(options.timer_poll),
-      rx_({device, map_, port_, step_, options.mtu}, 2 * options.pair),
-      tx_({device, map_, port_, step_, options.mtu}, 2 * options.pair + 1) {}
+      rx_({device, map_, port_, step_, journal_, options.mtu},
+          2 * options.pair),
+      tx_({device, map_, port_, step_, journal_, options.mtu},
+          2 * options.pair + 1) {}
 
 void QueuePair::SetPort(std::unique_ptr<PacketPort> port) {
   port_.Set(std::move(port));
@@ -27,6 +30,9 @@ void QueuePair::SetPort(std::unique_ptr<PacketPort> port) {
 
 void QueuePair::Stop() {
   for (QueuePath* path : paths_) path->Stop();
+  // Also of queues that have not started here.
+  journal_.Clear(Direction::kRx);
+  journal_.Clear(Direction::kTx);
   map_at_.reset();
   map_.DropAll();
 }

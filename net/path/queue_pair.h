@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "net/path/packet_port.h"
+#include "net/path/pair_journal.h"
 #include "net/path/queue_path.h"
 #include "net/path/rx_path.h"
 #include "net/path/step_context.h"
@@ -27,9 +29,10 @@ struct QueuePairCounters {
 //
 // Only notifications are delayed. The pair never waits for a batch to fill: a
 // batch consists of the packets that are available now. used.idx moves, in
-// order, after each call of the port. So a crash loses or repeats at most the
-// packets of one call in each direction, and loses the received packets that
-// wait for buffers (at most kMaxBatch).
+// order, after each call of the port. With a journal that a successor reads, a
+// crash loses and repeats nothing (see PairJournal); without one it loses or
+// repeats at most the packets of one call in each direction, and loses the
+// received packets that wait for buffers (at most kMaxBatch).
 //
 // QueuePair has no epoll, no threads, and no clock of its own. It allocates
 // only when a virtqueue starts. One thread. Between two steps it holds no
@@ -43,6 +46,8 @@ class QueuePair {
     // Meet notification deadlines to within a few microseconds even while small
     // packets are moved; a step then does less at once.
     bool timer_poll = false;
+    // The memory of a PairJournal; without it, a crash may lose packets.
+    std::span<uint8_t> journal = {};
   };
 
   // `device` must outlive the pair.
@@ -65,7 +70,10 @@ class QueuePair {
     return *paths_[static_cast<size_t>(direction)];
   }
 
-  // Stops both virtqueues.
+  PairJournal& journal() { return journal_; }
+
+  // Stops both virtqueues. Their driver is gone, unless journal().Leave() was
+  // called.
   void Stop();
 
   // Switches to another address space. Between steps.
@@ -89,6 +97,7 @@ class QueuePair {
   void CheckMemory();
 
   vduse::IovaMap map_;
+  PairJournal journal_;
   PortSlot port_;
   StepContext step_;
   RxPath rx_;

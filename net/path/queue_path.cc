@@ -41,12 +41,21 @@ absl::Status QueuePath::Start(const vduse::QueueInfo& info, uint64_t features,
   if (start == vduse::Virtqueue::Start::kRecovered) queue_->Owe();
   shared_.step.SetQueue(direction_, &*queue_);
   OnStart(features);
+  PairJournal& journal = shared_.journal;
+  if (start == vduse::Virtqueue::Start::kRecovered &&
+      journal.IsOf(direction_, info)) {
+    Recover(now);
+  } else {
+    journal.Clear(direction_);
+    journal.SetQueue(direction_, info);
+  }
   return absl::OkStatus();
 }
 
 void QueuePath::Stop() {
   if (!queue_) return;
   OnStop();
+  shared_.journal.Clear(direction_);
   queue_->Cancel();
   stopped_queue_ += queue_->counters();
   vduse::AddErrors(stopped_errors_, ring().chain_errors());

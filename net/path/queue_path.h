@@ -11,6 +11,7 @@
 #include "coalesce/param_table.h"
 #include "net/path/notified_queue.h"
 #include "net/path/packet_port.h"
+#include "net/path/pair_journal.h"
 #include "net/path/step_context.h"
 #include "net/wire/header.h"
 #include "vduse/device.h"
@@ -68,6 +69,7 @@ class QueuePath {
     vduse::IovaMap& map;
     PortSlot& port;
     StepContext& step;
+    PairJournal& journal;
     uint16_t mtu;  // bounds frames both ways, if MTU was negotiated
   };
 
@@ -76,7 +78,8 @@ class QueuePath {
   QueuePath& operator=(const QueuePath&) = delete;
 
   // Starts the virtqueue with the features that the driver negotiated and the
-  // rings that it set up. Errors are those of Virtqueue::Create().
+  // rings that it set up. A ring that was in use before is continued with what
+  // the journal says. Errors are those of Virtqueue::Create().
   absl::Status Start(const vduse::QueueInfo& info, uint64_t features,
                      vduse::Virtqueue::Start start,
                      const coalesce::Setting& coalescing, Instant now);
@@ -142,6 +145,8 @@ class QueuePath {
   // The virtqueue has started, or is about to stop.
   virtual void OnStart(uint64_t features) = 0;
   virtual void OnStop() = 0;
+  // The virtqueue has started on a ring whose last batch is in the journal.
+  virtual void Recover(Instant now) = 0;
 
   // Whether the virtqueue runs and its rings can be used.
   bool servable() const {
@@ -150,6 +155,7 @@ class QueuePath {
   vduse::Virtqueue& ring() { return queue_->ring(); }
   PortSlot& port() const { return shared_.port; }
   StepContext& step() const { return shared_.step; }
+  PairJournal& journal() const { return shared_.journal; }
   uint16_t mtu() const { return shared_.mtu; }
 
   // Adds what is counted here and by the virtqueue.

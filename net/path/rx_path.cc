@@ -19,6 +19,7 @@ constexpr size_t kStartBytes = kHeaderBytes + RxFilter::kLookBytes;
 
 RxPath::RxPath(const Shared& shared, uint32_t index)
     : QueuePath(shared, Direction::kRx, index),
+      staging_(shared.journal.staging()),
       forecast_({.small = kSmallBytes,
                  .usual = kHeaderBytes + shared.mtu + kEthernetHeaderBytes +
                           kVlanTagBytes,
@@ -52,6 +53,7 @@ void RxPath::SetReceiving(bool receiving) {
 
 // Drops the packets that wait for buffers: they are not the next driver's.
 void RxPath::DropStaged() {
+  if (!staging_.empty()) journal().Clear(Direction::kRx);
   counters_.stale += staging_.size();
   staging_.Clear();
   lacking_since_.reset();
@@ -94,33 +96,6 @@ void RxPath::Run(Clock clock) {
              (port_has_more_ || !staging_.empty())) {
     Receive(clock);
   }
-}
-
-// Reads a batch of packets and drops them.
-void RxPath::Discard() {
-  iov_.clear();
-  ios_.clear();
-  for (size_t slot = 0; slot < kMaxBatch; ++slot) {
-    iov_.push_back(
-        {.iov_base = staging_.Slot(slot).data(), .iov_len = kSmallBytes});
-    ios_.push_back({.segments = std::span(iov_).subspan(slot)});
-  }
-  step().SetWorked();
-  bool more = port().usable();
-  for (size_t done = 0; more && done < kMaxBatch;) {
-    const size_t left = kMaxBatch - done;
-    const size_t at_once = std::min(port()->at_once(left), left);
-    const auto part = std::span(ios_).subspan(done, at_once);
-    port()->Read(part);
-    done += at_once;
-    for (const Io& io : part) {
-      // The kernel drops a packet for which it says EINVAL; see ReadFailed().
-      const bool came = io.result.error == 0 || io.result.error == EINVAL;
-      if (came) ++counters_.stale;
-      more = more && came;
-    }
-  }
-  discard_left_ -= more ? uint32_t{kMaxBatch} : discard_left_;
 }
 
 void RxPath::Receive(Clock clock) {
@@ -171,8 +146,7 @@ size_t RxPath::ReadBatch() {
 // Reads up to `slots` packets, each to its slot at the side. Returns how many
 // came.
 std::optional<size_t> RxPath::ReadToSide(size_t slots) {
-  iov_.clear();
-  ios_.clear();
+  BeginBatch(0);
   for (size_t slot = 0; slot < slots; ++slot) AddRead(slot, 0);
   const size_t at_once = port()->at_once(slots);
   size_t came = 0;
@@ -181,10 +155,15 @@ std::optional<size_t> RxPath::ReadToSide(size_t slots) {
     if (slot == read) {
       if (came < read) break;  // a read came back empty: the port is drained
       read = std::min(slot + at_once, slots);
-      port()->Read(std::span(ios_).subspan(slot, read - slot));
+      const auto part = std::span(ios_).subspan(slot, read - slot);
+      port()->Read(part);
+      NoteResults(part);
     }
     if (Arrived(slot, 0)) ++came;
-    if (slot + 1 == read) chains_->MakeVisible();
+    if (slot + 1 == read) {
+      NoteProgress(staging_.empty() ? read : staging_.FrontSlot());
+      chains_->MakeVisible();
+    }
   }
   chains_->Publish(step().now());
   return came;
@@ -208,24 +187,42 @@ std::optional<size_t> RxPath::ReadIntoChains() {
   } else {
     chains_->GiveBack();  // until the packet's size is known
   }
-  iov_.clear();
-  ios_.clear();
+  BeginBatch(in_chains);
   AddRead(0, in_chains);
   port()->Read(std::span(ios_).first(1));
+  NoteResults(ios_);
   const size_t came = Arrived(0, in_chains) ? 1 : 0;
+  whole_ = whole_ || !staging_.empty();
+  NoteProgress(staging_.empty() ? 1 : 0);
   chains_->MakeVisible();
   chains_->Publish(step().now());
   return came;
 }
 
-// Adds a read to the batch: into the chains if `in_chains` is not 0, and then
-// into the slot.
+// Begins a batch of reads. The first `in_chains` bytes go into the chains.
+void RxPath::BeginBatch(uint64_t in_chains) {
+  iov_.clear();
+  ios_.clear();
+  const uint64_t known = std::min<uint64_t>(in_chains, RxStaging::kSlotBytes);
+  tag_ = journal().Begin(Direction::kRx,
+                         {.first = ring().published_index(),
+                          .in_chains = static_cast<uint32_t>(known)});
+  gone_ = 0;
+  whole_ = in_chains == 0;
+}
+
+// Adds a read to the batch. The part that the chains do not take goes to the
+// place in the slot that it has in the packet.
 void RxPath::AddRead(size_t slot, uint64_t in_chains) {
   const size_t first = iov_.size();
   if (in_chains > 0) chains_->AppendSegments(iov_);
-  const std::span<uint8_t> side = staging_.Slot(slot);
-  iov_.push_back({.iov_base = side.data(), .iov_len = side.size()});
-  ios_.push_back({.segments = std::span(iov_).subspan(first)});
+  if (in_chains < RxStaging::kSlotBytes) {
+    if (in_chains == 0) staging_.Allocate(slot, forecast_.expected());
+    const std::span<uint8_t> side = staging_.Slot(slot).subspan(in_chains);
+    iov_.push_back({.iov_base = side.data(), .iov_len = side.size()});
+  }
+  ios_.push_back({.segments = std::span(iov_).subspan(first),
+                  .tag = PairJournal::Tag(tag_, slot)});
 }
 
 // Handles the result of one read, whose first `in_chains` bytes are in the
@@ -233,8 +230,7 @@ void RxPath::AddRead(size_t slot, uint64_t in_chains) {
 bool RxPath::Arrived(size_t slot, uint64_t in_chains) {
   const IoResult& result = ios_[slot].result;
   if (result.error != 0) return ReadFailed(result.error, in_chains);
-  if (result.bytes < kHeaderBytes + kEthernetHeaderBytes ||
-      result.bytes >= RxStaging::kSlotBytes) {
+  if (!IsPacketLength(result.bytes)) {
     ++counters_.bad_packet;
     return result.bytes != 0;
   }
@@ -283,11 +279,9 @@ bool RxPath::ReadFailed(int error, uint64_t in_chains) {
 }
 
 // Puts a packet aside until the driver offers more buffers. The packet's first
-// `in_chains` bytes are in the chains, the others at the start of the slot.
+// `in_chains` bytes are in the chains, the others in the slot.
 void RxPath::Stage(size_t slot, size_t packet_bytes, size_t in_chains) {
-  const std::span<uint8_t> side = staging_.Slot(slot);
-  std::memmove(side.data() + in_chains, side.data(), packet_bytes - in_chains);
-  if (in_chains > 0) chains_->Read(side.first(in_chains));
+  if (in_chains > 0) chains_->Read(staging_.Slot(slot).first(in_chains));
   staging_.Push(slot, packet_bytes);
 }
 
@@ -295,6 +289,7 @@ void RxPath::Stage(size_t slot, size_t packet_bytes, size_t in_chains) {
 // has to keep waiting.
 size_t RxPath::DeliverStaged() {
   const std::span<const uint8_t> packet = staging_.Front();
+  const size_t next = staging_.NextSlot();
   step().CountBytes(packet.size());
   // Checked only now, because the driver may have changed its filter or
   // offloads meanwhile.
@@ -303,6 +298,7 @@ size_t RxPath::DeliverStaged() {
     if (chains_->Collect(packet.size(), step().now())) {
       chains_->Write(packet);
       Deliver(*header, packet.size());
+      NoteProgress(next);
       chains_->Publish(step().now());
     } else if (WaitsForBuffers(whole_budget)) {
       return 0;
@@ -311,6 +307,7 @@ size_t RxPath::DeliverStaged() {
   }
   lacking_since_.reset();
   staging_.Pop();
+  NoteProgress(next);
   if (staging_.empty()) {
     // The packet may have used up the buffers: the next read finds out.
     port_has_more_ = port().usable();

@@ -47,6 +47,12 @@ class RxPath final : public QueuePath {
   // packet waits without limit, because the driver then needs buffers, too.
   static constexpr Duration kLackLimit = std::chrono::milliseconds(50);
 
+  // Whether a read of so many bytes has brought a whole packet.
+  static bool IsPacketLength(size_t bytes) {
+    return bytes >= kHeaderBytes + kEthernetHeaderBytes &&
+           bytes < RxStaging::kSlotBytes;
+  }
+
   // `index` is the virtqueue's.
   RxPath(const Shared& shared, uint32_t index);
 
@@ -86,6 +92,7 @@ class RxPath final : public QueuePath {
  private:
   void OnStart(uint64_t features) override;
   void OnStop() override;
+  void Recover(Instant now) override;
 
   void DropStaged();
   std::optional<Instant> LackEnds() const;
@@ -95,7 +102,11 @@ class RxPath final : public QueuePath {
   size_t ReadBatch();
   std::optional<size_t> ReadToSide(size_t slots);
   std::optional<size_t> ReadIntoChains();
+  void BeginBatch(uint64_t in_chains);
   void AddRead(size_t slot, uint64_t in_chains);
+  void NoteResults(std::span<const Io> packets);
+  void NoteProgress(size_t gone);
+  bool ReadBack(size_t bytes, Instant now);
   bool Arrived(size_t slot, uint64_t in_chains);
   bool ReadFailed(int error, uint64_t in_chains);
   void Stage(size_t slot, size_t packet_bytes, size_t in_chains);
@@ -125,8 +136,14 @@ class RxPath final : public QueuePath {
   RxStaging staging_;
   std::vector<iovec> iov_;  // segments of the batch
   std::vector<Io> ios_;     // packets of the batch
+  uint64_t tag_ = 0;        // of the first of them
   size_t batch_ = 1;        // packets that the next read asks for
   SizeForecast forecast_;   // of packets with their headers
+  // Of the batch that was read last: its packets that are done with are those
+  // of the slots before this one; and no part of a packet is in chains any
+  // more. As the journal says.
+  size_t gone_ = 0;
+  bool whole_ = false;
   RxCounters counters_;
 };
 

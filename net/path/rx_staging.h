@@ -2,10 +2,10 @@
 #ifndef VDUSE_NET_NET_PATH_RX_STAGING_H_
 #define VDUSE_NET_NET_PATH_RX_STAGING_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 #include "net/path/packet_port.h"
@@ -14,22 +14,35 @@
 namespace net {
 
 // Memory beside the driver's buffers: a slot for each packet of a batch, and a
-// queue of the slots whose packets wait for buffers, in order of arrival. One
-// thread.
+// queue of the slots whose packets wait for buffers, in order of arrival. The
+// memory is the journal's, so a successor finds the packets. One thread.
 class RxStaging {
  public:
-  // Each slot is larger than any packet. Most pages are never touched, so the
-  // kernel does not allocate them.
+  // Each slot is larger than any packet. The kernel allocates only the pages
+  // that are touched.
   static constexpr size_t kSlotBytes = kHeaderBytes + kMaxFrameBytes + 1;
 
-  RxStaging()
-      : memory_(
-            std::make_unique_for_overwrite<uint8_t[]>(kMaxBatch * kSlotBytes)) {
-  }
+  static constexpr size_t kBytes = kMaxBatch * kSlotBytes;
+
+  // `memory` has kBytes and outlives the staging.
+  explicit RxStaging(std::span<uint8_t> memory) : memory_(memory) {}
 
   // `slot` is below kMaxBatch. A slot that is in the queue must not be reused.
   std::span<uint8_t> Slot(size_t slot) {
-    return {memory_.get() + slot * kSlotBytes, kSlotBytes};
+    return memory_.subspan(slot * kSlotBytes, kSlotBytes);
+  }
+
+  // Makes the kernel allocate the pages of the first `bytes` of `slot` now. If
+  // it did so while it copies a packet there, and the process were killed, the
+  // packet could be lost.
+  void Allocate(size_t slot, size_t bytes) {
+    size_t& allocated = allocated_[slot];
+    if (bytes <= allocated) return;
+    const std::span<uint8_t> memory = Slot(slot);
+    bytes = std::min(bytes, memory.size());
+    for (; allocated < bytes; allocated += kPageBytes) Touch(memory[allocated]);
+    Touch(memory[bytes - 1]);
+    allocated = bytes;
   }
 
   // The packet of `bytes` at the start of `slot` waits.
@@ -40,6 +53,9 @@ class RxStaging {
   std::span<uint8_t> Front() {
     return Slot(queue_[begin_].slot).first(queue_[begin_].bytes);
   }
+  // Its slot, or kMaxBatch if none waits; and the slot of the one behind it.
+  size_t FrontSlot() const { return SlotAt(begin_); }
+  size_t NextSlot() const { return SlotAt(begin_ + 1); }
   void Pop() {
     if (++begin_ == end_) Clear();
   }
@@ -53,7 +69,16 @@ class RxStaging {
     size_t bytes;
   };
 
-  std::unique_ptr<uint8_t[]> memory_;
+  static constexpr size_t kPageBytes = 4096;
+
+  static void Touch(volatile uint8_t& byte) { byte = byte; }
+
+  size_t SlotAt(size_t index) const {
+    return index < end_ ? queue_[index].slot : kMaxBatch;
+  }
+
+  std::span<uint8_t> memory_;
+  std::array<size_t, kMaxBatch> allocated_{};
   std::array<Entry, kMaxBatch> queue_;
   size_t begin_ = 0;
   size_t end_ = 0;

@@ -156,10 +156,10 @@ void Tap::Write(std::span<Io> packets) {
   }
 }
 
-absl::Status Tap::StartEngine(Engine engine) {
+absl::Status Tap::StartEngine(Engine engine, PairJournal* journal) {
   uring_.reset();
   if (engine == Engine::kSyscalls) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(fd());
+  absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(fd(), journal);
   if (!uring.ok()) return uring.status();
   uring_ = std::move(*uring);
   return absl::OkStatus();

@@ -56,7 +56,14 @@ class Tap final : public PacketPort {
   // Sets up io_uring unless `engine` is kSyscalls. An error is that of
   // Uring::Create(); system calls are then used. Call it on the thread that
   // will read and write.
-  absl::Status StartEngine(Engine engine);
+  // With a `journal`, which must outlive the port, the results are left to a
+  // successor.
+  absl::Status StartEngine(Engine engine, PairJournal* journal = nullptr);
+
+  // Whether a successor finds in the journal what was read and written.
+  bool results_survive() const {
+    return uring_ && uring_->usable() && uring_->in_journal();
+  }
 
   int fd() const { return fd_.get(); }
   // Takes the descriptor out of a queue that is not used any more.
@@ -82,7 +89,8 @@ class Tap final : public PacketPort {
   absl::Status Remove();
 
  private:
-  // For fewer packets, one system call each costs less than io_uring.
+  // For fewer packets, one system call each costs less than io_uring. But a
+  // successor cannot know the result of a system call.
   static constexpr size_t kUringFrom = 4;
   // The most packets written or read before their outcome is published. A
   // polling driver takes the ring's cache lines away at each publication.
@@ -93,7 +101,8 @@ class Tap final : public PacketPort {
                                        IfAbsent if_absent, int& flags);
 
   bool UseUring(size_t packets) const {
-    return packets >= kUringFrom && uring_ && uring_->usable();
+    return uring_ && uring_->usable() &&
+           (packets >= kUringFrom || uring_->in_journal());
   }
 
   base::UniqueFd fd_;

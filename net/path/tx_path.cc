@@ -30,6 +30,17 @@ void TxPath::OnStart(uint64_t features) {
   blocked_since_.reset();
 }
 
+// Completes what the predecessor sent and did not complete.
+void TxPath::Recover(Instant /*now*/) {
+  size_t sent = journal().SentFrom(ring().published_index());
+  for (; sent > 0; --sent) {
+    std::optional<vduse::Chain> chain = ring().Pop();
+    if (!chain) break;  // the driver took it back
+    ring().Push(std::move(*chain), 0);
+  }
+  ring().Publish();
+}
+
 TxCounters TxPath::counters() const {
   TxCounters sum = counters_;
   AddCounters(sum);
@@ -84,6 +95,8 @@ void TxPath::Gather(uint64_t walk_end) {
   iov_.clear();
   ios_.clear();
   packets_.clear();
+  const uint64_t tag =
+      journal().Begin(Direction::kTx, {.first = ring().pushed_index()});
   const size_t limit = step().BatchLimit();
   while (packets_.size() < limit && ring().walked() < walk_end) {
     Packet& packet = packets_.emplace_back();
@@ -92,7 +105,9 @@ void TxPath::Gather(uint64_t walk_end) {
       return;
     }
     packet.refused = Check(packet);
-    if (packet.refused == nullptr) Prepare(packet);
+    if (packet.refused == nullptr) {
+      Prepare(packet, PairJournal::Tag(tag, packets_.size() - 1));
+    }
   }
 }
 
@@ -122,7 +137,7 @@ uint64_t TxCounters::*TxPath::Check(Packet& packet) const {
 }
 
 // Adds a write of our header, followed by the driver's frame.
-void TxPath::Prepare(Packet& packet) {
+void TxPath::Prepare(Packet& packet, uint64_t tag) {
   const size_t first = iov_.size();
   vduse::ChainReader frame(packet.chain);
   frame.Skip(kHeaderBytes);
@@ -142,7 +157,7 @@ void TxPath::Prepare(Packet& packet) {
       iov_.push_back({.iov_base = data, .iov_len = bytes});
     });
   }
-  ios_.push_back({.segments = std::span(iov_).subspan(first)});
+  ios_.push_back({.segments = std::span(iov_).subspan(first), .tag = tag});
 }
 
 // Sends the batch. False if some packets have to wait; they stay in the ring.

@@ -61,12 +61,13 @@ class TxPath final : public QueuePath {
 
   void OnStart(uint64_t features) override;
   void OnStop() override {}
+  void Recover(Instant now) override;
 
   bool BlockedForTooLong() const;
   void Transmit(Clock clock);
   void Gather(uint64_t walk_end);
   uint64_t TxCounters::*Check(Packet& packet) const;
-  void Prepare(Packet& packet);
+  void Prepare(Packet& packet, uint64_t tag);
   bool Send();
   void WritePart(size_t first, size_t end);
   void Count(const Packet& packet, const IoResult& result);

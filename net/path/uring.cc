@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "net/wire/header.h"
@@ -14,6 +15,8 @@ namespace net {
 namespace {
 
 constexpr int kTapIndex = 0;  // index among the ring's registered files
+// The part of an operation's tag that is the packet's index in the call.
+constexpr uint64_t kIndexMask = 0xff;
 
 absl::Status NotHere(const char* what, int error) {
   return absl::UnavailableError(
@@ -30,17 +33,14 @@ bool CanBeToldNotToWait(int fd) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd) {
+absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd,
+                                                     PairJournal* journal) {
   if (!CanBeToldNotToWait(fd)) {
     return absl::UnavailableError(
         "this kernel's TAP cannot be told not to wait (needs Linux 6.4)");
   }
   std::unique_ptr<Uring> uring(new Uring);
-  // All operations complete during submission: no completion interrupts the
-  // thread.
-  const unsigned flags =
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-  int error = -io_uring_queue_init(kMaxBatch, &uring->ring_, flags);
+  int error = -uring->Init(journal);
   if (error != 0) return NotHere("io_uring_setup", error);
   uring->open_ = true;
   error = -io_uring_register_files(&uring->ring_, &fd, 1);
@@ -52,12 +52,29 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(int fd) {
 
 Uring::~Uring() { Close(); }
 
+int Uring::Init(PairJournal* journal) {
+  // All operations complete during submission: no completion interrupts the
+  // thread.
+  constexpr unsigned kFlags =
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  if (journal != nullptr && journal->kept()) {
+    const std::optional<UringMemory> memory = journal->NextRing();
+    in_journal_ = memory && InitUringIn(*memory, kFlags, ring_) == 0;
+    if (in_journal_) return 0;
+  }
+  return io_uring_queue_init(kSubmissions, &ring_, kFlags);
+}
+
 void Uring::Close() {
   if (!std::exchange(open_, false)) return;
   // The kernel takes the ring down later, and with it any reference that is
   // left.
   io_uring_unregister_files(&ring_);
-  io_uring_queue_exit(&ring_);
+  if (in_journal_) {
+    ExitUringIn(ring_);
+  } else {
+    io_uring_queue_exit(&ring_);
+  }
 }
 
 void Uring::Transfer(Op op, std::span<Io> packets) {
@@ -80,7 +97,7 @@ void Uring::Transfer(Op op, std::span<Io> packets) {
     }
     sqe->rw_flags = RWF_NOWAIT;
     sqe->flags |= IOSQE_FIXED_FILE;
-    io_uring_sqe_set_data64(sqe, i);
+    io_uring_sqe_set_data64(sqe, packet.tag | i);
   }
   for (size_t done = 0; done < packets.size();) {
     const auto missing = static_cast<unsigned>(packets.size() - done);
@@ -89,7 +106,7 @@ void Uring::Transfer(Op op, std::span<Io> packets) {
     unsigned head = 0;
     unsigned seen = 0;
     io_uring_for_each_cqe(&ring_, head, cqe) {
-      packets[cqe->user_data].result =
+      packets[cqe->user_data & kIndexMask].result =
           cqe->res < 0 ? IoResult{.error = -cqe->res}
                        : IoResult{.bytes = static_cast<size_t>(cqe->res)};
       ++seen;

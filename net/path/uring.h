@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/path/packet_port.h"
+#include "net/path/pair_journal.h"
 
 namespace net {
 
@@ -28,24 +29,33 @@ class Uring {
   // Creates an instance for `fd`.
   //   Unavailable: the kernel has no io_uring for this process, or cannot read
   //     and write `fd` without waiting (before Linux 6.4). The text says which.
-  static absl::StatusOr<std::unique_ptr<Uring>> Create(int fd);
+  // With a `journal` that a successor can read, the rings are in the journal's
+  // memory if the kernel allows it (Linux 6.5).
+  static absl::StatusOr<std::unique_ptr<Uring>> Create(
+      int fd, PairJournal* journal = nullptr);
 
   ~Uring();
   Uring(const Uring&) = delete;
   Uring& operator=(const Uring&) = delete;
 
-  // Reads or writes up to kMaxBatch packets in order; none of them waits. If
+  // Reads or writes up to kMaxBatch packets in order; none of them waits. The
+  // kernel moves all of them and then posts all results, even if the process is
+  // killed meanwhile. If
   // the instance itself fails, packets without a result get EIO, and the ring
   // is no longer usable().
   void Transfer(Op op, std::span<Io> packets);
   bool usable() const { return open_; }
+  // Whether a successor finds the results in the journal.
+  bool in_journal() const { return in_journal_; }
 
  private:
   Uring() = default;
+  int Init(PairJournal* journal);
   void Close();
 
   io_uring ring_ = {};
   bool open_ = false;
+  bool in_journal_ = false;
 };
 
 }  // namespace net

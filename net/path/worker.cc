@@ -97,6 +97,7 @@ void Worker::Call(const std::function<void(QueuePair&)>& work) {
 absl::Status Worker::SetTap(Tap tap) {
   absl::Status status;
   absl::Status engine;
+  bool exact = true;  // a crash loses and repeats nothing, if it is to
   Call([&](QueuePair& pair) {
     UnwatchTap();
     // Watch the TAP before the pair takes it over.
@@ -108,7 +109,8 @@ absl::Status Worker::SetTap(Tap tap) {
     tap_fd_ = tap.fd();
     tap_events_ = 0;
     reported_lost_ = false;
-    engine = tap.StartEngine(options_.engine);
+    engine = tap.StartEngine(options_.engine, &pair.journal());
+    exact = !pair.journal().kept() || tap.results_survive();
     pair.SetPort(std::make_unique<Tap>(std::move(tap)));
   });
   if (!engine.ok()) {
@@ -116,6 +118,11 @@ absl::Status Worker::SetTap(Tap tap) {
                                                 : base::Severity::kInfo,
               "pair {} goes without io_uring: {}", options_.pair,
               base::Text(engine));
+  } else if (status.ok() && !exact) {
+    base::Log(base::Severity::kInfo,
+              "pair {}: a crash may lose or repeat the packets of one call "
+              "(needs io_uring of Linux 6.5)",
+              options_.pair);
   }
   return status;
 }
@@ -219,6 +226,8 @@ void Worker::Run() {
   for (;;) {
     Ready ready = WaitFor(wait);
     if (stopping_) {
+      // The driver is not gone, if there is one.
+      pair_.journal().Leave();
       pair_.Stop();
       // Only the thread that created the port's io_uring may end it.
       pair_.DropPort();

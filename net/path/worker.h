@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -43,8 +44,9 @@ class Worker final : public PairRunner {
     // pair changes, and when a queue that does not run is kicked.
     int attention = -1;
     Engine engine = Engine::kAuto;
-    Duration busy_poll{};   // longest busy-poll before a sleep
-    Duration timer_poll{};  // time before a deadline without sleeps
+    Duration busy_poll{};             // longest busy-poll before a sleep
+    Duration timer_poll{};            // time before a deadline without sleeps
+    std::span<uint8_t> journal = {};  // see QueuePair::Options
     // The CPU to run on; without one, any that the process may use.
     std::optional<int> cpu = {};
     // Where the thread shows that it makes progress; may be null.
@@ -78,7 +80,8 @@ class Worker final : public PairRunner {
   Worker(vduse::Device& device, const Options& options)
       : pair_(device, {.pair = options.pair,
                        .mtu = options.mtu,
-                       .timer_poll = options.timer_poll > Duration::zero()}),
+                       .timer_poll = options.timer_poll > Duration::zero(),
+                       .journal = options.journal}),
         options_(options),
         busy_poll_(options.busy_poll) {}
 

@@ -16,9 +16,15 @@ absl::StatusOr<WorkerPool> WorkerPool::Start(vduse::Device& device,
                                              std::span<const int> cpus,
                                              std::span<Pulse> pulses,
                                              const StartRunner& start) {
+  const std::span<uint8_t> journals = options.journal;
+  assert(journals.empty() || journals.size() == pairs * PairJournal::kBytes);
   WorkerPool pool;
   for (uint32_t pair = 0; pair < pairs; ++pair) {
     options.pair = pair;
+    if (!journals.empty()) {
+      options.journal =
+          journals.subspan(pair * PairJournal::kBytes, PairJournal::kBytes);
+    }
     if (!cpus.empty()) options.cpu = cpus[pair % cpus.size()];
     options.pulse = pair < pulses.size() ? &pulses[pair] : nullptr;
     auto worker = start(device, options);

@@ -36,8 +36,9 @@ class WorkerPool {
   // Starts `pairs` workers with `options`. Worker N runs on CPU N of `cpus`,
   // which are used in turn; with no `cpus`, on any CPU that the process may
   // use. Worker N shows its progress in `pulses`[N], if there are any; they
-  // must outlive the pool. `options.pair`, `options.cpu` and `options.pulse`
-  // are not read. `device` must outlive the pool.
+  // must outlive the pool. `options.journal` is that of all pairs, one behind
+  // the other, or empty. `options.pair`, `options.cpu` and `options.pulse` are
+  // not read. `device` must outlive the pool.
   static absl::StatusOr<WorkerPool> Start(
       vduse::Device& device, uint32_t pairs, Worker::Options options,
       std::span<const int> cpus, std::span<Pulse> pulses = {},

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace net {
 namespace {
+
+using Memory = std::vector<uint8_t>;
 
 // Fills the first `bytes` of a slot and queues them.
 void Stage(RxStaging& staging, size_t slot, size_t bytes, uint8_t value) {
@@ -22,7 +25,8 @@ bool Holds(std::span<const uint8_t> packet, size_t bytes, uint8_t value) {
 }
 
 TEST(RxStagingTest, PacketsComeOutInTheOrderOfArrivalWhateverTheirSlots) {
-  RxStaging staging;
+  Memory memory(RxStaging::kBytes);
+  RxStaging staging(memory);
   EXPECT_TRUE(staging.empty());
   Stage(staging, 5, 60, 0x11);
   Stage(staging, 0, RxStaging::kSlotBytes, 0x22);
@@ -39,7 +43,8 @@ TEST(RxStagingTest, PacketsComeOutInTheOrderOfArrivalWhateverTheirSlots) {
 }
 
 TEST(RxStagingTest, AWholeBatchFitsAgainAndAgain) {
-  RxStaging staging;
+  Memory memory(RxStaging::kBytes);
+  RxStaging staging(memory);
   for (uint8_t round = 1; round <= 3; ++round) {
     for (size_t slot = 0; slot < kMaxBatch; ++slot) {
       Stage(staging, slot, 2, round);
@@ -54,7 +59,8 @@ TEST(RxStagingTest, AWholeBatchFitsAgainAndAgain) {
 }
 
 TEST(RxStagingTest, ClearForgetsWhatWaits) {
-  RxStaging staging;
+  Memory memory(RxStaging::kBytes);
+  RxStaging staging(memory);
   Stage(staging, 0, 60, 1);
   Stage(staging, 1, 60, 2);
   staging.Pop();
@@ -68,7 +74,8 @@ TEST(RxStagingTest, ClearForgetsWhatWaits) {
 // The slots are the largest packet and a byte more, by which a larger packet is
 // noticed; they do not overlap.
 TEST(RxStagingTest, SlotsDoNotOverlap) {
-  RxStaging staging;
+  Memory memory(RxStaging::kBytes);
+  RxStaging staging(memory);
   for (size_t slot = 1; slot < kMaxBatch; ++slot) {
     const std::span<uint8_t> before = staging.Slot(slot - 1);
     EXPECT_GT(before.size(), kHeaderBytes + kMaxFrameBytes);
