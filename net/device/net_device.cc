@@ -51,6 +51,16 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
                     device.queue_count(), wanted, options.queue_pairs,
                     control ? "and" : "without"));
   }
+  if (!options.journal.empty() &&
+      (options.journal.size() != JournalBytes(options.queue_pairs) ||
+       reinterpret_cast<uintptr_t>(options.journal.data()) %
+               PairJournal::kPageBytes !=
+           0)) {
+    return absl::InvalidArgumentError(
+        fmt::format("the journal has {} bytes, {} from a page boundary are "
+                    "needed",
+                    options.journal.size(), JournalBytes(options.queue_pairs)));
+  }
   base::UniqueFd attention = base::MakeEventfd();
   base::UniqueFd ctrl_kick = base::MakeEventfd();
   if (!attention || !ctrl_kick) return absl::ErrnoToStatus(errno, "eventfd");
@@ -60,7 +70,8 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
                          .attention = attention.get(),
                          .engine = options.engine,
                          .busy_poll = options.busy_poll,
-                         .timer_poll = options.timer_poll},
+                         .timer_poll = options.timer_poll,
+                         .journal = options.journal},
                         options.cpus, options.pulses, options.start_runner);
   if (!workers.ok()) return workers.status();
   return std::unique_ptr<NetDevice>(
@@ -70,7 +81,12 @@ absl::StatusOr<std::unique_ptr<NetDevice>> NetDevice::Create(
                      .workers = std::move(*workers)}));
 }
 
-NetDevice::~NetDevice() { StopDriver(); }
+NetDevice::~NetDevice() {
+  // The driver goes on with a successor. What an earlier driver left has been
+  // cleared when it ended.
+  workers_.CallAll([](QueuePair& pair) { pair.journal().Leave(); });
+  StopDriver();
+}
 
 absl::Status NetDevice::SetTap(std::vector<Tap> queues, base::UniqueFd drops) {
   if (queues.size() != workers_.size()) {

@@ -70,6 +70,11 @@ class NetDevice final : public vduse::RequestHandler {
     // device.
     std::span<Pulse> pulses = {};
     MacAddress mac{};  // the device's; all zero: unknown
+    // Memory that a successor inherits: JournalBytes(queue_pairs) bytes from a
+    // page boundary, which outlive the device. It is all zeros, or as a
+    // predecessor has left it, and is not read before a queue starts or the TAP
+    // is set. Without it, a crash may lose or repeat packets.
+    std::span<uint8_t> journal = {};
     // The operator's setting: it applies until the driver sets another, and
     // again after a reset.
     coalesce::Setting rx;
@@ -82,9 +87,15 @@ class NetDevice final : public vduse::RequestHandler {
     WorkerPool::StartRunner start_runner = Worker::Start;
   };
 
+  static constexpr size_t JournalBytes(uint32_t queue_pairs) {
+    return queue_pairs * PairJournal::kBytes;
+  }
+
   // `device` must outlive the result and have exactly the virtqueues that the
   // options call for.
   //   FailedPrecondition: it has another number of virtqueues.
+  //   InvalidArgument: the journal has another size, or is not at a page
+  //     boundary.
   static absl::StatusOr<std::unique_ptr<NetDevice>> Create(
       vduse::Device& device, Options options);
   ~NetDevice() override;
