@@ -5,19 +5,25 @@
 // time is not counted.
 //   packet_profile [--rounds N] [--engine NAME]
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 
 #include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "coalesce/coalescer.h"
 #include "net/path/notified_queue.h"
 #include "net/path/offload.h"
+#include "net/path/pair_journal.h"
 #include "net/path/queue_pair.h"
+#include "net/path/tap.h"
 #include "tests/bench/bench_tap.h"
 #include "tests/bench/measure.h"
 #include "tests/bench/pair_lane.h"
@@ -166,6 +172,42 @@ void Parts(const Profile& profile) {
   });
 }
 
+// Memory for a journal that a successor could read.
+std::span<uint8_t> JournalMemory() {
+  void* memory = mmap(nullptr, net::PairJournal::kBytes, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) tools::Die("mmap");
+  return {static_cast<uint8_t*>(memory), net::PairJournal::kBytes};
+}
+
+// The port alone: few packets in one call. With a journal they go through
+// io_uring, else by system calls.
+void Calls(const Profile& profile) {
+  std::vector<uint8_t> packet = MakePacket(kFrameBytes, 9);
+  const iovec segment = {.iov_base = packet.data(), .iov_len = packet.size()};
+  net::PairJournal journal(JournalMemory());
+  for (const bool kept : {false, true}) {
+    BenchTap bench_tap(kept ? "calls_kept" : "calls", 1);
+    net::Tap tap(bench_tap.TakeQueue(0));
+    const absl::Status started =
+        tap.StartEngine(net::Engine::kUring, kept ? &journal : nullptr);
+    if (!started.ok()) tools::Die("{}", std::string(started.message()));
+    if (kept && !tap.results_survive()) {
+      fmt::print("| (this kernel has no rings in our memory) | |\n");
+      return;
+    }
+    for (const size_t count : {1, 2, 3, 4, 32}) {
+      std::vector<net::Io> ios(count, net::Io{.segments = {&segment, 1}});
+      profile.Row(fmt::format("TAP: {} written at once{}", count,
+                              kept ? ", with a journal" : ""),
+                  [&] {
+                    tap.Write(ios);
+                    return count;
+                  });
+    }
+  }
+}
+
 // All of the data path. With a TAP that is to be read from, it is filled when
 // it has become empty.
 void Whole(const Profile& profile, const std::string& name, Lane& lane,
@@ -196,6 +238,7 @@ int Main(int argc, char** argv) {
       "median (least..most)\n\n| | ns |\n|---|---|\n",
       kFrameBytes, engine);
   Parts(profile);
+  if (engine == "auto") Calls(profile);
   for (const Mode mode : {Mode::kTx, Mode::kRx}) {
     const std::string name = mode == Mode::kTx ? "tx" : "rx";
     const LaneOptions options = {
