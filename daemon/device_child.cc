@@ -21,6 +21,7 @@
 #include "daemon/device_operations.h"
 #include "daemon/fd_message.h"
 #include "daemon/hand_over.h"
+#include "daemon/journal_memory.h"
 #include "net/wire/features.h"
 #include "rpc/device_service.h"
 #include "rpc/varlink_server.h"
@@ -85,7 +86,7 @@ class DeviceChild {
   bool caretaker_ = false;
   bool had_driver_ = false;               // the caretaker
   std::optional<DeviceReport> reported_;  // what the TAP has to be set to
-  HeldTap tap_;                           // copies, for a new supervisor
+  Estate estate_;                         // copies, for a new supervisor
   std::optional<HandOver> hand_over_;     // while there is no supervisor
 };
 
@@ -121,7 +122,7 @@ void DeviceChild::Wait() {
   }
   if (fds[kOperator].revents != 0) operator_socket_->Serve();
   if (fds[kOrders].revents != 0) TakeOrder();
-  if (fds[kHandOver].revents != 0 && hand_over_->Serve(tap_)) End();
+  if (fds[kHandOver].revents != 0 && hand_over_->Serve(estate_)) End();
 }
 
 // Does what is due by now.
@@ -192,7 +193,7 @@ void DeviceChild::TakeOrder() {
       UseTap(order, std::move(*fds));
       return;
     case DeviceOrder::Kind::kLink:
-      tap_.link_up = order.link_up != 0;
+      estate_.tap.link_up = order.link_up != 0;
       if (!caretaker_) net_->SetLink(order.link_up != 0);
       return;
     case DeviceOrder::Kind::kReport:
@@ -264,6 +265,13 @@ void DeviceChild::Prepare() {
 // Starts the workers.
 absl::Status DeviceChild::Build() {
   net::NetDevice::Options options = setup_.options;
+  if (setup_.journal >= 0) {
+    estate_.journal = base::UniqueFd(setup_.journal);
+    const absl::StatusOr<std::span<uint8_t>> journal = MapJournal(
+        setup_.journal, net::NetDevice::JournalBytes(options.queue_pairs));
+    if (!journal.ok()) return journal.status();
+    options.journal = *journal;
+  }
   options.pulses = pulses_.workers();
   options.persist = [this](const net::DeviceState& state) {
     saved_.device = state;
@@ -344,16 +352,16 @@ void DeviceChild::UseTap(const DeviceOrder& order,
     drops = std::move(fds.back());
     fds.pop_back();
   }
-  tap_ = {};
+  HeldTap& held = estate_.tap = {};
   std::vector<net::Tap> queues;
   for (base::UniqueFd& fd : fds) {
-    tap_.queues.emplace_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    held.queues.emplace_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
     queues.emplace_back(std::move(fd));
   }
   if (drops) {
-    tap_.drops = base::UniqueFd(fcntl(drops.get(), F_DUPFD_CLOEXEC, 0));
+    held.drops = base::UniqueFd(fcntl(drops.get(), F_DUPFD_CLOEXEC, 0));
   }
-  tap_.link_up = order.link_up != 0;
+  held.link_up = order.link_up != 0;
   if (caretaker_) return;  // it only keeps the TAP
   const absl::Status set = net_->SetTap(std::move(queues), std::move(drops));
   if (!set.ok()) Log(Severity::kError, "{}", base::Text(set));

@@ -24,6 +24,7 @@ struct DeviceSetup {
   std::optional<net::DeviceState> restored;
   std::string restored_from;  // the file's name, for messages
   state::StateFile* state = nullptr;
+  int journal = -1;                  // see journal_memory.h; or -1
   int operator_listener = -1;        // or -1
   int hand_over_listener = -1;       // or -1
   uid_t operator_user = 0;           // besides root

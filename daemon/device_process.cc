@@ -16,7 +16,7 @@ absl::StatusOr<DeviceProcess> DeviceProcess::Start(const DeviceSetup& setup) {
   const absl::StatusOr<pid_t> pid = StartChild(
       {.name = "vduse-net-stby",
        .keep = {sockets->theirs.get(), setup.operator_listener,
-                setup.hand_over_listener}},
+                setup.hand_over_listener, setup.journal}},
       [&] { RunDeviceChild(setup, std::move(sockets->theirs), **pulses); });
   if (!pid.ok()) return pid.status();
   return DeviceProcess(*pid, std::move(sockets->ours), std::move(*pulses));

@@ -16,14 +16,20 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// The first member of both messages in every release.
+// The first member of both messages in every release. The descriptors of an
+// offer: the queues, the file of drops, the journal.
 constexpr uint32_t kVersion = 1;
 
-struct Offer {
+struct OfferMessage {
   uint32_t version = kVersion;
   uint32_t queues = 0;
   uint32_t has_drops = 0;
+  uint32_t has_journal = 0;
   uint32_t link_up = 0;
+
+  size_t descriptors() const {
+    return queues + (has_drops != 0 ? 1U : 0U) + (has_journal != 0 ? 1U : 0U);
+  }
 };
 
 struct Acceptance {
@@ -45,7 +51,7 @@ std::string HandOverSocket(const std::string& state_dir,
   return fmt::format("{}/{}.hand", state_dir, name);
 }
 
-absl::StatusOr<HeldTap> TakeOver(const std::string& path) {
+absl::StatusOr<Estate> TakeOver(const std::string& path) {
   const absl::StatusOr<base::UniqueFd> peer =
       base::ConnectTo(path, SOCK_SEQPACKET);
   if (!peer.ok()) return peer.status();
@@ -53,23 +59,25 @@ absl::StatusOr<HeldTap> TakeOver(const std::string& path) {
     return absl::DeadlineExceededError(
         "the process that serves the device does not answer");
   }
-  Offer offer;
+  OfferMessage offer;
   absl::StatusOr<std::vector<base::UniqueFd>> fds =
       ReceiveMessage(peer->get(), std::as_writable_bytes(std::span(&offer, 1)),
                      IfEmpty::kFail);
   if (!fds.ok()) return fds.status();
-  if (offer.version != kVersion ||
-      fds->size() != offer.queues + (offer.has_drops != 0 ? 1 : 0)) {
+  if (offer.version != kVersion || fds->size() != offer.descriptors()) {
     return absl::FailedPreconditionError(
         "the process that serves the device is of another release");
   }
-  HeldTap tap;
-  if (offer.has_drops != 0) {
-    tap.drops = std::move(fds->back());
+  Estate estate;
+  const auto take_last = [&](uint32_t present, base::UniqueFd& to) {
+    if (present == 0) return;
+    to = std::move(fds->back());
     fds->pop_back();
-  }
-  tap.queues = std::move(*fds);
-  tap.link_up = offer.link_up != 0;
+  };
+  take_last(offer.has_journal, estate.journal);
+  take_last(offer.has_drops, estate.tap.drops);
+  estate.tap.queues = std::move(*fds);
+  estate.tap.link_up = offer.link_up != 0;
   const Acceptance acceptance;
   SendMessage(peer->get(), std::as_bytes(std::span(&acceptance, 1)), {},
               IfFull::kFail);
@@ -78,23 +86,31 @@ absl::StatusOr<HeldTap> TakeOver(const std::string& path) {
     return absl::DeadlineExceededError(
         "the process that serves the device does not end");
   }
-  return tap;
+  return estate;
 }
 
-bool HandOver::Serve(const HeldTap& tap) {
+bool HandOver::Offer(const Estate& estate) const {
+  std::vector<int> fds;
+  for (const base::UniqueFd& queue : estate.tap.queues) {
+    fds.push_back(queue.get());
+  }
+  for (const base::UniqueFd* other : {&estate.tap.drops, &estate.journal}) {
+    if (*other) fds.push_back(other->get());
+  }
+  const OfferMessage offer = {
+      .queues = static_cast<uint32_t>(estate.tap.queues.size()),
+      .has_drops = estate.tap.drops ? 1U : 0U,
+      .has_journal = estate.journal ? 1U : 0U,
+      .link_up = estate.tap.link_up ? 1U : 0U};
+  return SendMessage(peer_.get(), std::as_bytes(std::span(&offer, 1)), fds,
+                     IfFull::kFail);
+}
+
+bool HandOver::Serve(const Estate& estate) {
   if (!peer_) {
     peer_ = base::UniqueFd(accept4(listener_.get(), nullptr, nullptr,
                                    SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!peer_) return false;
-    std::vector<int> fds;
-    for (const base::UniqueFd& queue : tap.queues) fds.push_back(queue.get());
-    if (tap.drops) fds.push_back(tap.drops.get());
-    const Offer offer = {.queues = static_cast<uint32_t>(tap.queues.size()),
-                         .has_drops = tap.drops ? 1U : 0U,
-                         .link_up = tap.link_up ? 1U : 0U};
-    if (!base::PeerIs(peer_.get(), owner_) ||
-        !SendMessage(peer_.get(), std::as_bytes(std::span(&offer, 1)), fds,
-                     IfFull::kFail)) {
+    if (peer_ && !(base::PeerIs(peer_.get(), owner_) && Offer(estate))) {
       peer_.Reset();
     }
     return false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How a new supervisor takes over from a device process whose supervisor has
-// been killed. The device process goes on meanwhile. It gives the TAP to the
-// new supervisor, and ends when that is ready; so nothing that reaches the TAP
-// is lost.
+// been killed. The device process goes on meanwhile. It gives the TAP and the
+// journal to the new supervisor, and ends when that is ready; so nothing that
+// reaches the TAP is lost, and no packet is repeated.
 #ifndef VDUSE_NET_DAEMON_HAND_OVER_H_
 #define VDUSE_NET_DAEMON_HAND_OVER_H_
 
@@ -30,12 +30,18 @@ struct HeldTap {
   bool link_up = false;
 };
 
+// What a device process passes on.
+struct Estate {
+  HeldTap tap;
+  base::UniqueFd journal;  // see journal_memory.h; may be empty
+};
+
 // Takes over from the process that listens at `path`. When this returns, that
 // process has ended, or ends at once. Waits for it for some seconds at most.
 //   NotFound: no process listens there.
 //   DeadlineExceeded: the process does not answer.
 //   FailedPrecondition: it is of a release that this one does not know.
-absl::StatusOr<HeldTap> TakeOver(const std::string& path);
+absl::StatusOr<Estate> TakeOver(const std::string& path);
 
 // The side of the device process. One thread. Never waits.
 class HandOver {
@@ -48,11 +54,13 @@ class HandOver {
   // Readable when there is something to do.
   int fd() const { return peer_ ? peer_.get() : listener_.get(); }
 
-  // Offers `tap` to one who connects. True once the offer is taken: then this
-  // process has to end.
-  [[nodiscard]] bool Serve(const HeldTap& tap);
+  // Offers `estate` to one who connects. True once the offer is taken: then
+  // this process has to end.
+  [[nodiscard]] bool Serve(const Estate& estate);
 
  private:
+  bool Offer(const Estate& estate) const;
+
   base::UniqueFd listener_;
   base::UniqueFd peer_;
   uid_t owner_;

@@ -74,6 +74,7 @@ class Supervisor {
   // The processes that serve the device: supervisor_device.cc.
   DeviceSetup Setup();
   std::optional<base::ExitCode> StartServing();
+  void PrepareJournal();
   std::optional<DeviceProcess> StartProcess();
   void StartStandby();
   void GiveDevice(DeviceProcess process, ServeMode mode);
@@ -144,6 +145,7 @@ class Supervisor {
   std::optional<net::DeviceState> restored_;  // from --restore
   base::UniqueFd operator_listener_;
   base::UniqueFd hand_over_listener_;
+  base::UniqueFd journal_;  // see journal_memory.h; may be empty
   // A copy of the device's descriptor, to see whether the kernel waits for an
   // answer. It must be closed before the device can be opened again.
   std::unique_ptr<vduse::KernelDevice> device_;

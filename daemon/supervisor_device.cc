@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/device_setup.h"
+#include "daemon/journal_memory.h"
 #include "daemon/supervisor.h"
 
 namespace program {
@@ -55,6 +56,7 @@ DeviceSetup Supervisor::Setup() {
           .restored = restored_,
           .restored_from = options_.restore,
           .state = &state_,
+          .journal = journal_.get(),
           .operator_listener = operator_listener_.get(),
           .hand_over_listener = hand_over_listener_.get(),
           .operator_user = geteuid(),
@@ -75,8 +77,28 @@ void Supervisor::StartStandby() {
   if (!standby_) standby_at_ = net::Now() + kReplacePause;
 }
 
+// The device also works without a journal.
+void Supervisor::PrepareJournal() {
+  const size_t bytes = net::NetDevice::JournalBytes(saved_.queue_pairs);
+  if (IsJournal(journal_.get(), bytes)) return;
+  if (journal_) {
+    Log(Severity::kWarning,
+        "the journal is of another release and not used: packets that were "
+        "under way may be lost or repeated");
+  }
+  absl::StatusOr<base::UniqueFd> journal = CreateJournal(bytes);
+  if (journal.ok()) {
+    journal_ = std::move(*journal);
+    return;
+  }
+  journal_.Reset();
+  Log(Severity::kWarning, "a crash may lose or repeat packets: {}",
+      base::Text(journal.status()));
+}
+
 // Starts the first device process.
 std::optional<base::ExitCode> Supervisor::StartServing() {
+  PrepareJournal();
   std::optional<DeviceProcess> process = StartProcess();
   if (!process) return base::kExitFailure;
   GiveDevice(std::move(*process),
@@ -241,6 +263,9 @@ void Supervisor::OnFailure() {
       "until the driver is reset",
       failures_.size(), kManyWithin / std::chrono::seconds(1));
   failures_.clear();
+  // What crashed them may be in the journal.
+  journal_ = {};
+  PrepareJournal();
 }
 
 bool Supervisor::OpenAgain() {

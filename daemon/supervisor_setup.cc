@@ -62,20 +62,22 @@ std::optional<base::ExitCode> Supervisor::Open() {
 // Takes over from a device process that has lost its supervisor, if there is
 // one.
 std::optional<base::ExitCode> Supervisor::TakeOverTap() {
-  absl::StatusOr<HeldTap> tap =
+  absl::StatusOr<Estate> estate =
       TakeOver(HandOverSocket(options_.state_dir, options_.name));
-  if (absl::IsNotFound(tap.status())) return std::nullopt;
-  if (!tap.ok()) {
+  if (absl::IsNotFound(estate.status())) return std::nullopt;
+  if (!estate.ok()) {
     adopted_ = true;  // leave everything for a later adoption
     return base::Fail(base::kExitFailure,
                       absl::FailedPreconditionError(fmt::format(
                           "{}: end it with SIGKILL, and start this again",
-                          base::Text(tap.status()))));
+                          base::Text(estate.status()))));
   }
-  if (tap->queues.empty()) return std::nullopt;
-  tap_ = std::move(tap->queues);
-  tap_drops_ = std::move(tap->drops);
-  link_up_ = tap->link_up;
+  journal_ = std::move(estate->journal);
+  HeldTap& tap = estate->tap;
+  if (tap.queues.empty()) return std::nullopt;
+  tap_ = std::move(tap.queues);
+  tap_drops_ = std::move(tap.drops);
+  link_up_ = tap.link_up;
   tap_ready_ = true;
   RestartAdmin();
   return std::nullopt;
@@ -181,6 +183,7 @@ std::optional<base::ExitCode> Supervisor::Create() {
   saved_.mac = wanted->config.mac;
   saved_.mtu = wanted->config.mtu;
   saved_.queue_size = wanted->queue_size;
+  journal_.Reset();
   state_.Write(saved_);  // otherwise nobody would know that the device is ours
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
       options_.name, net::FormatMac(saved_.mac), saved_.mtu,

@@ -23,9 +23,9 @@ class HandOverTest : public testing::Test {
     auto listener = base::ListenAt(path_, SOCK_SEQPACKET, 1);
     ASSERT_TRUE(listener.ok()) << listener.status();
     server_.emplace(std::move(*listener), geteuid());
-    tap_.queues.push_back(base::MakeEventfd());
-    tap_.queues.push_back(base::MakeEventfd());
-    tap_.link_up = true;
+    estate_.tap.queues.push_back(base::MakeEventfd());
+    estate_.tap.queues.push_back(base::MakeEventfd());
+    estate_.tap.link_up = true;
   }
 
   // Serves until the offer is taken, and then ends as a process does.
@@ -34,7 +34,7 @@ class HandOverTest : public testing::Test {
       for (;;) {
         pollfd ready = {.fd = server_->fd(), .events = POLLIN, .revents = 0};
         if (poll(&ready, 1, 10'000) != 1) break;
-        if (server_->Serve(tap_)) break;
+        if (server_->Serve(estate_)) break;
       }
       server_.reset();
     });
@@ -43,32 +43,37 @@ class HandOverTest : public testing::Test {
   const tests::TempDir temp_;
   const std::string path_ = HandOverSocket(temp_.path(), "vn0");
   std::optional<HandOver> server_;
-  HeldTap tap_;
+  Estate estate_;
 };
 
-TEST_F(HandOverTest, TheNewSupervisorGetsTheTap) {
-  tap_.drops = base::MakeEventfd();
+TEST_F(HandOverTest, TheNewSupervisorGetsTheTapAndTheJournal) {
+  estate_.tap.drops = base::MakeEventfd();
+  estate_.journal = base::MakeEventfd();
   std::thread serving = Serving();
-  const absl::StatusOr<HeldTap> taken = TakeOver(path_);
+  const absl::StatusOr<Estate> taken = TakeOver(path_);
   serving.join();
   ASSERT_TRUE(taken.ok()) << taken.status();
-  EXPECT_TRUE(taken->link_up);
-  ASSERT_EQ(taken->queues.size(), 2U);
-  ASSERT_TRUE(taken->drops);
-  base::SignalEventfd(taken->queues[1].get());
-  base::SignalEventfd(taken->drops.get());
-  EXPECT_EQ(base::ClearEventfd(tap_.queues[0].get()), 0U);
-  EXPECT_EQ(base::ClearEventfd(tap_.queues[1].get()), 1U);
-  EXPECT_EQ(base::ClearEventfd(tap_.drops.get()), 1U);
+  EXPECT_TRUE(taken->tap.link_up);
+  ASSERT_EQ(taken->tap.queues.size(), 2U);
+  ASSERT_TRUE(taken->tap.drops);
+  ASSERT_TRUE(taken->journal);
+  base::SignalEventfd(taken->journal.get());
+  EXPECT_EQ(base::ClearEventfd(estate_.journal.get()), 1U);
+  base::SignalEventfd(taken->tap.queues[1].get());
+  base::SignalEventfd(taken->tap.drops.get());
+  EXPECT_EQ(base::ClearEventfd(estate_.tap.queues[0].get()), 0U);
+  EXPECT_EQ(base::ClearEventfd(estate_.tap.queues[1].get()), 1U);
+  EXPECT_EQ(base::ClearEventfd(estate_.tap.drops.get()), 1U);
 }
 
 TEST_F(HandOverTest, ATapWithoutACounterOfDropsIsTakenToo) {
   std::thread serving = Serving();
-  const absl::StatusOr<HeldTap> taken = TakeOver(path_);
+  const absl::StatusOr<Estate> taken = TakeOver(path_);
   serving.join();
   ASSERT_TRUE(taken.ok()) << taken.status();
-  EXPECT_EQ(taken->queues.size(), 2U);
-  EXPECT_FALSE(taken->drops);
+  EXPECT_EQ(taken->tap.queues.size(), 2U);
+  EXPECT_FALSE(taken->tap.drops);
+  EXPECT_FALSE(taken->journal);
 }
 
 TEST_F(HandOverTest, WithoutAProcessThereIsNothingToTake) {
@@ -86,12 +91,12 @@ TEST_F(HandOverTest, OneWhoOnlyAsksIsNotObeyed) {
   {
     const auto asks = base::ConnectTo(path_, SOCK_SEQPACKET);
     ASSERT_TRUE(asks.ok()) << asks.status();
-    EXPECT_FALSE(server_->Serve(tap_));  // the offer
-    EXPECT_FALSE(server_->Serve(tap_));  // no answer yet
+    EXPECT_FALSE(server_->Serve(estate_));  // the offer
+    EXPECT_FALSE(server_->Serve(estate_));  // no answer yet
   }
-  EXPECT_FALSE(server_->Serve(tap_));  // gone
+  EXPECT_FALSE(server_->Serve(estate_));  // gone
   std::thread serving = Serving();
-  const absl::StatusOr<HeldTap> taken = TakeOver(path_);
+  const absl::StatusOr<Estate> taken = TakeOver(path_);
   serving.join();
   EXPECT_TRUE(taken.ok()) << taken.status();
 }
@@ -99,11 +104,11 @@ TEST_F(HandOverTest, OneWhoOnlyAsksIsNotObeyed) {
 TEST_F(HandOverTest, AnAnswerOfAnotherReleaseIsNotObeyed) {
   const auto asks = base::ConnectTo(path_, SOCK_SEQPACKET);
   ASSERT_TRUE(asks.ok()) << asks.status();
-  EXPECT_FALSE(server_->Serve(tap_));
+  EXPECT_FALSE(server_->Serve(estate_));
   const uint32_t version = 1000;
   ASSERT_TRUE(SendMessage(asks->get(), std::as_bytes(std::span(&version, 1)),
                           {}, IfFull::kFail));
-  EXPECT_FALSE(server_->Serve(tap_));
+  EXPECT_FALSE(server_->Serve(estate_));
 }
 
 TEST_F(HandOverTest, AnotherUserGetsNothing) {
@@ -114,7 +119,7 @@ TEST_F(HandOverTest, AnotherUserGetsNothing) {
   server_.emplace(std::move(*listener), geteuid() + 1);
   const auto asks = base::ConnectTo(path_, SOCK_SEQPACKET);
   ASSERT_TRUE(asks.ok()) << asks.status();
-  EXPECT_FALSE(server_->Serve(tap_));
+  EXPECT_FALSE(server_->Serve(estate_));
   uint32_t offer = 0;
   EXPECT_TRUE(absl::IsUnavailable(
       ReceiveMessage(asks->get(), std::as_writable_bytes(std::span(&offer, 1)),
