@@ -390,6 +390,7 @@ void DeviceChild::ListenToOperator() {
 
 void RunDeviceChild(const DeviceSetup& setup, base::UniqueFd socket,
                     PulseBoard& pulses) {
+  pulses.control().SetThread(gettid());
   vduse::SigbusGuard::Install();
   DeviceChild(setup, std::move(socket), pulses).Run();
 }

@@ -11,6 +11,10 @@ bool IsReady(int fd) {
   return poll(&ready, 1, 0) > 0;
 }
 
+std::optional<ThreadUse> UseOf(const HangWatch::Thread& thread) {
+  return thread.use ? thread.use() : std::nullopt;
+}
+
 }  // namespace
 
 void HangWatch::Start(std::vector<Thread> threads, Duration limit) {
@@ -55,6 +59,11 @@ bool HangWatch::HasWork(const Watched& thread, Instant now) {
   return thread.pulse->waits_for_port() && IsReady(thread.port);
 }
 
+bool HangWatch::LacksProcessor(const Watched& thread) const {
+  const std::optional<ThreadUse> use = UseOf(thread);
+  return use && use->runnable && use->cpu - thread.cpu < limit_ / 2;
+}
+
 std::optional<std::string> HangWatch::Look(Instant now) {
   if (!look_at_ || now < *look_at_) return std::nullopt;
   const Duration late = now - *look_at_;
@@ -68,10 +77,14 @@ std::optional<std::string> HangWatch::Look(Instant now) {
       thread.since.reset();
     } else if (!thread.since) {
       thread.since = now;
+      const std::optional<ThreadUse> use = UseOf(thread);
+      thread.cpu = use ? use->cpu : Duration::zero();
     } else if (late > kLate) {
       *thread.since += late;
     }
-    if (thread.since && now - *thread.since >= limit_) return thread.name;
+    if (!thread.since || now - *thread.since < limit_) continue;
+    if (!LacksProcessor(thread)) return thread.name;
+    thread.since = now;
   }
   if (now - quiet_since_ >= limit_) look_at_.reset();
   return std::nullopt;

@@ -5,10 +5,12 @@
 #include <poll.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "daemon/thread_use.h"
 #include "net/path/pulse.h"
 
 namespace program {
@@ -19,7 +21,9 @@ namespace program {
 // A thread shows its progress in a net::Pulse. The watch has copies of the
 // descriptors that the thread waits for. A thread hangs if for kLimit it makes
 // no progress although it should: it was at work all the time, or one of its
-// descriptors is ready, or it should have woken up by itself.
+// descriptors is ready, or it should have woken up by itself. A thread that
+// only lacks a processor does not hang: while the machine is busy, it hangs
+// once it has used half of kLimit of processor time.
 //
 // Quiet, the watch waits for the descriptors. Once one is ready, the watch
 // looks at all threads at intervals, until none has had anything to do for
@@ -41,6 +45,9 @@ class HangWatch {
     const net::Pulse* pulse = nullptr;
     std::vector<int> fds;  // the thread always waits for these
     int port = -1;         // for this one while its pulse says so
+    // What the thread has used; without an answer, it does not lack a
+    // processor.
+    std::function<std::optional<ThreadUse>()> use = {};
   };
 
   // Watches `threads` from now on; their pulses and descriptors must stay until
@@ -67,9 +74,11 @@ class HangWatch {
   struct Watched : Thread {
     uint64_t turns = 0;                 // at the last look
     std::optional<Instant> since = {};  // without progress that was due
+    Duration cpu{};                     // what it had used at `since`
   };
 
   static bool HasWork(const Watched& thread, Instant now);
+  bool LacksProcessor(const Watched& thread) const;
 
   std::vector<Watched> threads_;
   Duration limit_{};

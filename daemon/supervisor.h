@@ -20,6 +20,7 @@
 #include "daemon/options.h"
 #include "daemon/sandbox.h"
 #include "daemon/tap_settings.h"
+#include "daemon/thread_use.h"
 #include "daemon/upgrade.h"
 #include "net/device/device_state.h"
 #include "state/state_file.h"
@@ -85,6 +86,7 @@ class Supervisor {
   void OnDeviceEnd(int status);
   void OnFailure();
   void ExpectToServe();
+  std::optional<ThreadUse> ControlThread() const;
   void CheckStart();
   void OnHang(const std::string& what);
   void EndServing();
@@ -159,6 +161,7 @@ class Supervisor {
   // progress.
   std::optional<net::Instant> serves_by_;
   uint64_t turns_before_ = 0;
+  net::Duration cpu_before_{};
   std::optional<net::Instant> replace_at_;
   std::optional<net::Instant> standby_at_;
   // The program's file, which may have been replaced since.

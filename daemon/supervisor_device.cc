@@ -119,6 +119,8 @@ void Supervisor::GiveDevice(DeviceProcess process, ServeMode mode) {
   serving_.emplace(std::move(process));
   killed_ = false;
   wants_.reset();
+  const std::optional<ThreadUse> use = ControlThread();
+  cpu_before_ = use ? use->cpu : net::Duration::zero();
   ExpectToServe();
   Order({.kind = DeviceOrder::Kind::kServe, .mode = mode},
         {device_->poll_fd()});
@@ -138,9 +140,16 @@ void Supervisor::ExpectToServe() {
                                 kStartPatience);
 }
 
+std::optional<ThreadUse> Supervisor::ControlThread() const {
+  return ReadThreadUse(serving_->pid(), serving_->pid());
+}
+
 // A process that starts many threads needs more time than others.
 void Supervisor::CheckStart() {
-  if (serving_->pulses().turns() != turns_before_) {
+  const std::optional<ThreadUse> use = ControlThread();
+  const bool lacks_processor =
+      use && use->runnable && use->cpu - cpu_before_ < kStartPatience;
+  if (lacks_processor || serving_->pulses().turns() != turns_before_) {
     ExpectToServe();
   } else {
     OnHang("it does not serve the device that it was given");
@@ -151,16 +160,21 @@ void Supervisor::CheckStart() {
 void Supervisor::Watch() {
   if (kicks_.empty()) return;
   const PulseBoard& pulses = serving_->pulses();
+  const auto use_of = [process = serving_->pid()](const net::Pulse& pulse) {
+    return [process, &pulse] { return ReadThreadUse(process, pulse.thread()); };
+  };
   std::vector<HangWatch::Thread> threads;
   threads.push_back({.name = "control thread",
                      .pulse = &pulses.control(),
-                     .fds = {device_->poll_fd(), kicks_.front().get()}});
+                     .fds = {device_->poll_fd(), kicks_.front().get()},
+                     .use = use_of(pulses.control())});
   for (size_t pair = 0; 2 * pair + 2 < kicks_.size(); ++pair) {
     threads.push_back(
         {.name = fmt::format("worker of pair {}", pair),
          .pulse = &pulses.workers()[pair],
          .fds = {kicks_[2 * pair + 1].get(), kicks_[2 * pair + 2].get()},
-         .port = pair < tap_.size() ? tap_[pair].get() : -1});
+         .port = pair < tap_.size() ? tap_[pair].get() : -1,
+         .use = use_of(pulses.workers()[pair])});
   }
   watch_.Start(std::move(threads),
                std::chrono::milliseconds(options_.hang_msecs));

@@ -2,6 +2,8 @@
 #ifndef VDUSE_NET_NET_PATH_PULSE_H_
 #define VDUSE_NET_NET_PATH_PULSE_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -19,6 +21,10 @@ namespace net {
 // different moments.
 class alignas(64) Pulse {
  public:
+  // Says which thread it is (gettid()).
+  void SetThread(pid_t thread) {
+    thread_.store(thread, std::memory_order_relaxed);
+  }
   // The thread goes to wait until one of its descriptors is ready, until
   // `deadline`, or, if `for_port` is set, until its port is readable.
   void BeginWait(std::optional<coalesce::Instant> deadline, bool for_port) {
@@ -30,7 +36,10 @@ class alignas(64) Pulse {
   // The thread works again. The first turn of a thread is work.
   void BeginWork() { Turn(); }
 
-  // Grows with each call of the above; even while the thread waits.
+  // The thread; 0 until it is known.
+  pid_t thread() const { return thread_.load(std::memory_order_relaxed); }
+  // Grows with each call of BeginWait() and BeginWork(); even while the thread
+  // waits.
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
   bool works() const { return turns() % 2 != 0; }
   bool waits_for_port() const {
@@ -50,9 +59,11 @@ class alignas(64) Pulse {
   std::atomic<uint64_t> turns_ = 1;
   std::atomic<int64_t> wake_at_ = kNever;
   std::atomic<bool> for_port_ = false;
+  std::atomic<pid_t> thread_ = 0;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(std::atomic<int64_t>::is_always_lock_free);
+static_assert(std::atomic<pid_t>::is_always_lock_free);
 
 }  // namespace net
 

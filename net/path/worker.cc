@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <array>
 #include <utility>
@@ -221,6 +222,7 @@ void Worker::Run() {
   // Deadlines have a resolution of microseconds; the default timer slack is 50
   // of them.
   prctl(PR_SET_TIMERSLACK, 1UL);
+  if (options_.pulse != nullptr) options_.pulse->SetThread(gettid());
   Wait wait;
   wait.again = true;
   for (;;) {

@@ -2,7 +2,13 @@
 #include "daemon/hang_watch.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <optional>
 
 #include "base/eventfd.h"
 #include "base/unique_fd.h"
@@ -22,7 +28,8 @@ class HangWatchTest : public testing::Test {
     watch_.Start({{.name = "worker",
                    .pulse = &pulse_,
                    .fds = {kick_.get()},
-                   .port = port_.get()}},
+                   .port = port_.get(),
+                   .use = [this] { return use_; }}},
                  kLimit);
   }
 
@@ -39,6 +46,7 @@ class HangWatchTest : public testing::Test {
   bool HangsWithin(coalesce::Duration length) {
     const coalesce::Instant end = now_ + length;
     while (watch_.look_at() && *watch_.look_at() <= end) {
+      UseCpu(*watch_.look_at() - now_);
       now_ = *watch_.look_at();
       if (watch_.Look(now_)) return true;
     }
@@ -50,6 +58,12 @@ class HangWatchTest : public testing::Test {
     pulse_.BeginWait(std::nullopt, false);
   }
 
+  void UseCpu(coalesce::Duration length) {
+    if (use_) use_->cpu += length / cpu_share_;
+  }
+
+  std::optional<ThreadUse> use_;
+  int cpu_share_ = 1;  // one part of so many of the time
   net::Pulse pulse_;
   base::UniqueFd kick_ = base::MakeEventfd();
   base::UniqueFd port_ = base::MakeEventfd();
@@ -155,6 +169,59 @@ TEST_F(HangWatchTest, ALimitOfZeroWatchesNothing) {
   EXPECT_FALSE(Polled(kick_.get()));
   Wake();
   EXPECT_FALSE(watch_.look_at());
+}
+
+TEST_F(HangWatchTest, AThreadThatLacksAProcessorDoesNotHang) {
+  use_ = ThreadUse{.runnable = true};
+  cpu_share_ = 1000;
+  base::SignalEventfd(kick_.get());
+  Wake();
+  EXPECT_FALSE(HangsWithin(20 * kLimit));
+}
+
+TEST_F(HangWatchTest, AnEndlessLoopIsAHangOnABusyMachine) {
+  use_ = ThreadUse{.runnable = true};
+  cpu_share_ = 4;
+  base::SignalEventfd(kick_.get());
+  Wake();
+  EXPECT_FALSE(HangsWithin(kLimit));
+  EXPECT_TRUE(HangsWithin(3 * kLimit));
+}
+
+TEST_F(HangWatchTest, AnEndlessLoopIsAHangAtOnceOnAnIdleMachine) {
+  use_ = ThreadUse{.runnable = true};
+  base::SignalEventfd(kick_.get());
+  Wake();
+  EXPECT_TRUE(HangsWithin(kLimit + 2 * HangWatch::kInterval));
+}
+
+TEST_F(HangWatchTest, AStoppedThreadHangsHoweverBusyTheMachineIs) {
+  use_ = ThreadUse{.runnable = false};
+  base::SignalEventfd(kick_.get());
+  Wake();
+  EXPECT_TRUE(HangsWithin(kLimit + 2 * HangWatch::kInterval));
+}
+
+TEST(ThreadUseTest, ALoopRunsAndAStoppedProcessDoesNot) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    for (std::atomic<int> i = 0;; ++i) {
+    }
+  }
+  const auto use = [child] { return ReadThreadUse(child, child); };
+  const auto uses = [&use](milliseconds cpu) { return use()->cpu >= cpu; };
+  ASSERT_TRUE(use());
+  for (int i = 0; i < 2000 && !uses(milliseconds(100)); ++i) usleep(5000);
+  EXPECT_TRUE(uses(milliseconds(100)));
+  EXPECT_TRUE(use()->runnable);
+  kill(child, SIGSTOP);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, WUNTRACED), child);
+  EXPECT_FALSE(use()->runnable);
+  kill(child, SIGKILL);
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_FALSE(use());
 }
 
 }  // namespace
