@@ -8,6 +8,7 @@
 #               stopped instead (SIGSTOP). The supervisor replaces it.
 #   supervisor  The next program takes over from the process that serves the
 #               device, and adopts the device.
+#   any         one of the four processes, drawn at random each time
 #   all         The next program adopts the device that it finds.
 
 VICTIM=${VICTIM:-device}
@@ -67,20 +68,43 @@ restart() {
   spawn_device --attach
   wait_for 5 device_ready ||
     { echo "round $round: not ready after 5 s"; return 1; }
-  now; READY_US=$((NOW - start))
+  served_again
   logged "$ADOPT_PATTERN" ||
     { echo "round $round: the log has no '$ADOPT_PATTERN'"; return 1; }
 }
-other_serves() { find_child dev && [[ $CHILD_PID != "$1" ]]; }
+# Another process is the child NAME than PID: other_is NAME PID.
+other_is() { find_child "$1" && [[ $CHILD_PID != "$2" ]]; }
+served_again() {
+  now; READY_US=$((NOW - start))
+  echo "$READY_US" >>/tmp/ready
+}
+# kill_child NAME: one that does not serve the device.
+kill_child() {
+  local victim
+  find_child "$1" || { echo "round $round: no $1"; return 1; }
+  victim=$CHILD_PID
+  now; start=$NOW READY_US=0
+  kill -KILL "$victim"
+  wait_for 5 other_is "$1" "$victim" ||
+    { echo "round $round: no other $1 after 5 s"; return 1; }
+}
+kill_any() {
+  case $((RANDOM % 4)) in
+    0) kill_server ;;
+    1) restart kill_supervisor ;;
+    2) kill_child stby ;;
+    3) kill_child admin ;;
+  esac
+}
 kill_server() {
   local victim signal=KILL
   victim=$(serving) || { echo "round $round: nobody serves"; return 1; }
   ((round % 10)) || signal=STOP
   now; start=$NOW
   kill "-$signal" "$victim"
-  wait_for 5 other_serves "$victim" ||
+  wait_for 5 other_is dev "$victim" ||
     { echo "round $round: nobody serves after 5 s"; return 1; }
-  now; READY_US=$((NOW - start))
+  served_again
 }
 kills() {
   local round start recovery total=0 worst=0 ready_worst=0
@@ -89,6 +113,7 @@ kills() {
     case $VICTIM in
       device) kill_server ;;
       supervisor) restart kill_supervisor ;;
+      any) kill_any ;;
       all) restart kill_device && OUTAGE_US=$((OUTAGE_US + READY_US)) ;;
     esac || return 1
     wait_for 5 ping_once ||
@@ -102,7 +127,13 @@ kills() {
   done
   # From SIGKILL to the first answered ping, the program's start included.
   echo "kills=$KILLS recovery_ms mean=$(ms $((total / KILLS)))" \
-    "worst=$(ms "$worst") worst_ready=$(ms "$ready_worst")"
+    "worst=$(ms "$worst") worst_ready=$(ms "$ready_worst") served_again_ms" \
+    "p50=$(percentile 50) p99=$(percentile 99)"
+}
+# percentile N of /tmp/ready, in ms.
+percentile() {
+  sort -n /tmp/ready | awk -v n="$1" '{ us[NR] = $1 }
+    END { at = int(NR * n / 100 + 0.999); printf "%.1f", us[at] / 1000 }'
 }
 check kills kills
 
