@@ -43,6 +43,7 @@ Machine::Machine(World& world)
     : world_(world),
       settings_(world),
       memory_(Driver::MemoryBytes(settings_)),
+      journal_(net::NetDevice::JournalBytes(settings_.pairs)),
       kernel_(world, memory_,
               2 * settings_.pairs +
                   (net::Has(settings_.features, net::kFeatureCtrlVq) ? 1 : 0),

@@ -80,6 +80,7 @@ class Machine {
   World& world_;
   Settings settings_;
   SharedMemory memory_;
+  SharedMemory journal_;
   Kernel kernel_;
   std::deque<Wire> wires_;
   Driver driver_;

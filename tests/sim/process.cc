@@ -34,9 +34,12 @@ void Machine::CreateDevice() {
       *file_, {.features = settings_.features,
                .queue_pairs = settings_.pairs,
                .mtu = settings_.mtu,
+               .engine = settings_.io_uring ? net::Engine::kUring
+                                            : net::Engine::kSyscalls,
                .busy_poll = microseconds(settings_.busy_poll ? 50 : 0),
                .timer_poll = microseconds(settings_.timer_poll ? 20 : 0),
                .mac = kMac,
+               .journal = {journal_.data(), journal_.bytes()},
                .rx = settings_.rx,
                .tx = settings_.tx,
                .persist = persist,
@@ -90,6 +93,7 @@ void Machine::OnPoint() {
   if (points_left_ > 0 && --points_left_ == 0) {
     world_.Note("CRASH");
     memory_.Save();
+    journal_.Save();
     world_.SetDead(true);
     return;
   }
@@ -104,6 +108,7 @@ void Machine::Bury() {
   file_.reset();
   runners_.clear();
   memory_.Restore();
+  journal_.Restore();
   kernel_.Close();
   for (Wire& wire : wires_) wire.BeginProcess();
   world_.SetDead(false);
@@ -127,6 +132,7 @@ bool Machine::Move() {
   kernel_.Close();
   kernel_.Clear();
   saved_.reset();
+  journal_.Clear();
   CreateDevice();
   const absl::Status restored = net_->Restore(state);
   if (!restored.ok()) world_.Fail(base::Text(restored));

@@ -21,7 +21,7 @@ SharedMemory::SharedMemory(size_t bytes)
 SharedMemory::~SharedMemory() { munmap(data_, bytes_); }
 
 base::UniqueFd SharedMemory::NewFile() const {
-  base::UniqueFd file(memfd_create("driver-memory", MFD_CLOEXEC));
+  base::UniqueFd file(memfd_create("simulated-memory", MFD_CLOEXEC));
   Must(static_cast<bool>(file), "memfd_create");
   Must(ftruncate(file.get(), static_cast<off_t>(bytes_)) == 0, "ftruncate");
   return file;
@@ -43,6 +43,8 @@ void SharedMemory::Move() {
   std::memcpy(data_, contents.data(), bytes_);
   file_ = std::move(next);
 }
+
+void SharedMemory::Clear() { std::memset(data_, 0, bytes_); }
 
 void SharedMemory::Save() { std::memcpy(saved_.data(), data_, bytes_); }
 

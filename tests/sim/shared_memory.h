@@ -10,7 +10,8 @@
 
 namespace sim {
 
-// The driver's memory, in a file that the device maps.
+// Memory that outlives a process, in a file: the driver's, which the device
+// maps, or the journal.
 class SharedMemory {
  public:
   explicit SharedMemory(size_t bytes);
@@ -26,6 +27,9 @@ class SharedMemory {
   // Moves the contents to another file. What the device still finds in the old
   // file is nonsense.
   void Move();
+
+  // Makes all of it zero.
+  void Clear();
 
   // Remembers the contents, and restores what was remembered.
   void Save();

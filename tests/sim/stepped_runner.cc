@@ -17,7 +17,8 @@ SteppedRunner::SteppedRunner(World& world, vduse::Device& device,
       wire_(wire),
       pair_(device, {.pair = options.pair,
                      .mtu = options.mtu,
-                     .timer_poll = options.timer_poll > Duration::zero()}) {
+                     .timer_poll = options.timer_poll > Duration::zero(),
+                     .journal = options.journal}) {
   wait_.again = true;
 }
 
@@ -27,7 +28,12 @@ void SteppedRunner::Call(const std::function<void(net::QueuePair&)>& work) {
 }
 
 absl::Status SteppedRunner::SetTap(net::Tap) {
-  pair_.SetPort(std::make_unique<WirePort>(wire_));
+  std::optional<net::UringMemory> memory;
+  if (options_.engine == net::Engine::kUring) {
+    memory = pair_.journal().NextRing();
+    if (!memory) world_.Fail("no memory for an io_uring instance");
+  }
+  pair_.SetPort(std::make_unique<WirePort>(wire_, memory));
   watches_port_ = true;
   reported_[2] = false;
   wait_.again = true;

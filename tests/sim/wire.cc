@@ -98,6 +98,14 @@ void Wire::Forgive(Duration more) {
   forgiven_until_ = std::max(forgiven_until_, world_.now() + more);
 }
 
+void Wire::DropStaged() {
+  EndEpoch(kMostStaged);
+  // A successor may have inherited them.
+  for (const Inbound& packet : on_its_way_) {
+    epochs_[packet.epoch].limit = kMostStaged;
+  }
+}
+
 void Wire::EndEpoch(uint64_t limit) {
   epochs_.back().limit = limit;
   epochs_.emplace_back();
@@ -297,23 +305,29 @@ size_t WirePort::at_once(size_t packets) const {
   return std::min(packets, wire_.options_.at_once);
 }
 
-void WirePort::Read(std::span<net::Io> packets) {
-  for (net::Io& packet : packets) {
-    wire_.world_.Point();
-    packet.result = wire_.world_.dead() ? IoResult{.error = EAGAIN}
-                                        : wire_.ReadOne(packet.segments);
+// A process may be killed between two system calls, but not between two packets
+// of one.
+void WirePort::Transfer(std::span<net::Io> packets,
+                        absl::FunctionRef<IoResult(net::Io&)> one) {
+  World& world = wire_.world_;
+  for (size_t i = 0; i < packets.size(); ++i) {
+    if (i == 0 || !results_) world.Point();
+    packets[i].result =
+        world.dead() ? IoResult{.error = EAGAIN} : one(packets[i]);
+    if (results_) results_->Post(packets[i], i);
   }
-  wire_.world_.Point();
+  world.Point();
+}
+
+void WirePort::Read(std::span<net::Io> packets) {
+  Transfer(packets,
+           [this](net::Io& packet) { return wire_.ReadOne(packet.segments); });
 }
 
 void WirePort::Write(std::span<net::Io> packets) {
   wire_.refused_in_call_.clear();
-  for (net::Io& packet : packets) {
-    wire_.world_.Point();
-    packet.result =
-        wire_.world_.dead() ? IoResult{} : wire_.WriteOne(packet.segments);
-  }
-  wire_.world_.Point();
+  Transfer(packets,
+           [this](net::Io& packet) { return wire_.WriteOne(packet.segments); });
 }
 
 }  // namespace sim

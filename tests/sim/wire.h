@@ -10,8 +10,11 @@
 #include <span>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "net/path/packet_port.h"
+#include "net/path/uring_memory.h"
 #include "tests/sim/world.h"
+#include "tests/support/posted_results.h"
 
 namespace sim {
 
@@ -21,12 +24,10 @@ struct CrashCost {
   uint64_t lost_rx;
   uint64_t repeated_tx;
 };
-// Packets that were read and wait for the driver's buffers are lost, too.
+inline constexpr CrashCost kSyscallsCrashCost{.lost_rx = 8, .repeated_tx = 8};
+inline constexpr CrashCost kUringCrashCost{.lost_rx = 0, .repeated_tx = 0};
+// Packets that were read and wait for the driver's buffers.
 inline constexpr uint64_t kMostStaged = net::kMaxBatch;
-inline constexpr CrashCost kSyscallsCrashCost{.lost_rx = 8 + kMostStaged,
-                                              .repeated_tx = 8};
-inline constexpr CrashCost kUringCrashCost{
-    .lost_rx = net::kMaxBatch + kMostStaged, .repeated_tx = net::kMaxBatch};
 
 // The network behind the port of a queue pair. Packets are numbered in each
 // direction, so that the wire sees which ones are lost, repeated or out of
@@ -68,7 +69,7 @@ class Wire {
   // driver is a new one, or did not use the pair.
   void Forgive(Duration more = {});
   // A reset or a suspend drops what waits for the driver's buffers.
-  void DropStaged() { EndEpoch(kMostStaged); }
+  void DropStaged();
   // Every packet that has arrived should be with the driver by now.
   void CheckDelivered();
 
@@ -160,17 +161,25 @@ class Wire {
   bool gone_ = false;
 };
 
-// What the device reads from and writes to.
+// What the device reads from and writes to: by one system call for each packet,
+// or, with memory for the results, by an io_uring instance.
 class WirePort final : public net::PacketPort {
  public:
-  explicit WirePort(Wire& wire) : wire_(wire) {}
+  WirePort(Wire& wire, std::optional<net::UringMemory> memory) : wire_(wire) {
+    if (memory) results_.emplace(*memory, results_posted_);
+  }
 
   size_t at_once(size_t packets) const override;
   void Read(std::span<net::Io> packets) override;
   void Write(std::span<net::Io> packets) override;
 
  private:
+  void Transfer(std::span<net::Io> packets,
+                absl::FunctionRef<net::IoResult(net::Io&)> one);
+
   Wire& wire_;
+  uint32_t results_posted_ = 0;
+  std::optional<tests::PostedResults> results_;
 };
 
 }  // namespace sim

@@ -28,6 +28,7 @@
 #include "tests/support/fake_driver.h"
 #include "tests/support/instant.h"
 #include "tests/support/must.h"
+#include "tests/support/posted_results.h"
 
 namespace net {
 
@@ -99,9 +100,7 @@ inline size_t RxFrame(const PortState& state, uint32_t id) {
 class CrashPort final : public PacketPort {
  public:
   CrashPort(PortState& state, PairJournal& journal)
-      : state_(&state), memory_(*journal.NextRing()) {
-    *memory_.completions = kOffset;
-  }
+      : state_(&state), results_(*journal.NextRing(), state.completed) {}
 
   // Called when the kernel returns.
   static inline void (*after_call)() = nullptr;
@@ -115,23 +114,13 @@ class CrashPort final : public PacketPort {
   }
 
  private:
-  static constexpr uint32_t kOffset = 1024;
-
   template <typename One>
   void Call(std::span<Io> packets, One one) {
     std::atomic_ref(state_->inside).store(1);
     for (size_t i = 0; i < packets.size(); ++i) {
       Io& packet = packets[i];
       packet.result = one(packet);
-      const io_uring_cqe entry = {
-          .user_data = packet.tag | i,
-          .res = packet.result.error != 0
-                     ? -packet.result.error
-                     : static_cast<int>(packet.result.bytes),
-          .flags = 0};
-      auto* entries = reinterpret_cast<io_uring_cqe*>(memory_.rings + kOffset);
-      std::memcpy(entries + state_->completed++ % kCompletions, &entry,
-                  sizeof(entry));
+      results_.Post(packet, i);
     }
     std::atomic_ref(state_->inside).store(0);
     if (after_call != nullptr) after_call();
@@ -164,7 +153,7 @@ class CrashPort final : public PacketPort {
   }
 
   PortState* state_;
-  UringMemory memory_;
+  tests::PostedResults results_;
 };
 
 // What happens before the crash.
