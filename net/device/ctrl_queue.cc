@@ -92,7 +92,11 @@ uint64_t CtrlQueue::Execute(const vduse::Chain& chain) {
   WriteAt(chain, status_at, {&status, 1});
   if (!reply.ok) {
     ++counters_.rejected;
-    return 1;
+    // The used length counts from the first writable byte (2.7.8.2), so a reply
+    // in front of the status is written as well: as zeros.
+    reply.bytes.assign(status_at, 0);
+    WriteAt(chain, 0, reply.bytes);
+    return status_at + 1;
   }
   ++counters_.commands;
   WriteAt(chain, status_first ? 1 : 0, reply.bytes);

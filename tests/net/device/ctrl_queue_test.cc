@@ -55,13 +55,14 @@ TEST_P(CtrlQueueTest, Row102_AQueryWithoutRoomForItsReplyIsAnErrorAllOver) {
   EXPECT_EQ(queue->counters().rejected, 8U);
 }
 
-TEST_P(CtrlQueueTest, Row102_AQueryThatFailsWritesOneByteWhereTheAckIs) {
+TEST_P(CtrlQueueTest, Row102_AQueryThatFailsIsWrittenUpToTheAck) {
   Bytes query = kVqGet;
   query[2] = 2;
-  const uint64_t room = Room(9);
-  const Bytes written = RunAt(query, {{room, 9}});
-  EXPECT_EQ(written.size(), 1U);
-  EXPECT_EQ(*memory.At(room + 8), kErr);
+  const uint64_t room = Room(64);
+  const Bytes nothing = {0, 0, 0, 0, 0, 0, 0, 0, kErr};
+  EXPECT_EQ(RunAt(query, {{room, 64}}), nothing);
+  EXPECT_EQ(*memory.At(room + 9), kUntouched);
+  EXPECT_EQ(RunAt(query, {{Room(3), 3}, {Room(6), 6}}), nothing);
   const uint64_t ack = Room(1);
   EXPECT_EQ(RunAt(query, {{ack, 1}, {room, 8}}), Bytes{kErr});
 }
@@ -100,7 +101,9 @@ TEST_P(CtrlQueueTest, Row97_APayloadOfAnyOtherLengthIsAnError) {
       Bytes wrong = command;
       wrong.resize(size, 0);
       const uint32_t room = command == kVqGet ? 9 : 1;
-      EXPECT_EQ(Run(wrong, room).size(), 1U) << size;
+      const Bytes written = Run(wrong, room);
+      ASSERT_EQ(written.size(), room) << size;
+      EXPECT_EQ(written.back(), kErr) << size;
     }
   }
   EXPECT_TRUE(target.calls.empty());
@@ -195,8 +198,10 @@ TEST_P(CtrlQueueTest, Row104_AQueueThatIsNoDataQueueIsAnError) {
     for (Bytes command : {kVqSet, kVqGet}) {
       command[2] = static_cast<uint8_t>(index);
       command[3] = static_cast<uint8_t>(index >> 8);
-      const Bytes written = Run(command, command[1] == 3 ? 9 : 1);
-      EXPECT_EQ(written.size(), 1U) << index;
+      const uint32_t room = command[1] == 3 ? 9 : 1;
+      const Bytes written = Run(command, room);
+      ASSERT_EQ(written.size(), room) << index;
+      EXPECT_EQ(written.back(), kErr) << index;
     }
   }
   EXPECT_EQ(queue->counters().rejected, 10U);

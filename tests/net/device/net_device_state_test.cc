@@ -116,7 +116,7 @@ TEST_F(NetDeviceStateTest, AGoalOfTheOperatorsRulesTheRunningQueues) {
 TEST_F(NetDeviceStateTest, Row104_TheControlQueueHasNoParameters) {
   ASSERT_TRUE(Activate());
   EXPECT_EQ(Command(VqSet(kCtrl, {1, 1})), Bytes{1});
-  EXPECT_EQ(Get(kCtrl).size(), 1U);
+  EXPECT_EQ(Get(kCtrl), (Bytes{0, 0, 0, 0, 0, 0, 0, 0, 1}));
 }
 
 TEST_F(NetDeviceStateTest, Row134_AHundredThousandChangesLeaveNothingBehind) {

@@ -113,7 +113,7 @@ TEST_F(NetDeviceTest, Row7_AQueueOfAnImpossibleSizeIsRefusedAlone) {
     EXPECT_TRUE(Receives()) << size;
     EXPECT_EQ(Command(SetAll(0, {1, 0})), Bytes{0});
     EXPECT_FALSE(tx.TakeUsed());
-    EXPECT_EQ(Command({6, 3, 1, 0, 0, 0}, 9).size(), 1U) << "not enabled";
+    EXPECT_EQ(Get(1), (Bytes{0, 0, 0, 0, 0, 0, 0, 0, 1})) << "not enabled";
     ResetAndRestart();
   }
 }
