@@ -211,6 +211,7 @@ class NetDevice final : public vduse::RequestHandler {
   void EndDriver(uint8_t status);
   DriverSession::Origin TakeUpState(uint64_t features);
   bool SamePositions();
+  void TakePositions();
   void StartDriver(uint64_t features, DriverSession::Origin origin);
   void StopDriver(std::optional<FlushCause> settle = std::nullopt);
   void ListenForCommands(uint64_t features);

@@ -82,6 +82,8 @@ void NetDevice::EndDriver(uint8_t status) {
 }
 
 void NetDevice::OnSuspend() {
+  // All queues of a driver whose DRIVER_OK has come into force have positions.
+  (void)StartIfInForce();
   if (session_.served()) {
     // A queue that has just become ready has a position, too.
     LookForReadyQueues(options_.clock());
@@ -149,17 +151,29 @@ void NetDevice::LookIfInForce(Instant now) {
 }
 
 // The driver is active with `features`. Restores what is known of it, and
-// returns where it comes from according to that.
+// returns where it comes from according to that. The state file has it then.
 Origin NetDevice::TakeUpState(uint64_t features) {
   Origin origin = Origin::kNew;
   if (settings_.phase() == Phase::kRestored) {
     origin = Origin::kMovedHere;
   } else if (settings_.phase() == Phase::kRunning || SamePositions()) {
     origin = Origin::kContinues;
+  } else {
+    TakePositions();
   }
   AssignRoles(features);
   settings_.BeginDriver(features, origin);
   return origin;
+}
+
+// Takes the positions that a new driver gives its queues. A queue that has not
+// become ready yet has this position, also for a successor of this process, and
+// not the one that an earlier driver has left.
+void NetDevice::TakePositions() {
+  for (uint32_t index = 0; index < queues_.size(); ++index) {
+    const absl::StatusOr<vduse::QueueInfo> info = device_.GetQueueInfo(index);
+    if (info.ok()) queues_.SetPosition(index, info->position);
+  }
 }
 
 // Whether all queues begin where they stopped, and not all at 0. A VMM that

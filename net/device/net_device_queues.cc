@@ -75,8 +75,10 @@ void NetDevice::LookForReadyQueues(Instant now) {
     }
     // The position that the queue had under an earlier driver does not count.
     if (info.ok() && !queues_.HasRun(index) &&
-        session_.kernel_has_positions()) {
+        session_.kernel_has_positions() &&
+        info->position != queues_.position(index)) {
       queues_.SetPosition(index, info->position);
+      settings_.Persist();  // a successor cannot tell whether the queue has run
     }
     all_known = false;
   }

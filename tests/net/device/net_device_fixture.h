@@ -120,6 +120,20 @@ class NetDeviceTest : public testing::Test {
     return device.ReplyTo(id)->result;
   }
 
+  // What the device says to where a queue stands.
+  uint16_t Position(uint32_t queue) {
+    const uint32_t id = device.SendQueueState(queue);
+    EXPECT_EQ(Answer(id), uint32_t{VDUSE_REQ_RESULT_OK});
+    return device.ReplyTo(id)->vq_state.split.avail_index;
+  }
+
+  // The driver sets its queues up anew, each where the device left it.
+  void SetUpAtPositions(const std::vector<QueuePosition>& positions) {
+    rx.Restart(positions[kRx].avail_index);
+    tx.Restart(positions[kTx].avail_index);
+    ctrl.Restart(positions[kCtrl].avail_index);
+  }
+
   // The worker has done all that it was woken for, if it does anything.
   void LetWorkerStep() {
     // Each request is served between two of its steps.

@@ -126,5 +126,21 @@ TEST_F(NetDeviceLostStatusTest, ADriverOkThatDoesNotComeIntoForceIsNoticed) {
   EXPECT_TRUE(Pump([&] { return !!tx.TakeUsed() && net->driver_ok(); }));
 }
 
+// A process is killed between its answer to DRIVER_OK and the moment at which
+// that is in force. Its successor has not noticed that moment yet.
+TEST_F(NetDeviceLostStatusTest, ASuspendFindsThatDriverOkIsInForce) {
+  device.HoldStatus(true);
+  Negotiate();
+  device.StoreStatus();
+  ASSERT_TRUE(Status(kDriverOk));
+  ASSERT_TRUE(Transmits());
+  NewNet();
+  net->Resume(saved);
+  ASSERT_FALSE(net->driver_ok());
+  device.StoreStatus();
+  EXPECT_EQ(Answer(device.SendSuspend()), VDUSE_REQ_RESULT_OK);
+  EXPECT_EQ(Position(kTx), static_cast<uint16_t>(kBase + 1));
+}
+
 }  // namespace
 }  // namespace net

@@ -18,17 +18,6 @@ class NetDeviceMovesTest : public NetDeviceTest {
       return line.starts_with(start);
     });
   }
-  uint16_t Position(uint32_t queue) {
-    const uint32_t id = device.SendQueueState(queue);
-    EXPECT_EQ(Answer(id), uint32_t{VDUSE_REQ_RESULT_OK});
-    return device.ReplyTo(id)->vq_state.split.avail_index;
-  }
-  // The driver sets its queues up anew, each where the device left it.
-  void SetUpAtPositions(const std::vector<QueuePosition>& positions) {
-    rx.Restart(positions[kRx].avail_index);
-    tx.Restart(positions[kTx].avail_index);
-    ctrl.Restart(positions[kCtrl].avail_index);
-  }
 };
 
 TEST_F(NetDeviceMovesTest, AQueueAnnouncedAfterDriverOkIsStarted) {
@@ -161,16 +150,6 @@ TEST_F(NetDeviceMovesTest, WhatADriverAcceptsOutlivesTheProcessAndAVmmsReset) {
   SetUpAtPositions(net->state().positions);
   ASSERT_TRUE(Activate());
   EXPECT_EQ(net->guest_offloads(), kCsumAlone);
-}
-
-TEST_F(NetDeviceMovesTest, AQueueThatNeverRanIsWhereTheDriverPutIt) {
-  ASSERT_TRUE(Activate());
-  ASSERT_TRUE(Transmits());
-  ASSERT_TRUE(Status(0));
-  SetUpAtPositions({{0}, {77}, {0}});
-  device.SetReady(kTx, false);
-  ASSERT_TRUE(Activate());
-  EXPECT_EQ(Position(kTx), 77);
 }
 
 TEST_F(NetDeviceMovesTest, AnnouncementsForNoQueueAndBeforeDriverOkAreTaken) {
