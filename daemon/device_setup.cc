@@ -162,6 +162,18 @@ absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                        .queue_pairs = PairsWith(wanted, features)};
 }
 
+state::SavedState InitialState(const NewDevice& wanted,
+                               const CreatedDevice& created) {
+  state::SavedState state;
+  state.features = created.features;
+  state.queue_pairs = created.queue_pairs;
+  state.mac = wanted.config.mac;
+  state.mtu = wanted.config.mtu;
+  state.queue_size = wanted.queue_size;
+  if (wanted.restored) state.device = net::Restored(*wanted.restored);
+  return state;
+}
+
 bool DeviceExists(const std::string& name) {
   return access(("/dev/vduse/" + name).c_str(), F_OK) == 0;
 }

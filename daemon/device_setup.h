@@ -14,6 +14,7 @@
 #include "daemon/options.h"
 #include "net/device/device_state.h"
 #include "net/wire/config_space.h"
+#include "state/state_layout.h"
 #include "vduse/kernel_device.h"
 
 namespace program {
@@ -50,6 +51,12 @@ absl::StatusOr<NewDevice> PlanDevice(const RunOptions& options);
 //   InvalidArgument: the kernel does not allow these features.
 absl::StatusOr<CreatedDevice> CreateNetDevice(vduse::ControlDevice& control,
                                               const NewDevice& wanted);
+
+// What the state file says of a device from its creation on, except about its
+// TAP. It has what --restore names, because the first process may be killed
+// before it has taken that up.
+state::SavedState InitialState(const NewDevice& wanted,
+                               const CreatedDevice& created);
 
 bool DeviceExists(const std::string& name);
 

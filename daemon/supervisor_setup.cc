@@ -177,13 +177,12 @@ std::optional<base::ExitCode> Supervisor::Create() {
   absl::StatusOr<CreatedDevice> created = CreateNetDevice(*control, *wanted);
   if (!created.ok()) return base::Fail(base::kExitHost, created.status());
   device_ = std::move(created->device);
-  saved_.features = created->features;
-  saved_.queue_pairs = created->queue_pairs;
   restored_ = wanted->restored;
-  saved_.mac = wanted->config.mac;
-  saved_.mtu = wanted->config.mtu;
-  saved_.queue_size = wanted->queue_size;
   journal_.Reset();
+  state::SavedState initial = InitialState(*wanted, *created);
+  initial.tap_name = saved_.tap_name;
+  initial.tap_created = saved_.tap_created;
+  saved_ = std::move(initial);
   state_.Write(saved_);  // otherwise nobody would know that the device is ours
   Log(Severity::kInfo, "device '{}' created: MAC {}, MTU {}, features {}",
       options_.name, net::FormatMac(saved_.mac), saved_.mtu,

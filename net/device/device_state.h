@@ -50,6 +50,14 @@ struct DeviceState {
   std::array<uint32_t, kGroups> asids{};
 };
 
+// What a device starts with that gets `state` from another device: the next
+// driver resumes it. The numbers of address spaces belong to the other kernel.
+inline DeviceState Restored(DeviceState state) {
+  state.phase = DeviceState::Phase::kRestored;
+  state.asids = {};
+  return state;
+}
+
 }  // namespace net
 
 #endif  // VDUSE_NET_NET_DEVICE_DEVICE_STATE_H_

@@ -94,11 +94,8 @@ absl::Status DriverSettings::Restore(const DeviceState& saved) {
     return absl::InvalidArgumentError(
         "the state's coalescing parameters are of another number of queues");
   }
-  state_ = saved;
+  state_ = Restored(saved);
   parts_.queues.SetPositions(saved.positions);
-  state_.phase = Phase::kRestored;
-  // The numbers belong to the kernel that the state came from.
-  state_.asids = {};
   Persist();
   return absl::OkStatus();
 }

@@ -58,6 +58,23 @@ TEST_F(RestoreTest, ADeviceIsPlannedAfterTheState) {
   EXPECT_EQ(planned->restored->positions, state_.device.positions);
 }
 
+TEST_F(RestoreTest, TheStateFileHasTheStateBeforeAProcessTakesItUp) {
+  const NewDevice planned = PlanDevice(options_).value();
+  const state::SavedState initial = InitialState(
+      planned, {.device = nullptr, .features = 77, .queue_pairs = 1});
+  EXPECT_EQ(initial.features, 77U);
+  EXPECT_EQ(initial.queue_pairs, 1U);
+  EXPECT_EQ(initial.mac, state_.mac);
+  EXPECT_EQ(initial.mtu, state_.mtu);
+  EXPECT_EQ(initial.queue_size, state_.queue_size);
+  EXPECT_EQ(initial.device.phase, net::DeviceState::Phase::kRestored);
+  EXPECT_EQ(initial.device.features, state_.device.features);
+  EXPECT_EQ(initial.device.positions, state_.device.positions);
+  options_.restore.clear();
+  EXPECT_EQ(InitialState(PlanDevice(options_).value(), {}).device.phase,
+            net::DeviceState::Phase::kIdle);
+}
+
 TEST_F(RestoreTest, OptionsThatContradictTheStateAreNamed) {
   const auto refused = [](const RunOptions& changed, const char* named) {
     const absl::Status status = PlanDevice(changed).status();

@@ -131,8 +131,10 @@ bool Machine::Move() {
   world_.SetDead(false);
   kernel_.Close();
   kernel_.Clear();
-  saved_.reset();
   journal_.Clear();
+  // The supervisor there has written the state down before a process serves the
+  // device: InitialState() in daemon/device_setup.h.
+  saved_ = net::Restored(state);
   CreateDevice();
   const absl::Status restored = net_->Restore(state);
   if (!restored.ok()) world_.Fail(base::Text(restored));

@@ -64,5 +64,26 @@ TEST_F(NetDevicePositionsTest, ASuccessorKnowsAPositionThatIsSetLate) {
   EXPECT_EQ(Position(kTx), 78);
 }
 
+// The process that was to restore it has been killed; the state file has it.
+TEST_F(NetDevicePositionsTest, AStateIsRestoredAlsoByASuccessor) {
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Transmits());
+  ASSERT_EQ(Command(SetAll(1, {5, 50})), Bytes{0});
+  ASSERT_TRUE(Status(0));
+  const DeviceState state = Restored(net->state());
+  EXPECT_EQ(state.phase, Phase::kRestored);
+  device.SetFeatures(0);
+  NewNet();
+  net->Resume(state);
+  NewTap();
+  SetUpAtPositions(state.positions);
+  EXPECT_TRUE(SendToDevice(kMac)) << "it waits in the TAP";
+  ASSERT_TRUE(Activate());
+  EXPECT_EQ(Get(kRx), Reply({5, 50}));
+  rx.Chain().Writable(2048).Offer();
+  rx.Kick();
+  EXPECT_TRUE(Pump([&] { return !!rx.TakeUsed(); })) << "not dropped";
+}
+
 }  // namespace
 }  // namespace net
