@@ -28,15 +28,15 @@ void Histogram::Merge(const Histogram& other) {
   Raise(other.max());
   Add(sum_, other.sum(), std::memory_order_relaxed);
   for (size_t i = 0; i < kBuckets; ++i) {
-    Add(buckets_[i], other.buckets_[i].load(std::memory_order_acquire),
+    Add(Bucket(i), other.Bucket(i).load(std::memory_order_acquire),
         std::memory_order_release);
   }
 }
 
 uint64_t Histogram::count() const {
   uint64_t sum = 0;
-  for (const Word& bucket : buckets_) {
-    sum += bucket.load(std::memory_order_acquire);
+  for (size_t i = 0; i < kBuckets; ++i) {
+    sum += Bucket(i).load(std::memory_order_acquire);
   }
   return sum;
 }
@@ -52,7 +52,7 @@ uint64_t Histogram::Quantile(double q) const {
   // adds values meanwhile.
   uint64_t sum = 0;
   for (size_t i = 0; i < kBuckets; ++i) {
-    sum += buckets_[i].load(std::memory_order_acquire);
+    sum += Bucket(i).load(std::memory_order_acquire);
     if (sum >= wanted) return std::min(MiddleOf(i), max());
   }
   return max();

@@ -6,10 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
 #include "base/log.h"
+#include "base/zero_pages.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/histogram.h"
 #include "coalesce/time.h"
@@ -36,12 +38,23 @@ enum class FlushCause : uint8_t {
 inline constexpr size_t kFlushCauses = 7;
 std::string_view FlushCauseName(FlushCause cause);
 
-// Distributions over a queue's notifications since the start of the process; 24
-// KiB. The queue's thread writes them; any thread may read.
-struct NotificationHistograms {
-  coalesce::Histogram packets;      // per notification
-  coalesce::Histogram delay_ns;     // from the first packet of a notification
-  coalesce::Histogram lateness_ns;  // of flushes with FlushCause::kTime
+// Distributions over a queue's notifications since the start of the process; up
+// to 24 KiB. The queue's thread writes them; any thread may read.
+class NotificationHistograms {
+  using Buckets = std::span<uint64_t, coalesce::Histogram::kBuckets>;
+  Buckets Part(size_t index) const {
+    return memory_.words()
+        .subspan(index * Buckets::extent)
+        .first<Buckets::extent>();
+  }
+
+  // Until something is recorded, this takes addresses only.
+  const base::ZeroPages memory_{3 * Buckets::extent};
+
+ public:
+  coalesce::Histogram packets{Part(0)};      // per notification
+  coalesce::Histogram delay_ns{Part(1)};     // from the first packet of one
+  coalesce::Histogram lateness_ns{Part(2)};  // of flushes: FlushCause::kTime
 };
 
 // A virtqueue whose used buffer notifications are coalesced. It joins the ring,

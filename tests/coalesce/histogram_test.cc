@@ -14,7 +14,7 @@
 namespace coalesce {
 namespace {
 
-static_assert(sizeof(Histogram) <= 8192);
+static_assert(Histogram::kBuckets * sizeof(uint64_t) <= 8192);
 
 // The largest permitted error of a value that is read back.
 uint64_t Tolerance(uint64_t value) { return value / 32; }
