@@ -175,7 +175,7 @@ state::SavedState InitialState(const NewDevice& wanted,
 }
 
 bool DeviceExists(const std::string& name) {
-  return access(("/dev/vduse/" + name).c_str(), F_OK) == 0;
+  return access(vduse::DevicePath(name).c_str(), F_OK) == 0;
 }
 
 absl::StatusOr<std::unique_ptr<vduse::KernelDevice>> AdoptNetDevice(

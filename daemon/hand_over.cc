@@ -37,7 +37,7 @@ struct Acceptance {
 };
 
 constexpr milliseconds kOfferPatience(1000);
-constexpr milliseconds kEndPatience(2000);
+constexpr milliseconds kHandOverPatience(2000);
 
 bool ReadableWithin(int fd, milliseconds length) {
   pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
@@ -51,13 +51,14 @@ std::string HandOverSocket(const std::string& state_dir,
   return fmt::format("{}/{}.hand", state_dir, name);
 }
 
-absl::StatusOr<Estate> TakeOver(const std::string& path) {
+absl::StatusOr<Estate> TakeOver(const std::string& path,
+                                const std::function<absl::Status()>& kill) {
   const absl::StatusOr<base::UniqueFd> peer =
       base::ConnectTo(path, SOCK_SEQPACKET);
   if (!peer.ok()) return peer.status();
   if (!ReadableWithin(peer->get(), kOfferPatience)) {
-    return absl::DeadlineExceededError(
-        "the process that serves the device does not answer");
+    if (absl::Status killed = kill(); !killed.ok()) return killed;
+    return Estate();
   }
   OfferMessage offer;
   absl::StatusOr<std::vector<base::UniqueFd>> fds =
@@ -82,9 +83,8 @@ absl::StatusOr<Estate> TakeOver(const std::string& path) {
   SendMessage(peer->get(), std::as_bytes(std::span(&acceptance, 1)), {},
               IfFull::kFail);
   // Its end closes the connection.
-  if (!ReadableWithin(peer->get(), kEndPatience)) {
-    return absl::DeadlineExceededError(
-        "the process that serves the device does not end");
+  if (!ReadableWithin(peer->get(), kHandOverPatience)) {
+    if (absl::Status killed = kill(); !killed.ok()) return killed;
   }
   return estate;
 }

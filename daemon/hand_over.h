@@ -10,10 +10,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 
@@ -37,11 +39,14 @@ struct Estate {
 };
 
 // Takes over from the process that listens at `path`. When this returns, that
-// process has ended, or ends at once. Waits for it for some seconds at most.
+// process has ended, or ends at once. If it does not answer within 1 s, or does
+// not end within 2 s after its answer, `kill` is called, which has to kill it;
+// without an answer the result is empty.
 //   NotFound: no process listens there.
-//   DeadlineExceeded: the process does not answer.
 //   FailedPrecondition: it is of a release that this one does not know.
-absl::StatusOr<Estate> TakeOver(const std::string& path);
+//   Any error of `kill`.
+absl::StatusOr<Estate> TakeOver(const std::string& path,
+                                const std::function<absl::Status()>& kill);
 
 // The side of the device process. One thread. Never waits.
 class HandOver {

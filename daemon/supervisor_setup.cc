@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/status_text.h"
 #include "daemon/adoption.h"
+#include "daemon/device_holders.h"
 #include "daemon/device_setup.h"
 #include "daemon/hand_over.h"
 #include "daemon/supervisor.h"
@@ -21,6 +22,9 @@
 
 namespace program {
 namespace {
+
+using base::Log;
+using base::Severity;
 
 constexpr int kIdentifyMsecs = 1000;
 // How long an adopted device waits for its TAP before it is ready without.
@@ -31,10 +35,29 @@ bool OnlyInforms(int signal_number) {
   return signal_number == SIGUSR1 || signal_number == SIGCHLD;
 }
 
-}  // namespace
+// Kills the device process that does not answer, without waiting for its end:
+// adopting the device does that, and what the end waits for may need a device
+// that is served.
+absl::Status KillOrphan(const std::string& name) {
+  const absl::StatusOr<std::vector<pid_t>> killed =
+      KillServing(vduse::DevicePath(name));
+  if (!killed.ok()) return killed.status();
+  for (const pid_t pid : *killed) {
+    Log(Severity::kError,
+        "process {} serves the device without a supervisor and hangs: it is "
+        "killed. The TAP goes with it, unless it has given that away: packets "
+        "that wait there, or arrive before the TAP is open again, are lost",
+        pid);
+  }
+  if (killed->empty()) {
+    Log(Severity::kWarning,
+        "a process that waits for a supervisor does not answer, and does not "
+        "serve the device: going on without it");
+  }
+  return absl::OkStatus();
+}
 
-using base::Log;
-using base::Severity;
+}  // namespace
 
 std::optional<base::ExitCode> Supervisor::Open() {
   // Check the options before anything is touched.
@@ -60,10 +83,11 @@ std::optional<base::ExitCode> Supervisor::Open() {
 }
 
 // Takes over from a device process that has lost its supervisor, if there is
-// one.
+// one. One that hangs is killed.
 std::optional<base::ExitCode> Supervisor::TakeOverTap() {
   absl::StatusOr<Estate> estate =
-      TakeOver(HandOverSocket(options_.state_dir, options_.name));
+      TakeOver(HandOverSocket(options_.state_dir, options_.name),
+               [this] { return KillOrphan(options_.name); });
   if (absl::IsNotFound(estate.status())) return std::nullopt;
   if (!estate.ok()) {
     adopted_ = true;  // leave everything for a later adoption

@@ -114,9 +114,11 @@ absl::Status ControlDevice::Destroy(const std::string& name) {
   return absl::OkStatus();
 }
 
+std::string DevicePath(const std::string& name) { return "/dev/vduse/" + name; }
+
 absl::StatusOr<std::unique_ptr<KernelDevice>> KernelDevice::Open(
     const std::string& name) {
-  const std::string path = "/dev/vduse/" + name;
+  const std::string path = DevicePath(name);
   base::UniqueFd low(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!low) {
     const int error = errno;

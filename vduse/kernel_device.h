@@ -29,6 +29,9 @@ struct DeviceConfig {
   std::vector<uint8_t> config_space;
 };
 
+// The file of the device `name`, whether it exists or not.
+std::string DevicePath(const std::string& name);
+
 // /dev/vduse/control: creates and destroys devices. One thread.
 class ControlDevice {
  public:

@@ -40,6 +40,15 @@ class HandOverTest : public testing::Test {
     });
   }
 
+  absl::StatusOr<Estate> Take(const std::string& path) {
+    return TakeOver(path, [this] {
+      ++kills_;
+      return killed_;
+    });
+  }
+
+  int kills_ = 0;        // how often TakeOver() had the process killed
+  absl::Status killed_;  // what came of it
   const tests::TempDir temp_;
   const std::string path_ = HandOverSocket(temp_.path(), "vn0");
   std::optional<HandOver> server_;
@@ -50,7 +59,7 @@ TEST_F(HandOverTest, TheNewSupervisorGetsTheTapAndTheJournal) {
   estate_.tap.drops = base::MakeEventfd();
   estate_.journal = base::MakeEventfd();
   std::thread serving = Serving();
-  const absl::StatusOr<Estate> taken = TakeOver(path_);
+  const absl::StatusOr<Estate> taken = Take(path_);
   serving.join();
   ASSERT_TRUE(taken.ok()) << taken.status();
   EXPECT_TRUE(taken->tap.link_up);
@@ -68,7 +77,7 @@ TEST_F(HandOverTest, TheNewSupervisorGetsTheTapAndTheJournal) {
 
 TEST_F(HandOverTest, ATapWithoutACounterOfDropsIsTakenToo) {
   std::thread serving = Serving();
-  const absl::StatusOr<Estate> taken = TakeOver(path_);
+  const absl::StatusOr<Estate> taken = Take(path_);
   serving.join();
   ASSERT_TRUE(taken.ok()) << taken.status();
   EXPECT_EQ(taken->tap.queues.size(), 2U);
@@ -78,12 +87,41 @@ TEST_F(HandOverTest, ATapWithoutACounterOfDropsIsTakenToo) {
 
 TEST_F(HandOverTest, WithoutAProcessThereIsNothingToTake) {
   server_.reset();
-  EXPECT_TRUE(absl::IsNotFound(TakeOver(path_).status()));
-  EXPECT_TRUE(absl::IsNotFound(TakeOver(path_ + ".other").status()));
+  EXPECT_TRUE(absl::IsNotFound(Take(path_).status()));
+  EXPECT_TRUE(absl::IsNotFound(Take(path_ + ".other").status()));
 }
 
-TEST_F(HandOverTest, AProcessThatDoesNotAnswerIsReported) {
-  EXPECT_TRUE(absl::IsDeadlineExceeded(TakeOver(path_).status()));
+TEST_F(HandOverTest, AProcessThatDoesNotAnswerIsKilledAndItsTapIsLost) {
+  const absl::StatusOr<Estate> taken = Take(path_);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(kills_, 1);
+  EXPECT_TRUE(taken->tap.queues.empty());
+}
+
+TEST_F(HandOverTest, AProcessThatAnswersAndDoesNotEndIsKilledWithoutItsTap) {
+  std::thread serving([this] {
+    for (;;) {
+      pollfd ready = {.fd = server_->fd(), .events = POLLIN, .revents = 0};
+      if (poll(&ready, 1, 10'000) != 1 || server_->Serve(estate_)) break;
+    }
+  });
+  const absl::StatusOr<Estate> taken = Take(path_);
+  serving.join();
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(kills_, 1);
+  EXPECT_EQ(taken->tap.queues.size(), 2U);
+}
+
+TEST_F(HandOverTest, AProcessThatCannotBeKilledIsReported) {
+  killed_ = absl::FailedPreconditionError("another program");
+  EXPECT_EQ(Take(path_).status(), killed_);
+}
+
+TEST_F(HandOverTest, AProcessThatEndsIsNotKilled) {
+  std::thread serving = Serving();
+  EXPECT_TRUE(Take(path_).ok());
+  serving.join();
+  EXPECT_EQ(kills_, 0);
 }
 
 // Whoever asks and goes away again changes nothing.
@@ -96,7 +134,7 @@ TEST_F(HandOverTest, OneWhoOnlyAsksIsNotObeyed) {
   }
   EXPECT_FALSE(server_->Serve(estate_));  // gone
   std::thread serving = Serving();
-  const absl::StatusOr<Estate> taken = TakeOver(path_);
+  const absl::StatusOr<Estate> taken = Take(path_);
   serving.join();
   EXPECT_TRUE(taken.ok()) << taken.status();
 }

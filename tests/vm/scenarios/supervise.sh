@@ -165,6 +165,27 @@ supervisor_killed() {
   host_goes_on
 }
 check supervisor-killed supervisor_killed
+# The process that goes on alone hangs, too: the next program kills it.
+orphan_hangs() {
+  local orphan start
+  orphan=$(serving)
+  kill -KILL "$DEVICE_PID"
+  wait "$DEVICE_PID" 2>/dev/null
+  wait_for 2 logged "process $orphan goes on serving" ||
+    { echo "process $orphan does not go on"; return 1; }
+  kill -STOP "$orphan"
+  LOG_BASE=$(stat -c %s "$DEVICE_LOG")
+  now; start=$NOW
+  spawn_device --attach
+  wait_for 5 device_ready || { echo "not ready after 5 s"; return 1; }
+  now
+  logged "process $orphan serves the device without a supervisor and hangs" ||
+    { echo "the log does not say so"; return 1; }
+  wait_for 2 over "$orphan" || { echo "process $orphan stays"; return 1; }
+  echo "ready_ms=$(((NOW - start) / 1000))"
+  host_goes_on
+}
+check orphan-hangs orphan_hangs
 
 # --- A process that crashes again and again --------------------------------------
 
