@@ -241,9 +241,9 @@ void Supervisor::SayWhatDetachWaitsFor() {
 
 std::optional<net::Instant> Supervisor::Deadline() const {
   std::optional<net::Instant> first;
-  for (const auto& at :
-       {admin_restart_at_, detach_notice_at_, replace_at_, upgrade_by_,
-        serves_by_, standby_at_, watch_.look_at(), TapDeadline()}) {
+  for (const auto& at : {admin_restart_at_, detach_notice_at_, replace_at_,
+                         upgrade_by_, serves_by_, standby_at_, watch_.look_at(),
+                         end_watch_.due(), TapDeadline()}) {
     first = net::Earlier(first, at);
   }
   return first;
@@ -258,6 +258,7 @@ void Supervisor::DoWhatIsDue() {
                          options_.hang_msecs));
     }
   }
+  SayWhatEndWaitsFor();
   if (serves_by_ && now >= *serves_by_) CheckStart();
   if (replace_at_ && now >= *replace_at_) Replace();
   if (standby_at_ && now >= *standby_at_) StartStandby();

@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
 #include "daemon/device_process.h"
+#include "daemon/end_watch.h"
 #include "daemon/hang_watch.h"
 #include "daemon/options.h"
 #include "daemon/sandbox.h"
@@ -89,6 +90,9 @@ class Supervisor {
   std::optional<ThreadUse> ControlThread() const;
   void CheckStart();
   void OnHang(const std::string& what);
+  void KillServing();
+  void SayWhatEndWaitsFor();
+  void AwaitEnd(pid_t pid);
   void EndServing();
   void Order(DeviceOrder order, const std::vector<int>& fds = {});
   void Watch();
@@ -155,6 +159,9 @@ class Supervisor {
   std::optional<DeviceProcess> standby_;
   std::vector<base::UniqueFd> kicks_;  // copies of what `serving_` waits for
   HangWatch watch_;
+  // Runs from the end of a device process, or from its kill, until the device
+  // is open again.
+  EndWatch end_watch_;
   std::deque<net::Instant> failures_;  // of recent device processes
   net::Instant ended_at_{};            // the last device process
   // When the process that was given the device has to serve it, or to have made

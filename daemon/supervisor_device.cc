@@ -4,6 +4,7 @@
 // one ends or hangs.
 #include <errno.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -14,8 +15,10 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/pidfd.h"
 #include "base/status_text.h"
 #include "daemon/device_setup.h"
+#include "daemon/end_watch.h"
 #include "daemon/journal_memory.h"
 #include "daemon/supervisor.h"
 
@@ -34,9 +37,17 @@ constexpr net::Duration kReplacePause = std::chrono::seconds(1);
 constexpr net::Duration kStartPatience = std::chrono::milliseconds(500);
 // Between two attempts to open the device, which the kernel may still be
 // closing for the process that has ended.
-constexpr net::Duration kOpenPause = std::chrono::milliseconds(2);
+constexpr net::Duration kShortestOpenPause = std::chrono::milliseconds(2);
+constexpr net::Duration kLongestOpenPause = std::chrono::milliseconds(500);
 // How long the last process may take to write its summary and end.
 constexpr std::chrono::milliseconds kEndPatience(2000);
+
+// A device that is not free `length` after the end will not be free in a
+// moment.
+net::Duration OpenPause(net::Duration length) {
+  return std::clamp<net::Duration>(length / 8, kShortestOpenPause,
+                                   kLongestOpenPause);
+}
 
 std::string HowItEnded(int status) {
   if (WIFSIGNALED(status)) {
@@ -112,7 +123,7 @@ void Supervisor::Order(DeviceOrder order, const std::vector<int>& fds) {
                .index = saved_.tap_index,
                .created = saved_.tap_created ? 1U : 0U};
   // A process that does not read is replaced, and its successor is told.
-  if (!serving_->Send(order, fds)) serving_->Kill();
+  if (!serving_->Send(order, fds)) KillServing();
 }
 
 void Supervisor::GiveDevice(DeviceProcess process, ServeMode mode) {
@@ -220,7 +231,7 @@ void Supervisor::OnReports() {
         caretaker_ = false;
         failures_.clear();
         killed_ = true;
-        serving_->Kill();
+        KillServing();
         break;
     }
   }
@@ -232,12 +243,26 @@ void Supervisor::OnHang(const std::string& what) {
   watch_.Stop();
   serves_by_.reset();
   killed_ = true;
-  serving_->Kill();
+  KillServing();
   OnFailure();
+}
+
+void Supervisor::KillServing() {
+  serving_->Kill();
+  end_watch_.Start(net::Now());
+}
+
+void Supervisor::SayWhatEndWaitsFor() {
+  const auto length = end_watch_.Look(net::Now());
+  if (!length) return;
+  Log(Severity::kError, "{}",
+      serving_ ? DescribeEnd(serving_->pid(), *length)
+               : DescribeOpen(vduse::DevicePath(options_.name), *length));
 }
 
 void Supervisor::OnDeviceEnd(int status) {
   ended_at_ = net::Now();
+  end_watch_.Start(ended_at_);
   const bool served = !kicks_.empty();
   // Nobody but the supervisor kills a process for what it does.
   const bool by_others = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
@@ -286,6 +311,7 @@ bool Supervisor::OpenAgain() {
   auto device = vduse::KernelDevice::Open(options_.name);
   if (device.ok()) {
     device_ = std::move(*device);
+    end_watch_.Stop();
     return true;
   }
   if (!absl::IsFailedPrecondition(device.status())) {
@@ -299,7 +325,8 @@ bool Supervisor::OpenAgain() {
 void Supervisor::Replace() {
   replace_at_.reset();
   if (!device_ && !OpenAgain()) {
-    if (!replace_at_) replace_at_ = net::Now() + kOpenPause;
+    if (!replace_at_)
+      replace_at_ = net::Now() + OpenPause(net::Now() - ended_at_);
     return;
   }
   std::optional<DeviceProcess> next = std::exchange(standby_, std::nullopt);
@@ -331,6 +358,21 @@ void Supervisor::ReapChildren() {
   }
 }
 
+// Waits for the end of a child, and says now and then if that does not come.
+// Sleeps meanwhile.
+void Supervisor::AwaitEnd(pid_t pid) {
+  const base::UniqueFd process = base::OpenPidfd(pid);
+  end_watch_.Start(net::Now());
+  while (waitpid(pid, nullptr, process ? WNOHANG : 0) == 0) {
+    const auto rest = std::chrono::ceil<std::chrono::milliseconds>(
+        *end_watch_.due() - net::Now());
+    pollfd ready = {.fd = process.get(), .events = POLLIN, .revents = 0};
+    poll(&ready, 1, std::max(0, static_cast<int>(rest.count())));
+    SayWhatEndWaitsFor();
+  }
+  end_watch_.Stop();
+}
+
 // Ends the device processes. The one that serves writes its summary first.
 void Supervisor::EndServing() {
   watch_.Stop();
@@ -340,12 +382,11 @@ void Supervisor::EndServing() {
   Order({.kind = DeviceOrder::Kind::kEnd});
   const pid_t pid = serving_->pid();
   const net::Instant end = net::Now() + kEndPatience;
-  int status = 0;
-  while (waitpid(pid, &status, WNOHANG) == 0) {
+  while (waitpid(pid, nullptr, WNOHANG) == 0) {
     if (net::Now() >= end) {
       Log(Severity::kWarning, "process {} does not end: killing it", pid);
       serving_->Kill();
-      waitpid(pid, &status, 0);
+      AwaitEnd(pid);
       break;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
