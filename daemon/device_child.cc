@@ -221,6 +221,7 @@ void DeviceChild::End() {
 void DeviceChild::OnOrphaned() {
   if (!serves_ || setup_.hand_over_listener < 0) _exit(base::kExitFailure);
   socket_.Reset();
+  if (sandbox_.board() != nullptr) sandbox_.board()->RemoveOthers();
   hand_over_.emplace(base::UniqueFd(setup_.hand_over_listener),
                      setup_.operator_user);
   if (std::exchange(upgraded_, false)) return;
@@ -231,9 +232,7 @@ void DeviceChild::OnOrphaned() {
 }
 
 void DeviceChild::LogSummary() const {
-  for (const std::string& line : net_->Summary()) {
-    Log(Severity::kInfo, "{}", line);
-  }
+  for (const auto& line : net_->Summary()) Log(Severity::kInfo, "{}", line);
 }
 
 void DeviceChild::Keep(const TapRecord& tap) {
@@ -293,6 +292,7 @@ void DeviceChild::Serve(const DeviceOrder& order, base::UniqueFd device) {
     _exit(base::Fail(base::kExitFailure, taken));
   }
   serves_ = true;
+  sandbox_.ShowAs(SandboxBoard::Place::kDevice);
   caretaker_ = order.mode == ServeMode::kCaretaker;
   if (caretaker_) net_->BecomeCaretaker();
   if (const absl::Status begun = Begin(order.mode); !begun.ok()) {
@@ -373,8 +373,8 @@ void DeviceChild::ListenToOperator() {
   if (setup_.operator_listener < 0) return;
   absl::StatusOr<rpc::VarlinkServer> server = rpc::VarlinkServer::Create(
       base::UniqueFd(setup_.operator_listener),
-      rpc::DeviceService(
-          OperationsOf(setup_.name, *net_, saved_, [this] { Save(); })),
+      rpc::DeviceService(OperationsOf(
+          setup_.name, *net_, saved_, [this] { Save(); }, sandbox_.board())),
       setup_.operator_user);
   if (server.ok()) {
     operator_socket_.emplace(std::move(*server));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "daemon/sandbox_board.h"
 #include "net/device/net_device.h"
 #include "rpc/device_service.h"
 #include "state/state_layout.h"
@@ -12,11 +13,12 @@
 namespace program {
 
 // What an operator can do with a device that is served. A setting is kept in
-// `saved`, and written by `save`, before it is in force. `net` and `saved` must
-// outlive the result.
+// `saved`, and written by `save`, before it is in force. `net`, `saved` and
+// `board`, which may be null, must outlive the result.
 rpc::DeviceOperations OperationsOf(const std::string& name, net::NetDevice& net,
                                    state::SavedState& saved,
-                                   const std::function<void()>& save);
+                                   const std::function<void()>& save,
+                                   const SandboxBoard* board);
 
 }  // namespace program
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
+#include <memory>
 #include <utility>
 
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
 #include "daemon/sandbox.h"
+#include "daemon/sandbox_board.h"
 #include "daemon/supervisor.h"
 #include "daemon/upgrade.h"
 #include "state/state_file.h"
@@ -32,7 +34,7 @@ void IgnoreSignals() {
 
 }  // namespace
 
-base::ExitCode Run(const RunOptions& options) {
+base::ExitCode Run(const RunOptions& given) {
   IgnoreSignals();
   if (const absl::Status privileges = base::CheckPrivileges();
       !privileges.ok()) {
@@ -43,7 +45,7 @@ base::ExitCode Run(const RunOptions& options) {
   }
   // The device's state may be of a newer release.
   if (const absl::Status readable =
-          state::StateFile::CheckReadable(options.state_dir, options.name);
+          state::StateFile::CheckReadable(given.state_dir, given.name);
       !readable.ok()) {
     return base::Fail(base::kExitFailure, readable);
   }
@@ -62,6 +64,11 @@ base::ExitCode Run(const RunOptions& options) {
     return base::Fail(base::kExitFailure,
                       absl::ErrnoToStatus(errno, "signalfd"));
   }
+  absl::StatusOr<std::unique_ptr<SandboxBoard>> board = SandboxBoard::Create();
+  if (!board.ok()) return base::Fail(base::kExitFailure, board.status());
+  (*board)->Show(SandboxBoard::Place::kSupervisor, ReportWithoutSandbox());
+  RunOptions options = given;
+  options.sandbox.board = board->get();
   absl::StatusOr<Sandbox> sandbox =
       Sandbox::Prepare(Role::kDevice, options.sandbox);
   if (!sandbox.ok()) return base::Fail(base::kExitUsage, sandbox.status());

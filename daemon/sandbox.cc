@@ -47,6 +47,17 @@ absl::Status LimitResources(Role role) {
   return absl::OkStatus();
 }
 
+// Those that libcap-ng has read of this process.
+uint64_t Capabilities() {
+  uint64_t all = 0;
+  for (unsigned number = 0; number <= CAP_LAST_CAP; ++number) {
+    for (const capng_type_t set : {CAPNG_EFFECTIVE, CAPNG_PERMITTED}) {
+      if (capng_have_capability(set, number) != 0) all |= 1ULL << number;
+    }
+  }
+  return all;
+}
+
 // User 0 has no more rights than others, and cannot get any.
 constexpr unsigned long kSecureBits =
     SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
@@ -54,11 +65,32 @@ constexpr unsigned long kSecureBits =
 
 }  // namespace
 
+SandboxReport ReportWithoutSandbox() {
+  capng_get_caps_process();
+  return {.uid = geteuid(),
+          .capabilities = Capabilities(),
+          .no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
+          .no_dumps = prctl(PR_GET_DUMPABLE) == 0};
+}
+
+std::vector<std::string> CapabilitiesOf(const SandboxReport& report) {
+  std::vector<std::string> names;
+  for (unsigned number = 0; number < 64; ++number) {
+    if ((report.capabilities >> number & 1) == 0) continue;
+    const char* name = capng_capability_to_name(number);
+    names.push_back(name != nullptr ? name : std::to_string(number));
+  }
+  return names;
+}
+
 std::string Describe(const SandboxReport& report) {
   if (!report.on) return "sandbox: off";
+  const std::vector<std::string> capabilities = CapabilitiesOf(report);
   return fmt::format(
       "sandbox: user {}, {}, {}, {}, {}, {}", report.uid,
-      report.no_capabilities ? "no capabilities" : "some capabilities",
+      capabilities.empty()
+          ? "no capabilities"
+          : fmt::format("capabilities {}", fmt::join(capabilities, " ")),
       report.no_new_privs ? "no new privileges" : "new privileges possible",
       report.no_dumps ? "no dumps" : "dumps possible",
       report.filtered ? "system calls filtered" : "system calls not filtered",
@@ -74,7 +106,7 @@ absl::StatusOr<Sandbox> Sandbox::Prepare(Role role,
           "the sandbox is turned off: the processes have all of their "
           "starter's rights");
     }
-    return Sandbox(role, options.mode, {});
+    return Sandbox(role, options, {});
   }
   SandboxUser user;
   if (role == Role::kDevice) {
@@ -96,7 +128,7 @@ absl::StatusOr<Sandbox> Sandbox::Prepare(Role role,
   if (!filter.ok()) return filter.status();
   // Compiling took much memory, which nothing here needs again.
   malloc_trim(0);
-  Sandbox sandbox(role, options.mode, user);
+  Sandbox sandbox(role, options, user);
   sandbox.filter_.emplace(std::move(*filter));
   return sandbox;
 }
@@ -137,13 +169,15 @@ absl::Status Sandbox::DropCapabilities() {
       static_cast<capng_select_t>(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT);
   if (capng_apply(kSets) != 0) return Failed("capabilities");
   capng_get_caps_process();
-  report_.no_capabilities =
-      capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE;
+  report_.capabilities = Capabilities();
   return absl::OkStatus();
 }
 
 absl::Status Sandbox::Enter() {
-  if (mode_ == SandboxOptions::Mode::kOff) return absl::OkStatus();
+  if (mode_ == SandboxOptions::Mode::kOff) {
+    report_ = ReportWithoutSandbox();
+    return absl::OkStatus();
+  }
   // malloc would open a file to decide whether to shrink further arenas.
   if (role_ == Role::kDevice) mallopt(M_ARENA_MAX, 1);
   base::LogFd();  // opens the log's file
@@ -173,12 +207,19 @@ absl::Status Sandbox::Enter() {
 }
 
 absl::Status Sandbox::Seal() {
-  if (!filter_) return absl::OkStatus();
-  if (absl::Status installed = filter_->Install(); !installed.ok()) {
-    return installed;
+  if (filter_) {
+    if (absl::Status installed = filter_->Install(); !installed.ok()) {
+      return installed;
+    }
+    report_.filtered = mode_ == SandboxOptions::Mode::kOn;
   }
-  report_.filtered = mode_ == SandboxOptions::Mode::kOn;
+  ShowAs(role_ == Role::kDevice ? SandboxBoard::Place::kStandby
+                                : SandboxBoard::Place::kAdministration);
   return absl::OkStatus();
+}
+
+void Sandbox::ShowAs(SandboxBoard::Place place) const {
+  if (board_ != nullptr) board_->Show(place, report_);
 }
 
 absl::StatusOr<SandboxReport> TrySandbox(const SandboxOptions& options) {

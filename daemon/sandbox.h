@@ -6,9 +6,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "daemon/sandbox_board.h"
 #include "daemon/sandbox_user.h"
 #include "daemon/syscall_filter.h"
 
@@ -23,22 +25,18 @@ struct SandboxOptions {
   Mode mode = Mode::kOn;
   std::string user = kDefaultSandboxUser;  // of the device process
   bool io_uring = true;                    // whether the engine may use it
-};
-
-// What is in force in a process, as the kernel has confirmed it. Plain bytes: a
-// process may send it to another.
-struct SandboxReport {
-  bool on = false;
-  uid_t uid = 0;
-  bool no_capabilities = false;
-  bool no_new_privs = false;
-  bool no_dumps = false;
-  bool filtered = false;  // system calls without a rule kill the process
-  int landlock_abi = 0;   // 0 if Landlock is not in force
+  // Where each process shows its report; may be null.
+  SandboxBoard* board = nullptr;
 };
 
 // The report as a line of the log.
 std::string Describe(const SandboxReport& report);
+
+// The names of a report's capabilities, such as "net_admin".
+std::vector<std::string> CapabilitiesOf(const SandboxReport& report);
+
+// What is in force in this process, which has no sandbox.
+SandboxReport ReportWithoutSandbox();
 
 // What a process may do. The process that starts it calls Prepare(); the new
 // process calls Enter(), which allocates and opens files, and then Seal().
@@ -58,14 +56,19 @@ class Sandbox {
 
   // Forbids, in all threads, the system calls that the role does not need;
   // those include starting threads. Each thread must have done its first work.
+  // Shows the report on the board; a device process is a standby at first.
   // On an error, end the process.
   absl::Status Seal();
+
+  // Shows the report at another place of the board.
+  void ShowAs(SandboxBoard::Place place) const;
+  SandboxBoard* board() const { return board_; }
 
   const SandboxReport& report() const { return report_; }
 
  private:
-  Sandbox(Role role, SandboxOptions::Mode mode, SandboxUser user)
-      : role_(role), mode_(mode), user_(user) {}
+  Sandbox(Role role, const SandboxOptions& options, SandboxUser user)
+      : role_(role), mode_(options.mode), user_(user), board_(options.board) {}
 
   absl::Status ChangeUser() const;
   absl::Status DropCapabilities();
@@ -73,6 +76,7 @@ class Sandbox {
   Role role_;
   SandboxOptions::Mode mode_;
   SandboxUser user_;
+  SandboxBoard* board_;
   std::optional<SyscallFilter> filter_;
   SandboxReport report_;
 };

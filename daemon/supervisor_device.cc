@@ -343,6 +343,7 @@ void Supervisor::ReapChildren() {
   int status = 0;
   pid_t pid = 0;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (options_.sandbox.board != nullptr) options_.sandbox.board->Remove(pid);
     if (serving_ && pid == serving_->pid()) {
       OnDeviceEnd(status);
     } else if (standby_ && pid == standby_->pid()) {

@@ -2,6 +2,8 @@
 #ifndef VDUSE_NET_RPC_DEVICE_SERVICE_H_
 #define VDUSE_NET_RPC_DEVICE_SERVICE_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -23,6 +25,20 @@ extern const char kDeviceDescription[];
 // The path of the socket on which the device's process listens.
 std::string DeviceSocket(const std::string& state_dir, const std::string& name);
 
+// A process of a device, and what the kernel lets it do.
+struct ProcessReport {
+  std::string role;  // as in the interface
+  pid_t pid = 0;
+  bool sandboxed = false;
+  uid_t user = 0;
+  std::vector<std::string> capabilities;  // names such as "net_admin"
+  bool no_new_privileges = false;
+  bool no_dumps = false;
+  bool calls_filtered = false;
+  int landlock = 0;  // the ABI in force; 0: none
+  std::string text;  // all of that in words
+};
+
 // The operations of a device that its operator can use through the interface.
 struct DeviceOperations {
   std::string name;
@@ -34,6 +50,7 @@ struct DeviceOperations {
   std::function<std::vector<net::CoalescingReport>()> report;
   // The device's state for another host, as JSON text.
   std::function<absl::StatusOr<std::string>()> state;
+  std::function<std::vector<ProcessReport>()> processes;
 };
 
 // The interface over the operations of a device. `device` is copied.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/text_file.h"
 #include "daemon/landlock.h"
@@ -150,13 +152,21 @@ TEST(SandboxTest, AReportSaysWhatIsInForce) {
   const absl::StatusOr<SandboxReport> report = TrySandbox({});
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_TRUE(report->on);
-  EXPECT_TRUE(report->no_capabilities);
+  EXPECT_EQ(report->capabilities, 0U);
   EXPECT_TRUE(report->no_new_privs);
   EXPECT_TRUE(report->no_dumps);
   EXPECT_TRUE(report->filtered);
   EXPECT_EQ(report->landlock_abi, LandlockAbi().value_or(0));
   EXPECT_NE(report->uid, 0U);
   EXPECT_THAT(Describe(*report), HasSubstr("no capabilities"));
+}
+
+TEST(SandboxTest, AReportNamesTheCapabilities) {
+  SandboxReport report = {.on = true};
+  report.capabilities = 1 << CAP_NET_ADMIN | 1 << CAP_SYS_ADMIN;
+  EXPECT_EQ(CapabilitiesOf(report),
+            (std::vector<std::string>{"net_admin", "sys_admin"}));
+  EXPECT_THAT(Describe(report), HasSubstr("capabilities net_admin sys_admin"));
 }
 
 TEST(SandboxTest, TurnedOffItChangesNothingAndSaysSo) {

@@ -36,6 +36,7 @@ class DeviceServiceTest : public testing::Test {
     };
     device.report = [this] { return reports_; };
     device.state = [this] { return state_; };
+    device.processes = [this] { return processes_; };
     interface_ = DeviceService(device);
     for (const uint32_t queue : {0U, 1U}) {
       net::CoalescingReport report;
@@ -64,6 +65,7 @@ class DeviceServiceTest : public testing::Test {
   std::unique_ptr<net::NotificationHistograms> histograms_ =
       std::make_unique<net::NotificationHistograms>();
   absl::StatusOr<std::string> state_ = std::string("{\"format\": \"x\"}");
+  std::vector<ProcessReport> processes_;
   VarlinkInterface interface_;
 };
 
@@ -102,6 +104,32 @@ TEST_F(DeviceServiceTest, WhatIsSetIsInForceAndIsRead) {
                                 {"frames", 0},
                                 {"adaptive", true},
                                 {"max_irq_rate", 5000}}));
+}
+
+TEST_F(DeviceServiceTest, EachProcessIsToldWithWhatItMayDo) {
+  processes_ = {{.role = "administration",
+                 .pid = 12,
+                 .sandboxed = true,
+                 .user = 0,
+                 .capabilities = {"net_admin"},
+                 .no_new_privileges = true,
+                 .no_dumps = true,
+                 .calls_filtered = true,
+                 .landlock = 0,
+                 .text = "sandbox: user 0"}};
+  const json answer = Call("GetProcesses").parameters;
+  EXPECT_EQ(answer["device"], "vn0");
+  EXPECT_EQ(answer["processes"],
+            (json::array({{{"role", "administration"},
+                           {"pid", 12},
+                           {"sandboxed", true},
+                           {"user", 0},
+                           {"capabilities", {"net_admin"}},
+                           {"no_new_privileges", true},
+                           {"no_dumps", true},
+                           {"calls_filtered", true},
+                           {"landlock", 0},
+                           {"text", "sandbox: user 0"}}})));
 }
 
 TEST_F(DeviceServiceTest, WhatIsNotNamedStaysAsItIs) {

@@ -49,6 +49,18 @@ few_rights() {
     [[ $(status Seccomp "$CHILD_PID") == 2 ]]
 }
 check few-rights few_rights
+# The operator's view of the same.
+shown_rights() {
+  local text
+  text=$(vduse-net show --processes "$NAME") || { echo "$text"; return 1; }
+  echo "${text//$'\n'/; }"
+  find_child admin || return 1
+  grep -q "^  supervisor $DEVICE_PID: " <<<"$text" &&
+    grep -q "^  device $(serving): .*no capabilities.*filtered" <<<"$text" &&
+    grep -q "^  standby .*no capabilities.*filtered" <<<"$text" &&
+    grep -q "^  administration $CHILD_PID: .*capabilities net_broadcast net_admin sys_admin" <<<"$text"
+}
+check shown-rights shown_rights
 
 # The supervisor, too, sleeps while there is nothing to do.
 check idle idle
