@@ -37,7 +37,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 // The default settings.
-constexpr const char* kSweep[] = {"8/64",   "16/64",  "32/64",  "64/64",
+constexpr const char* kTried[] = {"8/64",   "16/64",  "32/64",  "64/64",
                                   "128/64", "256/64", "1000/64"};
 // After this time nothing is pending under the previous setting, and peers that
 // adapt to the new setting have begun to adapt.
@@ -46,7 +46,7 @@ constexpr milliseconds kSettling(100);
 // Parses the settings, preceded by coalescing off, with which all are compared.
 absl::StatusOr<std::vector<tune::Measured>> ParseSettings(
     std::vector<std::string> texts) {
-  if (texts.empty()) texts.assign(std::begin(kSweep), std::end(kSweep));
+  if (texts.empty()) texts.assign(std::begin(kTried), std::end(kTried));
   std::vector<tune::Measured> all(1);
   for (const std::string& text : texts) {
     const absl::StatusOr<coalesce::Setting> setting =
