@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/exit_codes.h"
 
 namespace CLI {
@@ -78,6 +79,15 @@ class Command {
                 const std::function<void(const std::string&)>& use,
                 const std::string& description);
 
+  // Adds an option that names a configuration file (config_file.h), which gives
+  // values to the options that the command line does not. If neither gives a
+  // value to --name, that is the file's name without its suffix.
+  void ConfigFile(const std::string& name, std::string& variable,
+                  const std::string& description);
+
+  // `check` runs after parsing, before the action. Its error is one of the
+  // command line.
+  void Checks(std::function<absl::Status()> check);
   // Sets what the command does. A command without an action needs a subcommand.
   void Does(Action action);
 
@@ -96,6 +106,7 @@ void AddCoalesce(Command program);
 void AddSimulate(Command program);
 void AddTune(Command program);
 void AddUpgrade(Command program);
+void AddConfig(Command program);
 
 // Logs the error, if any, and returns the command's exit code.
 base::ExitCode Report(const absl::Status& status);
@@ -106,6 +117,26 @@ base::ExitCode ReportOrUsage(const absl::Status& status);
 
 // Parses the command line and runs the command.
 base::ExitCode RunCommandLine(int argc, char** argv);
+
+// The value of an option of a command.
+struct OptionValue {
+  enum class Source { kDefault, kFileName, kFile, kCommandLine };
+
+  std::string name;   // without its dashes
+  std::string value;  // a default is worded as in the help, and may be empty
+  Source source = Source::kDefault;
+};
+
+struct ParsedCommand {
+  std::string config_file;  // empty if there is none
+  std::vector<OptionValue> options;
+};
+
+// Parses and checks `arguments`, the program's name not among them, and runs
+// nothing.
+//   InvalidArgument: they, or the configuration file, are wrong.
+absl::StatusOr<ParsedCommand> ParseCommand(
+    const std::vector<std::string>& arguments);
 
 }  // namespace cli
 

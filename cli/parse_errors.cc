@@ -79,6 +79,27 @@ std::string TextOf(const CLI::App& given, const CLI::ParseError& error) {
   return text;
 }
 
+// The text about an option that the configuration file has, or lacks, in the
+// file's words; empty if it is about something else.
+std::string InConfig(const std::string& text, const ConfigArguments& config) {
+  const size_t end = text.find_first_of(": ");
+  const std::string option = text.substr(0, end);
+  if (!option.starts_with("--")) return "";
+  const std::string key = option.substr(2);
+  if (text == option + " is required") {
+    return fmt::format("{}: {} is missing, and {} is not given", config.file,
+                       key, option);
+  }
+  const auto found = config.lines.find(option);
+  if (found == config.lines.end()) return "";
+  const std::string rest = text.substr(option.size());
+  if (found->second == 0) {
+    return fmt::format("{}: the name of the file is that of the device{}",
+                       config.file, rest);
+  }
+  return fmt::format("{}:{}: {}{}", config.file, found->second, key, rest);
+}
+
 }  // namespace
 
 const CLI::App* Given(const CLI::App& app) {
@@ -102,22 +123,31 @@ absl::Status PrintHelp(const CLI::App& app,
   return absl::OkStatus();
 }
 
-base::ExitCode Explain(const CLI::App& app, const CLI::ParseError& error) {
+absl::Status WhatIsWrong(const CLI::App& app, const CLI::ParseError& error,
+                         const ConfigArguments& config) {
   const CLI::App& given = *Given(app);
-  if (error.get_exit_code() == 0) {
-    std::ostringstream text;
-    (void)app.exit(error, text, text);
-    base::Write(text.str());
-    return base::kExitOk;
+  const std::string text = TextOf(given, error);
+  if (!config.file.empty()) {
+    const std::string about = InConfig(text, config);
+    if (!about.empty()) return absl::InvalidArgumentError(about);
   }
   const bool inner = given.get_parent() != nullptr;
-  return base::Fail(
-      base::kExitUsage,
-      absl::InvalidArgumentError(fmt::format(
-          "{}{}; see `{}{}`",
-          inner ? FullName(given).substr(app.get_name().size() + 1) + ": " : "",
-          TextOf(given, error), app.get_name() + " help",
-          inner ? FullName(given).substr(app.get_name().size()) : "")));
+  return absl::InvalidArgumentError(fmt::format(
+      "{}{}; see `{}{}`",
+      inner ? FullName(given).substr(app.get_name().size() + 1) + ": " : "",
+      text, app.get_name() + " help",
+      inner ? FullName(given).substr(app.get_name().size()) : ""));
+}
+
+base::ExitCode Explain(const CLI::App& app, const CLI::ParseError& error,
+                       const ConfigArguments& config) {
+  if (error.get_exit_code() != 0) {
+    return base::Fail(base::kExitUsage, WhatIsWrong(app, error, config));
+  }
+  std::ostringstream text;
+  (void)app.exit(error, text, text);
+  base::Write(text.str());
+  return base::kExitOk;
 }
 
 }  // namespace cli

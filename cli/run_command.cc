@@ -30,6 +30,7 @@ struct CommandOptions {
   std::optional<uint32_t> target_latency_usecs;
   std::optional<uint32_t> max_irq_rate;
   bool verbose = false;
+  std::string config;
 };
 
 net::Engine EngineOf(const std::string& name) {
@@ -208,17 +209,18 @@ std::optional<Goal> GoalOf(const CommandOptions& options) {
   return std::nullopt;
 }
 
-base::ExitCode Run(CommandOptions options) {
+// What the options say together.
+absl::Status Check(CommandOptions& options) {
   options.run.sandbox.io_uring = options.run.engine != net::Engine::kSyscalls;
   options.run.rx.goal = options.run.tx.goal = GoalOf(options);
-  if (options.verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   for (const std::string& text : CoalescingWarnings(options.run)) {
     base::Log(base::Severity::kWarning, "{}", text);
   }
-  if (const absl::Status rings = program::CheckRings(options.run);
-      !rings.ok()) {
-    return base::Fail(base::kExitUsage, rings);
-  }
+  return program::CheckRings(options.run);
+}
+
+base::ExitCode Run(const CommandOptions& options) {
+  if (options.verbose) base::SetMinLogSeverity(base::Severity::kDebug);
   return program::Run(options.run);
 }
 
@@ -228,6 +230,9 @@ void AddRun(Command program) {
   const auto options = std::make_shared<CommandOptions>();
   Command run = program.Add(
       "run", "Create (or adopt) a device and serve it until SIGTERM");
+  run.ConfigFile("--config", options->config,
+                 "File with options, a line each, like `tap = tap0`; the "
+                 "command line takes precedence");
   AddDevice(run, options->run);
   AddTap(run, options->run);
   AddThreads(run, options->run);
@@ -237,6 +242,7 @@ void AddRun(Command program) {
             "Directory for the state that a restarted process needs")
       .ShowsDefault();
   run.Flag("--verbose", options->verbose, "Log more");
+  run.Checks([=] { return Check(*options); });
   run.Does([=] { return Run(*options); });
 }
 

@@ -75,6 +75,31 @@ says 2 "--packets: '0' is not a number from 1 to" \
 [[ $(net simulate --arrivals steady:1 --packets 010 off -j) == \
   *'"packets": 10,'* ]] || says 0 "10 packets" false
 
+# --- Configuration files ---
+config=$temp/messages0.conf
+printf 'tap = messages0\n# more\nrx-usec = 5\n' >"$config"
+says 2 "$config:3: unknown key 'rx-usec': the keys are the options of" \
+  net run --config "$config"
+says 2 "$config:3: unknown key 'rx-usec'" net config check "$config"
+says 2 "$config:3: unknown key 'rx-usec'" net config show "$config"
+printf 'tap = messages0\nmtu = 1e3\n' >"$config"
+says 2 "$config:2: mtu: '1e3' is not a number from 68" \
+  net run --config "$config"
+says 2 "run: --mtu: '1' is not a number" net run --config "$config" --mtu 1
+says 0 "vduse-net run [OPTIONS]" net run --config "$config" --help
+printf 'mtu = 1500\n' >"$config"
+says 2 "$config: tap is missing, and --tap is not given" \
+  net config check "$config"
+says 2 "$temp/none.conf: No such file" net config check "$temp/none.conf"
+says 2 "config: a command is missing: check, show" net config
+printf 'tap = messages0\nattach = true\nrx-usecs = 5\n' >"$config"
+says 0 "$config: ok" net config check "$config"
+says 0 "--rx-usecs 5 has no effect without --rx-frames" \
+  net config check "$config"
+says 0 "# $config" net config show "$config"
+says 0 '"from": "'"$config"'"' net config show -j "$config"
+says 2 "device name '..' begins with" net config show ..
+
 # --- Names ---
 says 2 "device name '' is empty" net run --name '' --tap messages0
 says 2 "device name '..' begins with" net run --name .. --tap messages0
