@@ -6,12 +6,14 @@
 #include <sys/signalfd.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
 #include "base/privileges.h"
 #include "base/unique_fd.h"
 #include "daemon/admin_process.h"
+#include "daemon/adoption.h"
 #include "daemon/device_setup.h"
 #include "daemon/file_limit.h"
 #include "daemon/sandbox.h"
@@ -32,6 +34,23 @@ void IgnoreSignals() {
   }
 }
 
+// Whether this program, with these options, can go on with the device that is
+// there. Asked before a supervisor that it replaces ends: that one goes on if
+// not.
+std::optional<base::ExitCode> CheckDevice(const RunOptions& options) {
+  // The device's state may be of a newer release.
+  if (const absl::Status readable =
+          state::StateFile::CheckReadable(options.state_dir, options.name);
+      !readable.ok()) {
+    return base::Fail(base::kExitFailure, readable);
+  }
+  const auto saved = state::StateFile::Peek(options.state_dir, options.name);
+  if (!saved || !DeviceExists(options.name)) return std::nullopt;
+  const absl::Status fits = FitsDevice(options, *saved);
+  if (fits.ok()) return std::nullopt;
+  return base::Fail(base::kExitUsage, fits);
+}
+
 }  // namespace
 
 base::ExitCode Run(const RunOptions& given) {
@@ -43,12 +62,15 @@ base::ExitCode Run(const RunOptions& given) {
   if (const absl::Status enough = RaiseFileLimit(kNeededFiles); !enough.ok()) {
     return base::Fail(base::kExitHost, enough);
   }
-  // The device's state may be of a newer release.
-  if (const absl::Status readable =
-          state::StateFile::CheckReadable(given.state_dir, given.name);
-      !readable.ok()) {
-    return base::Fail(base::kExitFailure, readable);
-  }
+  if (const auto failed = CheckDevice(given)) return *failed;
+  absl::StatusOr<std::unique_ptr<SandboxBoard>> board = SandboxBoard::Create();
+  if (!board.ok()) return base::Fail(base::kExitFailure, board.status());
+  (*board)->Show(SandboxBoard::Place::kSupervisor, ReportWithoutSandbox());
+  RunOptions options = given;
+  options.sandbox.board = board->get();
+  absl::StatusOr<Sandbox> sandbox =
+      Sandbox::Prepare(Role::kDevice, options.sandbox);
+  if (!sandbox.ok()) return base::Fail(base::kExitUsage, sandbox.status());
   if (const absl::Status turn = AwaitTurn(); !turn.ok()) {
     return base::Fail(base::kExitFailure, turn);
   }
@@ -64,14 +86,6 @@ base::ExitCode Run(const RunOptions& given) {
     return base::Fail(base::kExitFailure,
                       absl::ErrnoToStatus(errno, "signalfd"));
   }
-  absl::StatusOr<std::unique_ptr<SandboxBoard>> board = SandboxBoard::Create();
-  if (!board.ok()) return base::Fail(base::kExitFailure, board.status());
-  (*board)->Show(SandboxBoard::Place::kSupervisor, ReportWithoutSandbox());
-  RunOptions options = given;
-  options.sandbox.board = board->get();
-  absl::StatusOr<Sandbox> sandbox =
-      Sandbox::Prepare(Role::kDevice, options.sandbox);
-  if (!sandbox.ok()) return base::Fail(base::kExitUsage, sandbox.status());
   absl::StatusOr<AdminProcess> admin = AdminProcess::Start(&options.sandbox);
   if (!admin.ok()) return base::Fail(base::kExitFailure, admin.status());
   absl::StatusOr<state::StateFile> state = state::StateFile::Open(

@@ -94,6 +94,11 @@ absl::Status StateFile::CheckReadable(const std::string& dir,
   return CheckLayout(file.path_, ReadAll(file.path_));
 }
 
+std::optional<SavedState> StateFile::Peek(const std::string& dir,
+                                          const std::string& name) {
+  return StateFile(dir, name).Read();
+}
+
 std::optional<pid_t> StateFile::Owner(const std::string& dir,
                                       const std::string& name) {
   const StateFile file(dir, name);

@@ -42,6 +42,11 @@ class StateFile {
   static absl::Status CheckReadable(const std::string& dir,
                                     const std::string& name);
 
+  // The state that is there, as Read() returns it, also while another process
+  // has the file.
+  static std::optional<SavedState> Peek(const std::string& dir,
+                                        const std::string& name);
+
   // The process that has the file open; nothing if there is none.
   static std::optional<pid_t> Owner(const std::string& dir,
                                     const std::string& name);

@@ -132,6 +132,14 @@ TEST_F(StateFileTest, WhatWasWrittenIsReadAgainByThisProcessAndTheNext) {
   ExpectSame(Open().Read().value(), Numbered(1));
 }
 
+TEST_F(StateFileTest, WhatAnotherProcessHasWrittenCanBeRead) {
+  EXPECT_FALSE(StateFile::Peek(dir_, "dev0"));
+  StateFile file = Open();
+  EXPECT_FALSE(StateFile::Peek(dir_, "dev0"));
+  file.Write(Numbered(1));
+  ExpectSame(StateFile::Peek(dir_, "dev0").value(), Numbered(1));
+}
+
 TEST_F(StateFileTest, TheLastOfManyWritesCounts) {
   {
     StateFile file = Open();

@@ -9,7 +9,8 @@ PROGRAM=$(command -v vduse-net)
 
 # The default, fq_codel, drops packets that wait for long.
 echo pfifo_fast >/proc/sys/net/core/default_qdisc
-start_device --attach
+echo 'verbose = false' >/tmp/more.conf
+start_device --attach --config /tmp/more.conf
 know_each_other
 check ping wait_for 5 ping_once
 
@@ -66,6 +67,27 @@ check hangs goes_on $'#!/bin/bash\nread -r -t 60 <>/tmp/never' \
 check knows-nothing-of-it goes_on \
   $'#!/bin/bash\nunset VDUSE_NET_SUCCEEDS\nexec /tmp/good "$@"' \
   'it ended with status'
+# The new program reads the configuration again. What contradicts the device, or
+# is wrong, is found before the old one ends.
+config_refused() {
+  local status=0
+  echo "$1" >/tmp/more.conf
+  LOG_BASE=$(stat -c %s "$DEVICE_LOG")
+  kill -HUP "$DEVICE_PID"
+  wait_for 15 logged "the upgrade has failed.*it ended with status 2" ||
+    status=1
+  logged "$2" || status=1
+  log_since_start
+  over "$DEVICE_PID" && { echo "the supervisor has ended"; return 1; }
+  wait_for 5 ping_once || { echo "no traffic"; return 1; }
+  return "$status"
+}
+check config-contradicts config_refused 'queue-size = 1024' \
+  'was made with --queue-size 256'
+check config-wrong config_refused 'bogus = 1' \
+  "/tmp/more.conf:1: unknown key 'bogus'"
+check config-user config_refused 'user = nobody-of-that-name' \
+  "no user 'nobody-of-that-name'"
 check no-such-device bash -c \
   'timeout 5 vduse-net upgrade other 2>&1; (($? == 1))'
 
