@@ -7,8 +7,9 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: install-deps.sh [--build-only] [--check] [--list-product]
+usage: install-deps.sh [--build-only] [--packages] [--check] [--list-product]
   --build-only    leave out what only the VM tests need
+  --packages      also what tests/packages.sh and its test in a VM need
   --check         install nothing; exit 1 and name what is missing
   --list-product  print what building the program takes, without a compiler
 USAGE
@@ -36,12 +37,17 @@ vm_packages=(
   tcpdump
   gcc make bc bison flex libelf-dev libssl-dev perl xz-utils cpio zstd
 )
+package_packages=(
+  debhelper dh-dkms dpkg-dev fakeroot lintian mmdebstrap e2fsprogs
+)
 
 build_only=0
+packages=0
 check_only=0
 while (($# > 0)); do
   case $1 in
     --build-only) build_only=1 ;;
+    --packages) packages=1 ;;
     --check) check_only=1 ;;
     --list-product) echo "${product_packages[*]}"; exit 0 ;;
     -h | --help) usage; exit 0 ;;
@@ -56,6 +62,7 @@ command -v dpkg-query >/dev/null ||
 
 wanted=("${build_packages[@]}")
 ((build_only)) || wanted+=("${vm_packages[@]}")
+((packages == 0)) || wanted+=("${package_packages[@]}")
 
 missing=()
 for package in "${wanted[@]}"; do
