@@ -74,15 +74,26 @@ name=$(basename "$scenario" .sh).$module.$series
 mkdir -p "$(dirname "$log")"
 : >"$log"
 
-kernel=$("$here/kernel.sh" "$series") || die "no kernel to boot, see above"
 # What a scenario needs beyond the initramfs it says itself.
 needs=$(sed -n 's/^# Needs: //p' "$scenario")
 # What the kernel may complain of, as a pattern: a defect of its own.
 known=$(sed -n 's/^# Kernel says: //p' "$scenario")
+if [[ $needs == system ]]; then
+  kernel=$("$here/debian.sh") || die "no Debian to boot, see above"
+else
+  kernel=$("$here/kernel.sh" "$series") || die "no kernel to boot, see above"
+fi
 emulator="qemu-system-x86_64"
 disk=() guest_kernel=() memory=2048
+# What a kernel that panics does, which is the end of the run.
+panic=(-no-reboot) panic_seconds=-1
 case $needs in
   '' | vhost) ;;
+  system)
+    disk=(-drive "file=$kernel/disk,if=virtio,format=raw,snapshot=on")
+    memory=3072
+    panic=() panic_seconds=0  # it may reboot
+    ;;
   userland | migration)
     userland=$("$here/userland.sh") || die "no disk with QEMU, see above"
     # A KVM guest asks more of the emulated CPUs than Debian 12's QEMU keeps.
@@ -138,12 +149,12 @@ start=${EPOCHREALTIME/./}
 # The results come out of QEMU's standard output, kernel messages go to a
 # file, QEMU's own complaints to another.
 exec 4< <(exec "$emulator" -machine q35 -accel "$accel" "${clock[@]}" \
-  -cpu "$cpu" -smp 2 -m "${VDUSE_NET_VM_MEMORY:-$memory}" -no-reboot -nodefaults \
-  "${disk[@]}" -display none -monitor none -serial "file:$work/console" \
+  -cpu "$cpu" -smp 2 -m "${VDUSE_NET_VM_MEMORY:-$memory}" "${panic[@]}" \
+  -nodefaults "${disk[@]}" -display none -monitor none -serial "file:$work/console" \
   -chardev file,id=results,path=/dev/stdout -device virtio-serial-pci \
   -device virtserialport,chardev=results,name=results \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd" -append \
-  "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr \
+  "console=ttyS0 quiet panic=$panic_seconds oops=panic mitigations=off nokaslr \
 tsc=reliable ipv6.disable_ipv6=1 norandmaps" </dev/null 2>"$work/qemu")
 qemu=$!
 

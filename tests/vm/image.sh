@@ -106,6 +106,48 @@ add_own() {
   done
 }
 
+# write_env FILE: what a scenario is told.
+write_env() {
+  local pair
+  {
+    printf 'MODULE=%q\nSCENARIO=%q\n' "$module" "$(basename "$scenario" .sh)"
+    for pair in "${env[@]}"; do
+      [[ $pair =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] ||
+        die "--env takes NAME=VALUE, not '$pair'"
+      printf '%s=%q\n' "${pair%%=*}" "${pair#*=}"
+    done
+  } >"$1"
+}
+
+# A Debian on a disk, with the packages of build/packages. "before" has the
+# same program as a package of an older version.
+if [[ " ${env[*]} " == *" NEEDS=system "* ]]; then
+  packages=$here/../../build/packages
+  compgen -G "$packages/*.deb" >/dev/null ||
+    die "no packages in $packages: run tests/packages.sh first"
+  begin system
+  add_tools busybox
+  mkdir -p "$stage"/vm/{bin,packages,before,x}
+  cp "$kernel/virtio_blk.ko" "$stage/"
+  for tool in udp_flow coalesce_storm; do
+    [[ -x $build/tests/tools/$tool ]] || die "no $build/tests/tools/$tool"
+    copy_stripped "$build/tests/tools/$tool" "$stage/vm/bin/$tool"
+  done
+  cp "$packages"/*.deb "$stage/vm/packages/"
+  dpkg-deb -R "$packages"/vduse-net_*.deb "$stage/vm/x"
+  sed -i 's/^Version: .*/Version: 0.1.99/' "$stage/vm/x/DEBIAN/control"
+  dpkg-deb --root-owner-group -Znone -b "$stage/vm/x" \
+    "$stage/vm/before/vduse-net.deb" >/dev/null
+  rm -r "$stage/vm/x"
+  cp "$here"/guest/{lib,traffic,system-run}.sh "$stage/vm/"
+  cp "$scenario" "$stage/vm/scenario.sh"
+  cp "$here/guest/system-init" "$stage/init"
+  chmod 755 "$stage/init"
+  write_env "$stage/vm/scenario.env"
+  pack >"$output"
+  exit 0
+fi
+
 if [[ " ${env[*]} " =~ \ NEEDS=(userland|migration)\  ]]; then
   begin guest
   add_tools busybox bash timeout ip ethtool iperf3 ping
@@ -139,13 +181,6 @@ cp "$here/guest/init" "$stage/init"
 cp "$here/guest/lib.sh" "$here/guest/traffic.sh" "$stage/"
 cp "$scenario" "$stage/scenario.sh"
 chmod 755 "$stage/init"
-{
-  printf 'MODULE=%q\nSCENARIO=%q\n' "$module" "$(basename "$scenario" .sh)"
-  for pair in "${env[@]}"; do
-    [[ $pair =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] ||
-      die "--env takes NAME=VALUE, not '$pair'"
-    printf '%s=%q\n' "${pair%%=*}" "${pair#*=}"
-  done
-} >"$stage/etc/scenario.env"
+write_env "$stage/etc/scenario.env"
 
 pack >"$output"
