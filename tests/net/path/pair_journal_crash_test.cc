@@ -150,6 +150,8 @@ class CrashTest : public testing::TestWithParam<Scenario> {
 TEST_P(CrashTest, WhereverItDiesNothingIsLostOrRepeated) {
 #if !defined(__x86_64__)
   GTEST_SKIP() << "runs step by step on amd64 only";
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "would take many minutes: each instruction is a signal";
 #endif
   SharedMemory journal(PairJournal::kBytes);
   CrashWorld world(GetParam(), journal);
