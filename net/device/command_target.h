@@ -61,7 +61,8 @@ class CommandTarget {
   // there is no such VLAN.
   [[nodiscard]] virtual bool AddVlan(uint16_t id) = 0;
   [[nodiscard]] virtual bool DeleteVlan(uint16_t id) = 0;
-  // ANNOUNCE_ACK. False if no announcement was asked for.
+  // ANNOUNCE_ACK. False if no announcement was asked for, by this process or by
+  // one whose driver it has taken over.
   [[nodiscard]] virtual bool AcknowledgeAnnounce() = 0;
 
   // STATS_GET. Nothing if the driver has no such data queue.

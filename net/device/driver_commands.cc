@@ -180,10 +180,13 @@ void DriverSettings::ShowMac(const MacAddress& mac) {
 // --- What the driver says and asks ------------------------------------------
 
 bool DriverSettings::AcknowledgeAnnounce() {
-  if (!state_.announce) return false;
-  state_.announce = false;
-  Persist();
-  LogLimited(change_log_, Severity::kInfo, "the driver announces itself");
+  if (state_.announce) {
+    state_.announce = false;
+    Persist();
+    LogLimited(change_log_, Severity::kInfo, "the driver announces itself");
+  } else if (!parts_.session.recovers()) {
+    return false;
+  }  // else an earlier process may have come so far, and not have answered
   return parts_.link.EndAnnouncement();
 }
 

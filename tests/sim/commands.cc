@@ -150,7 +150,7 @@ void Commands::SendAnnounceAck() {
   expected_status_ = ctrl::kOk;
   expected_.clear();
   on_answered_ = [] {};
-  may_fail_ = true;  // it may have been executed before a crash
+  may_fail_ = false;
   Send(ctrl::kClassAnnounce, ctrl::kAnnounceAck, {});
 }
 

@@ -322,6 +322,18 @@ TEST_F(NetDeviceAnnounceTest, ItOutlivesTheProcess) {
   EXPECT_TRUE(IsSilent());
 }
 
+TEST_F(NetDeviceAnnounceTest, ItIsAcknowledgedIfTheProcessDiesBeforeItsAnswer) {
+  Move();
+  NewTap();
+  ASSERT_TRUE(Activate());
+  ASSERT_TRUE(Announces());
+  ASSERT_TRUE(net->commands().AcknowledgeAnnounce());
+  ASSERT_FALSE(saved->announce);
+  Succeed();
+  EXPECT_EQ(Command(kAnnounceAck), Bytes{0});
+  EXPECT_TRUE(IsSilent());
+}
+
 TEST_F(NetDeviceAnnounceTest, OnlyWhoCanAndWasMovedIsAsked) {
   ASSERT_TRUE(Activate());
   EXPECT_TRUE(IsSilent());
