@@ -206,7 +206,9 @@ int Receive(const Flags& flags) {
   uint64_t received = 0;
   uint64_t next = 0;  // One above the highest number seen.
   std::vector<Gap> gaps;
-  uint64_t reordered = 0;
+  std::vector<bool> seen;  // by number
+  uint64_t repeated = 0;
+  uint64_t reordered = 0;  // late, and for the first time
   uint64_t corrupt = 0;
   std::array<uint8_t, 65536> packet;
   int64_t first_ns = 0;
@@ -227,30 +229,28 @@ int Receive(const Flags& flags) {
     last_ns = now;
     Header header{};
     std::memcpy(&header, packet.data(), std::min(size, sizeof(header)));
-    if (size < sizeof(header) || header.magic != kMagic) {
-      ++corrupt;
-      continue;
-    }
-    if (!Intact(std::span(packet).first(size), header.seq)) {
+    if (size < sizeof(header) || header.magic != kMagic ||
+        !Intact(std::span(packet).first(size), header.seq)) {
       ++corrupt;
       continue;
     }
     ++received;
     if (header.seq < next) {
-      ++reordered;
+      ++(seen[header.seq] ? repeated : reordered);
     } else {
+      seen.resize(header.seq + 1);
       if (header.seq > next && gaps.size() < kMaxGaps) {
         gaps.push_back({next, header.seq - next, now - first_ns});
       }
       next = header.seq + 1;
     }
+    seen[header.seq] = true;
   }
-  // Duplicates count as reordered, so this never goes below zero by much.
-  const uint64_t total = std::max(count, next);
-  const uint64_t lost = total > received ? total - received : 0;
+  const uint64_t lost = std::max(count, next) - (received - repeated);
   fmt::print(
-      "received={} lost={} reordered={} corrupt={} elapsed_us={} gap_us={}{}\n",
-      received, lost, reordered, corrupt, (last_ns - first_ns) / 1000,
+      "received={} lost={} repeated={} reordered={} corrupt={} elapsed_us={} "
+      "gap_us={}{}\n",
+      received, lost, repeated, reordered, corrupt, (last_ns - first_ns) / 1000,
       gap_ns / 1000, Text(gaps));
   close(fd);
   return corrupt == 0 ? 0 : 1;

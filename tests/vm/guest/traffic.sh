@@ -230,7 +230,7 @@ stop_flows() {
   kill -TERM "$RX_RECEIVER" "$TX_RECEIVER"
 }
 # flow_went_on rx|tx LOSSES REPEATS: at most LOSSES packets are lost and REPEATS
-# arrive twice.
+# arrive twice; none overtakes another.
 flow_went_on() {
   local receiver=$RX_RECEIVER sent received lost
   [[ $1 == rx ]] || receiver=$TX_RECEIVER
@@ -241,7 +241,8 @@ flow_went_on() {
   echo "sent=$sent $(</tmp/"$1".got) allowed_lost=$2 allowed_repeats=$3"
   ((received > 0 && lost <= $2)) &&
     (($(field corrupt "$(</tmp/"$1".got)") == 0)) &&
-    (($(field reordered "$(</tmp/"$1".got)") <= $3))
+    (($(field repeated "$(</tmp/"$1".got)") <= $3)) &&
+    (($(field reordered "$(</tmp/"$1".got)") == 0))
 }
 
 # --- Doing nothing -----------------------------------------------------------

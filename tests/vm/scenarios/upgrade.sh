@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Another release of the program takes over under traffic, again and again; and
-# programs that cannot. Gate lifted.
+# programs that cannot. No packet may be lost, repeated or reordered. Gate
+# lifted.
 
 UPGRADES=${UPGRADES:-5}
 PROGRAM=$(command -v vduse-net)
