@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the supervisor does about its children: one is stopped, frozen, killed,
-# or crashes again and again. The host's commands must go on, and so must the
+# computes without end, or crashes again and again. The host's commands must go on, and so must the
 # traffic. Gate lifted. SIGKILL under load: crash.sh.
 
 IDLE_SECONDS=${IDLE_SECONDS:-10}
@@ -142,6 +142,28 @@ frozen() {
   host_goes_on && wait_for 5 test ! -e "/proc/$victim"
 }
 check device-frozen frozen
+
+# --- In an endless loop ---------------------------------------------------------
+
+# loops THREAD: a thread of the device process computes without end. The
+# control thread waits for a worker, so either may be the one that is noticed.
+loops() {
+  local victim
+  wait_for 5 find_child stby || { echo "no standby"; return 1; }
+  victim=$(serving)
+  LOG_BASE=$(stat -c %s "$DEVICE_LOG")
+  endless_loop "$victim" "$1" || return 1
+  host_goes_on || return 1
+  wait_for 2 test ! -e "/proc/$victim" ||
+    { echo "process $victim is still there"; return 1; }
+  wait_for 2 logged "process $victim hangs: .*$2" ||
+    { echo "the log does not say that it hangs"; return 1; }
+  host_goes_on
+}
+# The fifth failure within 10 s would bring a caretaker.
+nap 10
+check control-thread-loops loops vduse-net-dev 'control thread'
+check worker-loops loops vn-pair-0 '(worker of pair 0|control thread)'
 
 # --- Killed -------------------------------------------------------------------
 
