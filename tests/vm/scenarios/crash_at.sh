@@ -3,10 +3,15 @@
 #
 # The process that serves the device is killed while each kind of request of the
 # kernel, and each command of the control queue that Linux's driver sends, is
-# under way: each is answered by the next process. Gate lifted.
+# under way: each is answered by the next process. Requests that only a VMM
+# causes: crash_at_vhost.sh. Gate lifted.
 
 LIMIT_MS=1000
+FILE=/tmp/state.json
 
+for module in llc stp garp mrp 8021q; do
+  insmod "/lib/modules/$module.ko" || die modules "cannot load $module.ko"
+done
 start_device --attach --queue-pairs 2
 check ping wait_for 5 ping_once
 
@@ -42,6 +47,8 @@ command_is offloads ethtool -K "$CONSUMER" rx-gro-hw off
 command_is pairs-1 ethtool -L "$CONSUMER" combined 1
 command_is pairs-2 ethtool -L "$CONSUMER" combined 2
 command_is address ip link set "$CONSUMER" address 02:00:5e:10:00:02
+command_is vlan-add ip link add link "$CONSUMER" name v100 type vlan id 100
+command_is vlan-del ip link del v100
 ip neigh flush dev "$TAP"
 check ping-after-commands wait_for 5 ping_once
 
@@ -63,4 +70,29 @@ done
 take_netdev
 ip neigh flush dev "$TAP"
 check ping-after-requests wait_for 5 ping_once
+
+# --- An announcement -----------------------------------------------------------
+
+# A driver that was moved here is asked to announce itself soon after its start.
+# Linux's driver complains if it is not thanked. That the command has been
+# answered shows when the next one has.
+acknowledged() {
+  timeout 5 "${in_consumer[@]}" ethtool -C "$CONSUMER" rx-usecs 71 ||
+    { echo "the next command is not answered"; return 1; }
+  ! dmesg | grep -m 1 'Failed to ack link announce'
+}
+moved() {
+  timeout 10 vdpa dev del "$NAME" &&
+    vduse-net state save "$FILE" --name "$NAME" || return 1
+  stop_device || { echo "$STOP_WHY"; return 1; }
+  launch_device --queue-pairs 2 --restore "$FILE"
+  setup_tap
+}
+check moved moved
+check announce-ack at line 'the driver announces itself' -- \
+  timeout 35 vdpa dev add name "$NAME" mgmtdev vduse
+take_netdev
+check acknowledged acknowledged
+ip neigh flush dev "$TAP"
+check ping-after-announcement wait_for 5 ping_once
 check stop stopped
