@@ -1,65 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/tools/rule_use.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace tools {
 namespace {
 
-using program::SyscallRule;
-using program::Use;
+constexpr auto kDevice = program::Role::kDevice;
+constexpr auto kAdmin = program::Role::kAdministration;
 
-const std::vector<SyscallRule>& Rules() {
-  static const auto* const rules = new std::vector<SyscallRule>{
-      {"read", Use::kService, "", {}},
-      {"ioctl", Use::kService, "", {{1, 0xffffffff, 0x40048117}}},
-      {"mmap", Use::kService, "", {{2, 0x4, 0}}},
-      {"abort", Use::kFailure, "", {}}};
-  return *rules;
+std::string Line(const std::string& thread, int process,
+                 const std::string& call) {
+  return fmt::format(
+      "   {}-77      (   {}) [001] .....    12.345678: "
+      "sys_enter: {}",
+      thread, process, call);
 }
+const char* const kSeccomp = "NR 317 (1, 1, 7ffc1, 0, 0, 0)";
+const char* const kRead = "NR 0 (3, 7ffc, 8, 0, 0, 0)";
 
-std::vector<std::string> Unused(const std::string& text) {
-  std::istringstream trace(text);
-  std::vector<std::string> names;
-  for (const SyscallRule& rule : UnusedRules(Rules(), trace)) {
-    names.emplace_back(rule.call);
+std::set<std::string> UsedBy(const std::vector<std::string>& lines) {
+  RuleUse use;
+  for (const std::string& line : lines) {
+    if (const auto call = ParseTrace(line)) use.Add(*call);
   }
-  return names;
+  return use.used();
 }
 
-using Names = std::vector<std::string>;
-
-TEST(RuleUseTest, WithoutCallsAllRulesForServiceAreUnused) {
-  EXPECT_EQ(Unused(""), (Names{"read", "ioctl", "mmap"}));
+TEST(RuleUseTest, ACallHasItsThreadItsProcessAndItsArguments) {
+  const auto call = ParseTrace(
+      Line("vn-pair-0", 4711, "NR 16 (5, 40048117, 7ffc00112233, 0, a, ff)"));
+  ASSERT_TRUE(call);
+  EXPECT_EQ(call->thread, "vn-pair-0");
+  EXPECT_EQ(call->process, 4711);
+  EXPECT_EQ(call->number, 16);
+  EXPECT_EQ(call->arguments, (std::array<uint64_t, 6>{
+                                 5, 0x40048117, 0x7ffc00112233, 0, 0xa, 0xff}));
 }
 
-TEST(RuleUseTest, ACallUsesTheRuleOfItsName) {
-  EXPECT_EQ(Unused("12  read(0x3, 0x7ffc, 0x8) = 0x8\n"),
-            (Names{"ioctl", "mmap"}));
-  EXPECT_EQ(Unused("[pid 12] read(0x3, 0x7ffc <unfinished ...>\n"),
-            (Names{"ioctl", "mmap"}));
-  EXPECT_EQ(Unused("12  readv(0x3, 0x7ffc, 0x8) = 0x8\n"),
-            (Names{"read", "ioctl", "mmap"}));
+TEST(RuleUseTest, OtherLinesAreNoCalls) {
+  EXPECT_FALSE(ParseTrace(""));
+  EXPECT_FALSE(ParseTrace("# tracer: nop"));
+  EXPECT_FALSE(ParseTrace("CPU:1 [LOST 12 EVENTS]"));
+  EXPECT_FALSE(ParseTrace(Line("x", 1, "NR 16 (5, 40048117")));
+  EXPECT_FALSE(ParseTrace("  <...>-12 (-------) [000] ..... 1.0: sys_enter: " +
+                          std::string(kRead)));
+}
+
+TEST(RuleUseTest, CallsCountOnceThereIsAFilter) {
+  EXPECT_EQ(UsedBy({Line("vduse-net-stby", 5, kRead)}),
+            std::set<std::string>{});
+  EXPECT_EQ(UsedBy({Line("vduse-net-stby", 5, "NR 317 (1, 1, 0, 0, 0, 0)"),
+                    Line("vduse-net-stby", 5, kRead)}),
+            std::set<std::string>{})
+      << "asks what the kernel knows";
+  EXPECT_EQ(
+      UsedBy({Line("vduse-net-stby", 5, kSeccomp), Line("vn-pair-0", 5, kRead),
+              Line("vduse-net-stby", 6, "NR 1 (3, 7ffc, 8, 0, 0, 0)")}),
+      std::set<std::string>{"USED device: read"});
+}
+
+TEST(RuleUseTest, TheNameTellsTheRole) {
+  EXPECT_EQ(UsedBy({Line("vduse-net", 5, kSeccomp), Line("vduse-net", 5, kRead),
+                    Line("vduse-net-admin", 5, kRead)}),
+            std::set<std::string>{"USED admin: read"});
 }
 
 TEST(RuleUseTest, ArgumentsAreCompared) {
-  EXPECT_EQ(Unused("ioctl(0x3, 0x40048117, 0) = 0\n"), (Names{"read", "mmap"}));
-  EXPECT_EQ(Unused("ioctl(0x3, 0x5401, 0) = 0\n"),
-            (Names{"read", "ioctl", "mmap"}));
-  EXPECT_EQ(Unused("mmap(0, 0x1000, 0x3, 0x22, 0xffffffff, 0) = 0x7f\n"),
-            (Names{"read", "ioctl"}));
-  EXPECT_EQ(Unused("mmap(0, 0x1000, 0x5, 0x22, 0xffffffff, 0) = 0x7f\n"),
-            (Names{"read", "ioctl", "mmap"}));
+  const auto used = [](const std::string& call) {
+    return UsedBy({Line("vduse-net-dev", 5, kSeccomp),
+                   Line("vduse-net-dev", 5, call)})
+        .size();
+  };
+  EXPECT_EQ(used("NR 16 (3, 40048117, 0, 0, 0, 0)"), 1U);
+  EXPECT_EQ(used("NR 16 (3, 5401, 0, 0, 0, 0)"), 0U);
+  EXPECT_EQ(used("NR 9 (0, 1000, 3, 22, ffffffff, 0)"), 1U);
+  EXPECT_EQ(used("NR 9 (0, 1000, 5, 22, ffffffff, 0)"), 0U);
 }
 
-TEST(RuleUseTest, OtherLinesAreIgnored) {
-  EXPECT_EQ(Unused("12  <... read resumed>) = 0x8\n"
-                   "12  +++ exited with 0 +++\n--- SIGINT (x) ---\n"),
-            (Names{"read", "ioctl", "mmap"}));
+TEST(RuleUseTest, WhatNoLogNamesIsUnused) {
+  const RoleUse device(kDevice);
+  const size_t all = device.Unused({}).size();
+  EXPECT_GT(all, 10U);
+  EXPECT_EQ(device.Unused({"USED device: read"}).size(), all - 1);
+  EXPECT_EQ(device.Unused({"USED admin: read"}).size(), all);
+  EXPECT_EQ(RoleUse(kAdmin).Unused({"USED admin: read"}).size() + 1,
+            RoleUse(kAdmin).Unused({}).size());
 }
 
 }  // namespace

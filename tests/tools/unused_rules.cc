@@ -1,38 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names the rules of the filter of system calls that a run has not used. Reads
-// what `strace -f -qq -e raw=all -e signal=none -o FILE -p PID` has written of
-// all processes of that role.
-//   unused_rules device|administration FILE...
-// Exit status: 0 none, 1 some, 2 usage.
+// Finds the rules of the filters of system calls that no run has used.
+//   unused_rules trace          reads the kernel's trace of system calls from
+//                               standard input, and prints a line for each rule
+//                               that is used: "USED ..."
+//   unused_rules list LOG...    reads files with such lines, and names the
+//   other
+//                               rules for processes in service
+// Exit status: 0 all are used, 1 some are not, 2 usage.
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <utility>
+#include <iostream>
+#include <optional>
+#include <set>
+#include <string>
 
+#include "tests/tools/flags.h"
 #include "tests/tools/rule_use.h"
 
-int main(int argc, char** argv) {
-  const bool device = argc > 2 && std::strcmp(argv[1], "device") == 0;
-  if (!device && (argc < 3 || std::strcmp(argv[1], "administration") != 0)) {
-    fmt::print(stderr, "usage: unused_rules device|administration FILE...\n");
-    return 2;
+namespace {
+
+int Trace() {
+  tools::RuleUse use;
+  for (std::string line; std::getline(std::cin, line);) {
+    if (const auto call = tools::ParseTrace(line)) use.Add(*call);
   }
-  std::vector<program::SyscallRule> rules = program::RulesFor(
-      device ? program::Role::kDevice : program::Role::kAdministration, true);
-  for (int i = 2; i < argc; ++i) {
-    std::ifstream trace(argv[i]);
-    if (!trace) {
-      fmt::print(stderr, "unused_rules: cannot read {}\n", argv[i]);
-      return 2;
+  for (const std::string& text : use.used()) fmt::print("{}\n", text);
+  return 0;
+}
+
+int List(char** logs) {
+  std::set<std::string> used;
+  for (; *logs != nullptr; ++logs) {
+    std::ifstream log(*logs);
+    if (!log) tools::Die("cannot read {}", *logs);
+    for (std::string line; std::getline(log, line);) {
+      // boot.sh puts the time in front.
+      const size_t at = line.find("USED ");
+      if (at != std::string::npos) used.insert(line.substr(at));
     }
-    rules = tools::UnusedRules(std::move(rules), trace);
   }
-  for (const program::SyscallRule& rule : rules) {
-    fmt::print("unused: {} (needed by: {})\n", program::Describe(rule),
-               rule.needed_by);
+  bool all = true;
+  for (const auto role :
+       {program::Role::kDevice, program::Role::kAdministration}) {
+    for (const auto& rule : tools::RoleUse(role).Unused(used)) {
+      fmt::print("not {} (needed by: {})\n", tools::UseText(role, rule),
+                 rule.needed_by);
+      all = false;
+    }
   }
-  return rules.empty() ? 0 : 1;
+  return all ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "trace" && argc == 2) return Trace();
+  if (mode == "list" && argc > 2) return List(argv + 2);
+  tools::Die("usage: unused_rules trace, or unused_rules list LOG...");
 }

@@ -277,6 +277,7 @@ end_of_scenario() {
   if [[ -n $DEVICE_PID ]] && ! stop_device; then
     fail stop "$STOP_WHY"
   fi
+  [[ -z ${TRACE_RULES:-} ]] || say_rules
   flush_log
 }
 
@@ -327,6 +328,33 @@ ethtool_refused() {
   echo "status=$status ${text##*$'\n'}"
   ((status != 0)) && [[ $text == *"Operation not supported"* ]]
 }
+
+# --- Which rules of the sandbox are used -----------------------------------------
+
+# With TRACE_RULES=1 in the environment, every system call of the program is
+# traced, and the log says at the end which rules they use.
+trace_rules() {
+  echo 1 >"$TRACING/options/record-tgid" &&
+    echo 4096 >"$TRACING/saved_cmdlines_size" &&
+    echo 16384 >"$TRACING/buffer_size_kb" &&
+    echo 'comm ~ "vduse-net*" || comm ~ "vn-pair-*"' \
+      >"$TRACING/events/raw_syscalls/sys_enter/filter" &&
+    echo 1 >"$TRACING/events/raw_syscalls/sys_enter/enable" ||
+    die trace-rules "the kernel does not trace system calls"
+  mkfifo /tmp/trace
+  unused_rules trace </tmp/trace >/tmp/rules 2>&1 3>&- 7>&- &
+  TRACE_READER=$!
+  cat "$TRACING/trace_pipe" >/tmp/trace 2>/dev/null 3>&- 7>&- &
+  TRACE_CAT=$!
+}
+say_rules() {
+  echo 0 >"$TRACING/events/raw_syscalls/sys_enter/enable"
+  nap 0.5
+  kill "$TRACE_CAT"
+  wait_for 60 gone "$TRACE_READER" || fail trace-rules "the reader hangs"
+  cat /tmp/rules >&3
+}
+[[ -z ${TRACE_RULES:-} ]] || trace_rules
 
 # shellcheck source=tests/vm/guest/traffic.sh
 . "${BASH_SOURCE[0]%/*}/traffic.sh"
