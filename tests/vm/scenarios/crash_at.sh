@@ -73,25 +73,28 @@ check ping-after-requests wait_for 5 ping_once
 
 # --- An announcement -----------------------------------------------------------
 
-# A driver that was moved here is asked to announce itself soon after its start.
-# Linux's driver complains if it is not thanked. That the command has been
-# answered shows when the next one has.
-acknowledged() {
-  timeout 5 "${in_consumer[@]}" ethtool -C "$CONSUMER" rx-usecs 71 ||
-    { echo "the next command is not answered"; return 1; }
-  ! dmesg | grep -m 1 'Failed to ack link announce'
-}
+# A driver that was moved here is asked to announce itself. Linux's driver does
+# so once its interface is up, and complains if that is not acknowledged.
 moved() {
   timeout 10 vdpa dev del "$NAME" &&
     vduse-net state save "$FILE" --name "$NAME" || return 1
   stop_device || { echo "$STOP_WHY"; return 1; }
   launch_device --queue-pairs 2 --restore "$FILE"
+  attach_device
   setup_tap
+  wait_for 10 find_netdev || { echo "no netdev"; return 1; }
+  ip link set "$CONSUMER" netns consumer &&
+    ip -n consumer address add "$CONSUMER_IP/24" dev "$CONSUMER"
+}
+acknowledged() {
+  # The answer to the next command shows that this one has been answered.
+  timeout 5 "${in_consumer[@]}" ethtool -C "$CONSUMER" rx-usecs 71 ||
+    { echo "the next command is not answered"; return 1; }
+  ! dmesg | grep -m 1 'Failed to ack link announce'
 }
 check moved moved
 check announce-ack at line 'the driver announces itself' -- \
-  timeout 35 vdpa dev add name "$NAME" mgmtdev vduse
-take_netdev
+  ip -n consumer link set "$CONSUMER" up
 check acknowledged acknowledged
 ip neigh flush dev "$TAP"
 check ping-after-announcement wait_for 5 ping_once
