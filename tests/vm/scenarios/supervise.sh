@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the supervisor does about its children: one is stopped, frozen, killed,
-# computes without end, or crashes again and again. The host's commands must go on, and so must the
-# traffic. Gate lifted. SIGKILL under load: crash.sh.
+# computes without end, or crashes again and again. The host's commands must go
+# on, and so must the traffic. Gate lifted. SIGKILL under load: crash.sh.
 
 IDLE_SECONDS=${IDLE_SECONDS:-10}
 LIMIT_MS=1000  # for a command of the host
