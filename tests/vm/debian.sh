@@ -59,7 +59,7 @@ if complete; then
 fi
 
 work=$(mktemp -d "$base/tmp.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf --one-file-system "$work"' EXIT
 mkdir -p "$work"/{debs,out}
 root=$work/root
 
@@ -81,7 +81,10 @@ APT_CONFIG=$work/apt/apt.conf apt-get indextargets \
   sed "s|^|deb [signed-by=$keyring] |" >"$work/sources.list"
 grep -q bookworm "$work/sources.list" ||
   die "this machine's apt has no source of bookworm"
-mmdebstrap --quiet --mode=root --variant=minbase \
+# In namespaces of its own: it mounts /proc and /sys into the tree, and however it
+# ends, nothing of that may be there when the tree is removed.
+unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
+  mmdebstrap --quiet --mode=root --variant=minbase \
   --include="$(IFS=,; echo "${packages[*]}")" \
   --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
