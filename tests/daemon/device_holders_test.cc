@@ -107,6 +107,7 @@ TEST_F(DeviceHoldersTest, WithoutAHolderNobodyIsKilled) {
 // A process whose child of vfork() has not ended is in the state D.
 TEST(WhereItWaitsTest, AThreadThatSignalsDoNotReachIsTold) {
   const auto pid = StartChild({.name = "waits", .keep = {}}, [] {
+    // NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork)
     if (vfork() == 0) {
       for (;;) pause();
     }
