@@ -24,6 +24,7 @@ packages=(
   libabsl20220623 libnl-3-200 libnl-genl-3-200 libpcap0.8 liburing2 libseccomp2
   libcap-ng0 libstdc++6
   dkms make perl xz-utils binutils
+  libfmt9  # of the tests' own tools
 )
 
 die() {

@@ -129,10 +129,8 @@ if [[ " ${env[*]} " == *" NEEDS=system "* ]]; then
   add_tools busybox
   mkdir -p "$stage"/vm/{bin,packages,before,x}
   cp "$kernel/virtio_blk.ko" "$stage/"
-  for tool in udp_flow coalesce_storm; do
-    [[ -x $build/tests/tools/$tool ]] || die "no $build/tests/tools/$tool"
-    copy_stripped "$build/tests/tools/$tool" "$stage/vm/bin/$tool"
-  done
+  [[ -x $build/tests/tools/udp_flow ]] || die "no $build/tests/tools/udp_flow"
+  copy_stripped "$build/tests/tools/udp_flow" "$stage/vm/bin/udp_flow"
   cp "$packages"/*.deb "$stage/vm/packages/"
   dpkg-deb -R "$packages"/vduse-net_*.deb "$stage/vm/x"
   sed -i 's/^Version: .*/Version: 0.1.99/' "$stage/vm/x/DEBIAN/control"
