@@ -34,8 +34,8 @@ void IgnoreSignals() {
   }
 }
 
-// Whether this program, with these options, can go on with the device that is
-// there. Asked before a supervisor that it replaces ends: that one goes on if
+// Whether this program, with these options, can go on with the device of the
+// supervisor that it replaces. Asked before that supervisor ends: it goes on if
 // not.
 std::optional<base::ExitCode> CheckDevice(const RunOptions& options) {
   // The device's state may be of a newer release.
@@ -62,7 +62,9 @@ base::ExitCode Run(const RunOptions& given) {
   if (const absl::Status enough = RaiseFileLimit(kNeededFiles); !enough.ok()) {
     return base::Fail(base::kExitHost, enough);
   }
-  if (const auto failed = CheckDevice(given)) return *failed;
+  if (ReplacesSupervisor()) {
+    if (const auto failed = CheckDevice(given)) return *failed;
+  }
   absl::StatusOr<std::unique_ptr<SandboxBoard>> board = SandboxBoard::Create();
   if (!board.ok()) return base::Fail(base::kExitFailure, board.status());
   (*board)->Show(SandboxBoard::Place::kSupervisor, ReportWithoutSandbox());

@@ -99,6 +99,8 @@ absl::Status NewProgram::Ready() {
 
 void NewProgram::Kill() const { kill(pid_, SIGKILL); }
 
+bool ReplacesSupervisor() { return getenv(kVariable) != nullptr; }
+
 absl::Status AwaitTurn() {
   const char* const text = getenv(kVariable);
   if (text == nullptr) return absl::OkStatus();

@@ -48,6 +48,9 @@ class NewProgram {
   base::UniqueFd socket_;
 };
 
+// The side of the new program: whether a supervisor has executed it. Call this
+// before AwaitTurn().
+bool ReplacesSupervisor();
 // The side of the new program: if a supervisor has executed it, says that it is
 // ready and waits until that supervisor has ended.
 //   FailedPrecondition: the supervisor is of a release that this one does not
