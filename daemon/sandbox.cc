@@ -126,8 +126,6 @@ absl::StatusOr<Sandbox> Sandbox::Prepare(Role role,
       options.mode == SandboxOptions::Mode::kLog ? OnForbidden::kLog
                                                  : OnForbidden::kKill);
   if (!filter.ok()) return filter.status();
-  // Compiling took much memory, which nothing here needs again.
-  malloc_trim(0);
   Sandbox sandbox(role, options, user);
   sandbox.filter_.emplace(std::move(*filter));
   return sandbox;

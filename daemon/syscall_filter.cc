@@ -7,12 +7,15 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
+#include "base/log.h"
+#include "base/status_text.h"
 #include "base/unique_fd.h"
 
 namespace program {
@@ -46,26 +49,9 @@ absl::Status Add(scmp_filter_ctx context, const SyscallRule& rule) {
   return Failed(-rc, fmt::format("rule '{}'", Describe(rule)));
 }
 
-absl::StatusOr<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
-  const base::UniqueFd file(memfd_create("filter", MFD_CLOEXEC));
-  if (!file) return Failed(errno, "memfd_create");
-  if (const int rc = seccomp_export_bpf(context, file.get()); rc != 0) {
-    return Failed(-rc, "seccomp_export_bpf");
-  }
-  const off_t bytes = lseek(file.get(), 0, SEEK_END);
-  std::vector<sock_filter> program(static_cast<size_t>(bytes) /
-                                   sizeof(sock_filter));
-  if (bytes <= 0 || pread(file.get(), program.data(),
-                          static_cast<size_t>(bytes), 0) != bytes) {
-    return absl::InternalError("the filter of system calls cannot be read");
-  }
-  return program;
-}
-
-}  // namespace
-
-absl::StatusOr<SyscallFilter> SyscallFilter::Make(Role role, bool io_uring,
-                                                  OnForbidden on_forbidden) {
+// Compiles a filter into `file`.
+absl::Status Compile(Role role, bool io_uring, OnForbidden on_forbidden,
+                     int file) {
   const Context context(
       seccomp_init(on_forbidden == OnForbidden::kKill ? SCMP_ACT_KILL_PROCESS
                                                       : SCMP_ACT_LOG),
@@ -85,7 +71,47 @@ absl::StatusOr<SyscallFilter> SyscallFilter::Make(Role role, bool io_uring,
       return added;
     }
   }
-  absl::StatusOr<std::vector<sock_filter>> program = Export(context.get());
+  rc = seccomp_export_bpf(context.get(), file);
+  return rc == 0 ? absl::OkStatus() : Failed(-rc, "seccomp_export_bpf");
+}
+
+// The instructions in `file`.
+absl::StatusOr<std::vector<sock_filter>> Load(int file) {
+  const off_t bytes = lseek(file, 0, SEEK_END);
+  std::vector<sock_filter> program(static_cast<size_t>(bytes) /
+                                   sizeof(sock_filter));
+  if (bytes <= 0 ||
+      pread(file, program.data(), static_cast<size_t>(bytes), 0) != bytes) {
+    return absl::InternalError("the filter of system calls cannot be read");
+  }
+  return program;
+}
+
+}  // namespace
+
+// A child process compiles: the memory that compiling takes is not given back
+// whole, and each process of each device would keep the rest.
+absl::StatusOr<SyscallFilter> SyscallFilter::Make(Role role, bool io_uring,
+                                                  OnForbidden on_forbidden) {
+  const base::UniqueFd file(memfd_create("filter", MFD_CLOEXEC));
+  if (!file) return Failed(errno, "memfd_create");
+  const pid_t pid = fork();
+  if (pid < 0) return Failed(errno, "fork");
+  if (pid == 0) {
+    const absl::Status compiled =
+        Compile(role, io_uring, on_forbidden, file.get());
+    if (!compiled.ok()) {
+      base::Log(base::Severity::kError, "{}", base::Text(compiled));
+    }
+    _exit(compiled.ok() ? EXIT_SUCCESS : EXIT_FAILURE);
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS) {
+    return absl::InternalError("the filter of system calls cannot be compiled");
+  }
+  absl::StatusOr<std::vector<sock_filter>> program = Load(file.get());
   if (!program.ok()) return program.status();
   return SyscallFilter(std::move(*program));
 }

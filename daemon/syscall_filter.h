@@ -18,10 +18,10 @@ enum class OnForbidden {
   kLog,   // the kernel logs the call and allows it: to find missing rules
 };
 
-// A compiled filter of system calls. Compiling allocates much and may fail;
-// so it is done before the process is forked that the filter is for.
+// A compiled filter of system calls.
 class SyscallFilter {
  public:
+  // Starts a child process that compiles, and waits for it.
   static absl::StatusOr<SyscallFilter> Make(
       Role role, bool io_uring = true,
       OnForbidden on_forbidden = OnForbidden::kKill);
