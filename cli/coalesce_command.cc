@@ -198,41 +198,45 @@ absl::StatusOr<std::vector<std::string>> DevicesIn(
 
 }  // namespace
 
-absl::StatusOr<CoalesceChange> ParseCoalesceChange(
-    const std::vector<std::string>& words) {
-  CoalesceChange change;
-  size_t at = 0;
-  const bool said_dev = at < words.size() && words[at] == "dev";
-  if (said_dev) ++at;
-  if (at == words.size()) {
-    return Invalid("the device's name is missing: {}", kUsage);
-  }
-  if (!said_dev && IsKnown(words[at])) {
-    return Invalid("the device's name is missing before '{}': {}", words[at],
-                   kUsage);
-  }
-  change.device = words[at++];
-  if (at == words.size()) {
-    return Invalid("nothing to set for '{}': {}", change.device, kUsage);
-  }
+absl::Status ParseSettings(const std::vector<std::string>& words,
+                           CoalesceChange& change) {
   std::optional<Goal> goal;
-  for (; at < words.size(); at += 2) {
+  for (size_t at = 0; at < words.size(); at += 2) {
     if (at + 1 == words.size()) return Invalid("'{}' has no value", words[at]);
     absl::Status status = Take(words[at], words[at + 1], change, goal);
     if (!status.ok()) return status;
   }
-  if (!goal) return change;
+  if (!goal) return absl::OkStatus();
   bool used = false;
   for (rpc::SettingChange* side : {&change.rx, &change.tx}) {
     if (side->adaptive != true) continue;
     side->goal = goal;
     used = true;
   }
-  if (!used) {
-    return Invalid(
-        "a goal needs adaptive coalescing: add adaptive-rx on, adaptive-tx on, "
-        "or both");
+  if (used) return absl::OkStatus();
+  return Invalid(
+      "a goal needs adaptive coalescing: add adaptive-rx on, adaptive-tx on, "
+      "or both");
+}
+
+absl::StatusOr<CoalesceChange> ParseCoalesceChange(
+    const std::vector<std::string>& words) {
+  CoalesceChange change;
+  auto at = words.begin();
+  const bool said_dev = at != words.end() && *at == "dev";
+  if (said_dev) ++at;
+  if (at == words.end()) {
+    return Invalid("the device's name is missing: {}", kUsage);
   }
+  if (!said_dev && IsKnown(*at)) {
+    return Invalid("the device's name is missing before '{}': {}", *at, kUsage);
+  }
+  change.device = *at++;
+  if (at == words.end()) {
+    return Invalid("nothing to set for '{}': {}", change.device, kUsage);
+  }
+  absl::Status status = ParseSettings({at, words.end()}, change);
+  if (!status.ok()) return status;
   return change;
 }
 

@@ -26,6 +26,10 @@ struct CoalesceChange {
 absl::StatusOr<CoalesceChange> ParseCoalesceChange(
     const std::vector<std::string>& words);
 
+// The same without the device: adds the settings to `change`.
+absl::Status ParseSettings(const std::vector<std::string>& words,
+                           CoalesceChange& change);
+
 // The answer of GetCoalescing as text for people.
 std::string FormatCoalescing(const nlohmann::json& answer);
 

@@ -313,7 +313,7 @@ Program::Program() {
   app.set_version_flag("-V,--version", VDUSE_NET_VERSION);
   for (const auto add :
        {AddRun, AddSimulate, AddTune, AddCheck, AddBus, AddProfiles, AddState,
-        AddCoalesce, AddUpgrade, AddConfig}) {
+        AddCoalesce, AddUpgrade, AddConfig, AddExplain}) {
     add(Command(*this, app));
   }
   AddHelp(*this);

@@ -107,6 +107,7 @@ void AddSimulate(Command program);
 void AddTune(Command program);
 void AddUpgrade(Command program);
 void AddConfig(Command program);
+void AddExplain(Command program);
 
 // Logs the error, if any, and returns the command's exit code.
 base::ExitCode Report(const absl::Status& status);
