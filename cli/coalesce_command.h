@@ -26,7 +26,8 @@ struct CoalesceChange {
 absl::StatusOr<CoalesceChange> ParseCoalesceChange(
     const std::vector<std::string>& words);
 
-// The same without the device: adds the settings to `change`.
+// Parses the same words without the device, and adds them to `change`.
+//   InvalidArgument: as above. `change` may have been changed in part.
 absl::Status ParseSettings(const std::vector<std::string>& words,
                            CoalesceChange& change);
 

@@ -82,7 +82,7 @@ void ExplainFixed(Explanation& to) {
   if (to.direction == "tx") {
     Say(to,
         "Packets are sent at once. What waits is the notification that the "
-        "driver may free them; TCP counts packets that are not freed.");
+        "driver may free them. Until it does, TCP counts them as not sent.");
   } else {
     Say(to,
         "A request that waits for its answer, a packet each, may take {} "

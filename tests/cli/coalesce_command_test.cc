@@ -4,10 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "tests/cli/words.h"
 #include "tests/support/temp_dir.h"
 
 namespace cli {
@@ -20,10 +20,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 absl::StatusOr<CoalesceChange> Parse(const std::string& line) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  return ParseCoalesceChange(words);
+  return ParseCoalesceChange(WordsOf(line));
 }
 
 TEST(CoalesceCommandTest, EthtoolsWordsAreUnderstood) {

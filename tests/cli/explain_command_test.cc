@@ -4,11 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "coalesce/coalescer.h"
+#include "tests/cli/words.h"
 
 namespace cli {
 namespace {
@@ -20,11 +19,8 @@ using testing::Not;
 using testing::SizeIs;
 
 std::vector<Explanation> Explain(const std::string& line) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
   CoalesceChange change;
-  const absl::Status status = ParseSettings(words, change);
+  const absl::Status status = ParseSettings(WordsOf(line), change);
   EXPECT_TRUE(status.ok()) << status;
   return ExplainSettings(change);
 }
